@@ -1,0 +1,1 @@
+"""What a layer table costs on an accelerator: arrays in, arrays out."""

@@ -1,0 +1,1 @@
+"""The search: genome, objectives, policy, running, resuming, results."""
