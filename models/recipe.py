@@ -1,0 +1,154 @@
+"""How networks are trained: the numbers, nothing else."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from typing import Any, ClassVar
+
+from hwcost.errors import OfframpError
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainRecipe:
+    """Float pre-training of the network with every exit and every head kind.
+
+    Attributes:
+        epochs: Passes over the training split.
+        batch_size: Images a step.
+        learning_rate: Peak of the one-cycle schedule (SGD with Nesterov momentum).
+        momentum: Of SGD.
+        weight_decay: On convolution and linear weights only.
+        warmup: Share of the steps in which the learning rate rises to its peak.
+        label_smoothing: Probability mass spread over all classes, in the hard-label loss.
+        exit_weight: Weight of all early exits together against the final exit's 1.
+        distillation_weight: Share of an exit's loss that imitates the final exit, in [0, 1].
+        distillation_temperature: Softens both sides of the distillation loss.
+        ema_decay: Of the running mean of the weights over steps, which is what gets kept; 0 switches it off.
+        gradient_clip: Largest norm of the gradient.
+        threads: CPU threads of PyTorch; part of the recipe, as sums depend on it in their last digits.
+    """
+
+    epochs: int = 30
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warmup: float = 0.2
+    label_smoothing: float = 0.1
+    exit_weight: float = 1.0
+    distillation_weight: float = 0.3
+    distillation_temperature: float = 2.0
+    ema_decay: float = 0.99
+    gradient_clip: float = 5.0
+    threads: int = 2
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        _at_least("epochs", self.epochs, 1)
+        _check_common(self)
+        _in_range("ema_decay", self.ema_decay, 0.0, 1.0, upper_open=True)
+        _at_least("exit_weight", self.exit_weight, 0.0)
+
+    def key(self) -> str:
+        """SHA-256 (hex) over all fields."""
+        return _key(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class QatRecipe:
+    """Quantization-aware training of one architecture from the warm start.
+
+    Attributes:
+        epochs: Passes over the training split; fractions are legal.
+        batch_size: Images a step.
+        learning_rate: Peak of the schedule, for weights.
+        scale_learning_rate: Factor on it for the learned activation scales.
+        momentum: Of SGD.
+        weight_decay: On convolution and linear weights only.
+        warmup: Share of the steps in which the learning rate rises to its peak.
+        label_smoothing: Probability mass spread over all classes, in the hard-label loss.
+        exit_weight: Weight of all early exits together against the final exit's 1.
+        distillation_weight: Share of an exit's loss that imitates the float network's final exit, in [0, 1].
+        distillation_temperature: Softens both sides of the distillation loss.
+        gradient_clip: Largest norm of the gradient.
+        norm_batches: Training batches from which BatchNorm statistics are measured again at the end;
+            0 keeps the running ones.
+        threads: CPU threads of PyTorch; part of the recipe, as sums depend on it in their last digits.
+    """
+
+    epochs: float = 2.0
+    batch_size: int = 128
+    learning_rate: float = 0.02
+    scale_learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    warmup: float = 0.1
+    label_smoothing: float = 0.0
+    exit_weight: float = 1.0
+    distillation_weight: float = 0.5
+    distillation_temperature: float = 2.0
+    gradient_clip: float = 5.0
+    norm_batches: int = 20
+    threads: int = 1
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        if not (self.epochs > 0 and math.isfinite(self.epochs)):
+            raise OfframpError(f"expected epochs above 0, got {self.epochs}; give a positive number")
+        _check_common(self)
+        _at_least("norm_batches", self.norm_batches, 0)
+        _at_least("scale_learning_rate", self.scale_learning_rate, 0.0)
+        _at_least("exit_weight", self.exit_weight, 0.0)
+
+    def key(self) -> str:
+        """SHA-256 (hex) over all fields."""
+        return _key(self)
+
+    def steps(self, n_train: int) -> int:
+        """Optimizer steps on a training split of `n_train` images, at least one."""
+        return max(1, round(self.epochs * n_train / self.batch_size))
+
+    def training_samples(self, n_train: int) -> int:
+        """Images seen in training, repeats counted."""
+        return self.steps(n_train) * self.batch_size
+
+
+def _check_common(recipe: PretrainRecipe | QatRecipe) -> None:
+    _at_least("batch_size", recipe.batch_size, 2)  # BatchNorm needs two
+    _at_least("threads", recipe.threads, 1)
+    if math.isnan(recipe.learning_rate) or recipe.learning_rate <= 0:
+        raise OfframpError(
+            f"expected learning_rate above 0, got {recipe.learning_rate}; give a positive number"
+        )
+    _at_least("weight_decay", recipe.weight_decay, 0.0)
+    if not recipe.gradient_clip > 0:
+        raise OfframpError(
+            f"expected gradient_clip above 0, got {recipe.gradient_clip}; a large number switches it off"
+        )
+    if not recipe.distillation_temperature > 0:
+        raise OfframpError(
+            f"expected distillation_temperature above 0, got {recipe.distillation_temperature}; "
+            "give a positive number"
+        )
+    _in_range("momentum", recipe.momentum, 0.0, 1.0, upper_open=True)
+    _in_range("warmup", recipe.warmup, 0.0, 1.0, upper_open=True)
+    _in_range("label_smoothing", recipe.label_smoothing, 0.0, 1.0, upper_open=True)
+    _in_range("distillation_weight", recipe.distillation_weight, 0.0, 1.0)
+
+
+def _at_least(name: str, value: float, low: float) -> None:
+    if not value >= low:
+        raise OfframpError(f"expected {name} of at least {low:g}, got {value}; raise it")
+
+
+def _in_range(name: str, value: float, low: float, high: float, *, upper_open: bool = False) -> None:
+    if not (low <= value < high if upper_open else low <= value <= high):
+        bracket = ")" if upper_open else "]"
+        raise OfframpError(
+            f"expected {name} in [{low:g}, {high:g}{bracket}, got {value}; choose a value inside"
+        )
+
+
+def _key(recipe: PretrainRecipe | QatRecipe) -> str:
+    return hashlib.sha256(json.dumps(dataclasses.asdict(recipe), sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,56 @@
+import dataclasses
+
+import pydantic
+import pytest
+
+from hwcost.errors import OfframpError
+from models.recipe import PretrainRecipe, QatRecipe
+
+
+@pytest.mark.parametrize("recipe", [PretrainRecipe(), QatRecipe()])
+def test_every_field_is_in_the_key(recipe: PretrainRecipe | QatRecipe) -> None:
+    keys = {recipe.key()}
+    for field in dataclasses.fields(recipe):
+        value = getattr(recipe, field.name)
+        keys.add(
+            dataclasses.replace(
+                recipe, **{field.name: value * 2 if value >= 1 else value * 0.5 + 0.001}
+            ).key()
+        )
+    assert len(keys) == len(dataclasses.fields(recipe)) + 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 1),
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("momentum", 1.0),
+        ("warmup", -0.1),
+        ("distillation_weight", 1.5),
+        ("distillation_temperature", 0.0),
+        ("gradient_clip", 0.0),
+        ("threads", 0),
+        ("exit_weight", -1.0),
+    ],
+)
+def test_bad_numbers_are_refused_by_name(field: str, value: float) -> None:
+    for kind in (PretrainRecipe, QatRecipe):
+        with pytest.raises(OfframpError, match=field):
+            kind(**{field: value})  # type: ignore[arg-type]
+
+
+def test_steps_round_to_whole_batches_and_never_to_none() -> None:
+    recipe = QatRecipe(epochs=1.5, batch_size=100)
+    assert recipe.steps(1000) == 15
+    assert recipe.training_samples(1000) == 1500
+    assert QatRecipe(epochs=0.001, batch_size=100).steps(1000) == 1
+
+
+def test_pydantic_embeds_them_and_refuses_unknown_keys() -> None:
+    adapter = pydantic.TypeAdapter(QatRecipe)
+    assert adapter.validate_python({"epochs": 3}).epochs == 3
+    with pytest.raises(pydantic.ValidationError, match="colour"):
+        adapter.validate_python({"colour": 1})
