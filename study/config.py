@@ -1,0 +1,139 @@
+"""The configuration of a study, checked as a whole before anything runs.
+
+Every field has a unit in its name or its comment. Sections are immutable pydantic models that refuse unknown
+keys, so a misspelt option is an error and not a silent default. Nothing here imports torch: `--help` and
+`--dry-run` must answer at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from models.architecture import ALLOWED_BITS, HEAD_KINDS
+from models.augment_spec import AugmentSpec
+from models.recipe import PretrainRecipe, QatRecipe
+from models.splits import SplitSpec
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveFloat = Annotated[float, Field(gt=0.0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: frozen, unknown keys refused, defaults checked too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class SearchConfig(Section):
+    """How the genetic search proposes designs."""
+
+    trials: int = Field(24, ge=1)  # finished proposals over all resumes
+    workers: int = Field(2, ge=1)  # processes on this machine
+    seed: int = Field(0, ge=0)
+    redraws: int = Field(64, ge=0)  # a child seen before, or infeasible, is drawn again at most this often
+    max_failures: int = Field(5, ge=1)  # failed trials in a row after which the study stops
+
+
+class DataConfig(Section):
+    """Which images, at which size."""
+
+    source: str = Field("digits", min_length=1)  # digits, cifar10, or a folder or archive with train/ and test/
+    image_size: int = Field(32, ge=16, le=512)  # pixels, square; paper-like heads pool to 4x4 after two halvings
+
+
+class BackboneConfig(Section):
+    """The fixed part of the network."""
+
+    name: str = "paper"
+    width: PositiveFloat = 1.0  # factor on the channel counts
+
+
+class SpaceConfig(Section):
+    """What the search may choose from."""
+
+    exit_heads: tuple[str, ...] = HEAD_KINDS  # kinds an early exit may have
+    final_heads: tuple[str, ...] = HEAD_KINDS  # kinds the final exit may have
+    weight_bits: tuple[int, ...] = ALLOWED_BITS  # per block
+    activation_bits: tuple[int, ...] = ALLOWED_BITS  # per block
+    head_bits: tuple[int, ...] = ALLOWED_BITS  # weights and activations of all early heads
+    allocation: bool = True  # False: the accelerator's default PE arrays
+    policy: Literal["per_exit", "shared"] = "per_exit"  # one threshold an exit, or one for all
+    # per_exit: how much calibration accuracy the thresholds may give away, as a fraction of 1;
+    # shared: the largest mean energy-latency product, relative to the static reference
+    policy_targets: tuple[float, ...] = (0.0, 0.005, 0.01, 0.02, 0.04)
+
+    @field_validator("exit_heads", "final_heads")
+    @classmethod
+    def _known_heads(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [kind for kind in kinds if kind not in HEAD_KINDS]
+        if unknown or not kinds or len(set(kinds)) != len(kinds):
+            raise ValueError(f"expected distinct head kinds out of {', '.join(HEAD_KINDS)}, got {list(kinds)}")
+        return kinds
+
+    @field_validator("weight_bits", "activation_bits", "head_bits")
+    @classmethod
+    def _allowed_bits(cls, bits: tuple[int, ...]) -> tuple[int, ...]:
+        if not bits or any(b not in ALLOWED_BITS for b in bits) or list(bits) != sorted(set(bits)):
+            allowed = ", ".join(map(str, ALLOWED_BITS))
+            raise ValueError(f"expected ascending bit widths out of {allowed}, got {list(bits)}")
+        return bits
+
+    @field_validator("policy_targets")
+    @classmethod
+    def _ascending_targets(cls, targets: tuple[float, ...]) -> tuple[float, ...]:
+        if not targets or any(not 0 <= t <= 1 for t in targets) or list(targets) != sorted(set(targets)):
+            raise ValueError(f"expected ascending fractions between 0 and 1, got {list(targets)}")
+        return targets
+
+
+class HardwareConfig(Section):
+    """The accelerator and how layers are mapped on it."""
+
+    accelerator: str = "edge_tpu_quad"  # a preset's name or a TOML file
+    pe_budget: int | None = Field(None, ge=1)  # MAC units over all compute cores; None: the accelerator's own
+    mapping: Literal["latency", "energy", "edp"] = "edp"  # what layer-to-core mapping minimises
+
+
+class ConstraintConfig(Section):
+    """Bounds a design must meet in the worst case, relative to the static reference."""
+
+    worst_latency: PositiveFloat = 1.2  # all exits run, none taken
+    weight_memory: PositiveFloat = 1.0
+
+
+class RunConfig(Section):
+    """Where and on what the study runs; never part of its identity."""
+
+    name: str | None = Field(None, min_length=1, max_length=200)  # None: the preset's name
+    out: str | None = None  # None: runs/<study name>
+    storage: str | None = None  # an Optuna storage URL; None: sqlite in the run's folder
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    cache: str | None = None  # decoded data and pre-trained networks; None: the user's cache folder
+
+
+class StudyConfig(Section):
+    """Everything a study needs to be run again."""
+
+    search: SearchConfig = SearchConfig()
+    data: DataConfig = DataConfig()
+    splits: SplitSpec = SplitSpec()
+    augment: AugmentSpec = AugmentSpec()
+    backbone: BackboneConfig = BackboneConfig()
+    space: SpaceConfig = SpaceConfig()
+    pretrain: PretrainRecipe = PretrainRecipe()
+    qat: QatRecipe = QatRecipe()
+    hardware: HardwareConfig = HardwareConfig()
+    constraints: ConstraintConfig = ConstraintConfig()
+    run: RunConfig = RunConfig()
+
+    @model_validator(mode="after")
+    def _check_together(self) -> StudyConfig:
+        self.augment.check_image_size(self.data.image_size)
+        return self
+
+    def population(self) -> int:
+        """Individuals a generation: clamp(trials / 15, 6, 64), at most trials / 3 and at least 2."""
+        wanted = min(max(self.search.trials // 15, 6), 64)
+        return max(2, min(wanted, self.search.trials // 3))

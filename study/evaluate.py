@@ -1,0 +1,209 @@
+"""From a genome to its result: hardware first, then the memo, then training, then the exit policy."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hwcost.evaluate import StageCosts
+from models.architecture import Architecture
+from models.predictions import ExitPredictions
+from study.config import ConstraintConfig
+from study.genome import Genome, SearchSpace
+from study.hardware import HardwareCosts
+from study.memo import PredictionMemo, TrainedNetwork
+from study.policy import OperatingPoint, apply_policies
+from study.record import DesignRecord, Source
+from study.thresholds import shared_threshold, tune_many
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Evaluates designs of one study.
+
+    Attributes:
+        space: The genes.
+        hardware: The simulator.
+        bounds: The constraints.
+        memo: Networks trained so far.
+        train: Trains one architecture.
+        classes: Classes of the data; a design that is not trained has the error of chance.
+    """
+
+    space: SearchSpace
+    hardware: HardwareCosts
+    bounds: ConstraintConfig
+    memo: PredictionMemo
+    train: Callable[[Architecture], TrainedNetwork]
+    classes: int
+
+    def meets_constraints(self, genome: Genome) -> bool:
+        """Whether the worst case is within every bound."""
+        costs = self.hardware.stage_costs(genome.architecture, np.array([genome.allocation]))
+        return bool((self.hardware.violations(costs, self.bounds) <= 0).all())
+
+    def evaluate(self, genome: Genome) -> DesignRecord:
+        """The result of one proposed design.
+
+        Raises:
+            models.train.NonFiniteLoss: Its training diverged.
+        """
+        start = time.monotonic()
+        costs = self.hardware.stage_costs(genome.architecture, np.array([genome.allocation]))
+        violations = tuple(float(v) for v in self.hardware.violations(costs, self.bounds)[0])
+        if max(violations) > 0:
+            record = self._untrained(genome, costs, violations)
+            return replace(record, seconds=time.monotonic() - start)
+        network, fresh = self.memo.get_or_train(
+            genome.architecture, lambda: self.train(genome.architecture)
+        )
+        record = self._records(genome.architecture, network, costs, [genome.allocation], [genome.policy_target])[0]
+        return replace(
+            record,
+            source="proposed" if fresh else "memo",
+            training_samples=network.training_samples if fresh else 0,
+            seconds=time.monotonic() - start,
+        )
+
+    def measure(
+        self, architecture: Architecture, network: TrainedNetwork, allocation: tuple[int, ...]
+    ) -> DesignRecord:
+        """A trained network on one allocation under the strictest policy target, constraints or not."""
+        costs = self.hardware.stage_costs(architecture, np.array([allocation]))
+        target = self.space.config.policy_targets[0]
+        return self._records(architecture, network, costs, [allocation], [target])[0]
+
+    def derive(self, architecture: Architecture, network: TrainedNetwork) -> list[DesignRecord]:
+        """Other allocations and policy targets of a trained network, in one array call.
+
+        Of the feasible allocations of each target those are kept that no other one beats in both mean latency and
+        mean energy; the accuracy of one target hardly depends on the allocation.
+        """
+        start = time.monotonic()
+        allocations = self.space.allocations.all()
+        costs = self.hardware.stage_costs(architecture, allocations)
+        within = np.flatnonzero((self.hardware.violations(costs, self.bounds) <= 0).all(axis=1))
+        if not within.size:
+            return []
+        targets = self.space.config.policy_targets[: 1 if architecture.is_static else None]
+        chosen = [tuple(int(i) for i in row) for row in allocations[within]]
+        records = self._records(architecture, network, costs, chosen, list(targets), within)
+        kept: list[DesignRecord] = []
+        for target in targets:
+            same = [record for record in records if record.genome.policy_target == target]
+            kept += [same[i] for i in _non_dominated([(r.mean_latency_cycles, r.mean_energy_pj) for r in same])]
+        share = (time.monotonic() - start) / max(1, len(kept))
+        return [replace(record, seconds=share) for record in kept]
+
+    def _records(
+        self,
+        architecture: Architecture,
+        network: TrainedNetwork,
+        costs: StageCosts,
+        allocations: list[tuple[int, ...]],
+        targets: list[float],
+        rows: np.ndarray | None = None,
+    ) -> list[DesignRecord]:
+        """One record per (allocation, target), thresholds chosen on calibration and measured on validation."""
+        rows = np.arange(len(allocations)) if rows is None else rows
+        latency, energy = costs.latency_cycles[rows], costs.energy_pj[rows]
+        thresholds = self._thresholds(network.calibration, latency, energy, targets)
+        violations = self.hardware.violations(costs, self.bounds)[rows]
+        points = apply_policies(
+            network.validation,
+            thresholds.reshape(-1, thresholds.shape[-1]),
+            np.repeat(latency, len(targets), axis=0),
+            np.repeat(energy, len(targets), axis=0),
+        )
+        records = []
+        for index, point in enumerate(points):
+            design, target = divmod(index, len(targets))
+            genome = Genome(architecture, allocations[design], targets[target])
+            records.append(
+                _record(
+                    self.space.canonical(genome),
+                    "derived",
+                    point,
+                    tuple(float(v) for v in violations[design]),
+                    float(latency[design, -1]),
+                    int(costs.weight_memory_bits),
+                )
+            )
+        return records
+
+    def _thresholds(
+        self, calibration: ExitPredictions, latency: np.ndarray, energy: np.ndarray, targets: list[float]
+    ) -> np.ndarray:
+        """(n_designs, n_targets, n_exits)."""
+        if self.space.config.policy == "per_exit":
+            return tune_many(calibration, latency, energy, targets).thresholds
+        # The paper's policy: one threshold, the largest whose relative mean product stays under the target.
+        reference = self.hardware.static.edp_pj_cycles
+        return np.array(
+            [
+                [
+                    shared_threshold(calibration, cycles, pj, relative_edp_bound=t, reference_edp_pj_cycles=reference)
+                    for t in targets
+                ]
+                for cycles, pj in zip(latency, energy, strict=True)
+            ]
+        )
+
+    def _untrained(
+        self, genome: Genome, costs: StageCosts, violations: tuple[float, ...]
+    ) -> DesignRecord:
+        latency, energy = float(costs.latency_cycles[0, -1]), float(costs.energy_pj[0, -1])
+        return DesignRecord(
+            genome=genome,
+            source="proposed",
+            feasible=False,
+            violations=violations,
+            accuracy=1.0 / self.classes,
+            mean_latency_cycles=latency,
+            mean_energy_pj=energy,
+            mean_edp_pj_cycles=latency * energy,
+            worst_latency_cycles=latency,
+            weight_memory_bits=int(costs.weight_memory_bits),
+        )
+
+
+def _record(
+    genome: Genome,
+    source: Source,
+    point: OperatingPoint,
+    violations: tuple[float, ...],
+    worst_latency_cycles: float,
+    weight_memory_bits: int,
+) -> DesignRecord:
+    leaving = tuple(None if math.isnan(v) else float(v) for v in point.leaving_accuracies)
+    return DesignRecord(
+        genome=genome,
+        source=source,
+        feasible=max(violations) <= 0,
+        violations=violations,
+        accuracy=point.accuracy,
+        mean_latency_cycles=point.mean_latency_cycles,
+        mean_energy_pj=point.mean_energy_pj,
+        mean_edp_pj_cycles=point.mean_edp_pj_cycles,
+        worst_latency_cycles=worst_latency_cycles,
+        weight_memory_bits=weight_memory_bits,
+        thresholds=tuple(float(t) for t in point.thresholds[:-1]),
+        exit_ratios=tuple(float(r) for r in point.exit_ratios),
+        leaving_accuracies=leaving,
+        exit_accuracies=tuple(float(a) for a in point.exit_accuracies),
+    )
+
+
+def _non_dominated(points: list[tuple[float, float]]) -> list[int]:
+    """Indices of the two-dimensional front (both minimised), one of several equal points."""
+    kept: list[int] = []
+    best = math.inf
+    for index in sorted(range(len(points)), key=lambda i: points[i]):
+        if points[index][1] < best:
+            best = points[index][1]
+            kept.append(index)
+    return kept

@@ -1,0 +1,85 @@
+"""Writing a run's results: tables, reference, configuration, environment. Works on what is finished so far."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import optuna
+import pandas as pd
+
+from study.atomic import write_text
+from study.config_io import to_toml
+from study.derived import write_derived
+from study.reference import StaticReference
+from study.sampler import GenomeNSGAIISampler
+from study.storage import record_of
+from study.tables import Design, TableMaker, unique
+
+if TYPE_CHECKING:
+    from study.setup import StudyContext
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        trials: `trials.csv`.
+        pareto: `pareto.csv`.
+        designs: `designs.csv`.
+    """
+
+    trials: pd.DataFrame
+    pareto: pd.DataFrame
+    designs: pd.DataFrame
+
+
+def evaluated_designs(study: optuna.Study, context: StudyContext) -> list[Design]:
+    """Every design of the study once: the finished trials, and what was derived from their networks."""
+    designs: list[Design] = []
+    derived: list[Design] = []
+    known: set[str] = set()
+    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
+        record = record_of(trial)
+        if record is None:
+            continue
+        designs.append(Design(record, trial.number))
+        key = record.genome.architecture.key()
+        if record.trained and key not in known:
+            known.add(key)
+            derived += [Design(r, trial.number) for r in write_derived(context, record.genome.architecture)]
+    return unique([*designs, *derived])
+
+
+def export(
+    study: optuna.Study,
+    context: StudyContext,
+    reference: StaticReference,
+    environment: dict[str, Any],
+) -> Exported:
+    """Writes all results into the run's folder; each file is either the old or the new one.
+
+    Raises:
+        OfframpError: A file cannot be written.
+    """
+    maker = TableMaker(context.hardware, reference)
+    out = context.paths.out
+    trials = study.get_trials(deepcopy=False)
+    generations = [t.system_attrs.get(GenomeNSGAIISampler.generation_key()) for t in trials]
+    designs = evaluated_designs(study, context)
+    pareto, members = maker.pareto(designs)
+    exported = Exported(maker.trials(trials, generations), pareto, maker.designs(designs))
+    write_text(out / "config.toml", to_toml(context.config))
+    write_text(out / "environment.json", json.dumps(environment, indent=2) + "\n")
+    write_text(out / "static_reference.json", json.dumps(maker.static_reference(), indent=2) + "\n")
+    for name, frame in (
+        ("trials", exported.trials),
+        ("designs", exported.designs),
+        ("pareto", exported.pareto),
+        ("exits", maker.exits(members)),
+        ("layers", maker.layers(members)),
+    ):
+        write_text(out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
+    return exported

@@ -1,0 +1,221 @@
+"""A design as the search sees it, and the space of all of them.
+
+Every gene is present in every genome, also those that cannot matter, because a conditional parameter drops out of
+crossover. Genes are integer indices into the choices of the space; what they mean is a `Genome`, and genomes with
+one phenotype share one canonical form and so one key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from optuna.distributions import IntDistribution
+
+from hwcost.errors import OfframpError
+from models.architecture import Architecture
+from study.allocation import AllocationSpace
+from study.config import SpaceConfig
+
+
+@dataclass(frozen=True)
+class Genome:
+    """One design: what is trained, what it runs on, and how readily samples leave.
+
+    Attributes:
+        architecture: Exits, heads and bits.
+        allocation: Catalogue index of the PE array per compute core.
+        policy_target: See `SpaceConfig.policy_targets`.
+    """
+
+    architecture: Architecture
+    allocation: tuple[int, ...]
+    policy_target: float
+
+    def key(self) -> str:
+        """SHA-256 (hex) that is equal for genomes with the same canonical form."""
+        values = [self.architecture.key(), list(self.allocation), self.policy_target]
+        return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """All genes with their choices.
+
+    Attributes:
+        config: Choices of heads, bits and policy targets.
+        mounting_points: Blocks an early exit may follow, ascending.
+        n_blocks: Blocks of the backbone.
+        allocations: Legal PE allocations.
+    """
+
+    config: SpaceConfig
+    mounting_points: tuple[int, ...]
+    n_blocks: int
+    allocations: AllocationSpace
+
+    def genes(self) -> dict[str, int]:
+        """Number of choices of every gene, in the order in which they are suggested."""
+        space = self.config
+        counts = {f"exit_after_b{block}": len(space.exit_heads) + 1 for block in self.mounting_points}
+        counts["final_head"] = len(space.final_heads)
+        counts |= {f"weight_bits_b{block}": len(space.weight_bits) for block in range(self.n_blocks)}
+        counts |= {f"activation_bits_b{block}": len(space.activation_bits) for block in range(self.n_blocks)}
+        counts |= {"head_weight_bits": len(space.head_bits), "head_activation_bits": len(space.head_bits)}
+        counts |= {f"pe_array_core{core}": self.allocations.n_choices for core in range(self.allocations.n_cores)}
+        counts["policy_target"] = len(space.policy_targets)
+        return counts
+
+    def distributions(self) -> dict[str, IntDistribution]:
+        """The genes as Optuna distributions over indices."""
+        return {name: IntDistribution(0, count - 1) for name, count in self.genes().items()}
+
+    def legend(self) -> dict[str, list[str]]:
+        """What each index of each gene means, for people."""
+        space = self.config
+        bits = {
+            "weight_bits_b": [str(b) for b in space.weight_bits],
+            "activation_bits_b": [str(b) for b in space.activation_bits],
+        }
+        meaning: dict[str, list[str]] = {}
+        for name, count in self.genes().items():
+            if name.startswith("exit_after"):
+                meaning[name] = ["none", *space.exit_heads]
+            elif name == "final_head":
+                meaning[name] = list(space.final_heads)
+            elif name.startswith("head_"):
+                meaning[name] = [str(b) for b in space.head_bits]
+            elif name == "policy_target":
+                meaning[name] = [str(t) for t in space.policy_targets]
+            elif name.startswith("pe_array"):
+                meaning[name] = [f"array {i} of the catalogue" for i in range(count)]
+            else:
+                meaning[name] = next(v for prefix, v in bits.items() if name.startswith(prefix))
+        return meaning
+
+    def decode(self, genes: Mapping[str, int]) -> Genome:
+        """The canonical genome that indices stand for.
+
+        Raises:
+            OfframpError: A gene is missing or its index is outside its range.
+        """
+        counts = self.genes()
+        for name, count in counts.items():
+            value = genes.get(name)
+            if value is None or not 0 <= value < count:
+                raise OfframpError(f"expected gene {name} in 0..{count - 1}, got {value}; is it another space?")
+        space = self.config
+        exits = tuple(b for b in self.mounting_points if genes[f"exit_after_b{b}"] > 0)
+        early = tuple(space.exit_heads[genes[f"exit_after_b{b}"] - 1] for b in exits)
+        blocks = range(self.n_blocks)
+        architecture = Architecture(
+            exits=exits,
+            heads=(*early, space.final_heads[genes["final_head"]]),
+            weight_bits=tuple(space.weight_bits[genes[f"weight_bits_b{b}"]] for b in blocks),
+            activation_bits=tuple(space.activation_bits[genes[f"activation_bits_b{b}"]] for b in blocks),
+            head_weight_bits=space.head_bits[genes["head_weight_bits"]],
+            head_activation_bits=space.head_bits[genes["head_activation_bits"]],
+        )
+        cores = [genes[f"pe_array_core{core}"] for core in range(self.allocations.n_cores)]
+        target = space.policy_targets[genes["policy_target"]]
+        return self.canonical(Genome(architecture, self.allocations.decode(cores), target))
+
+    def encode(self, genome: Genome) -> dict[str, int]:
+        """Genes that decode to the canonical form of this genome.
+
+        Raises:
+            OfframpError: The genome has something the space does not offer.
+        """
+        space, architecture = self.config, genome.architecture
+        try:
+            genes = {f"exit_after_b{block}": 0 for block in self.mounting_points}
+            for block, head in zip(architecture.exits, architecture.heads[:-1], strict=True):
+                if block not in self.mounting_points:
+                    raise ValueError(f"an exit after block {block}")
+                genes[f"exit_after_b{block}"] = 1 + space.exit_heads.index(head)
+            genes["final_head"] = space.final_heads.index(architecture.heads[-1])
+            for block, bits in enumerate(architecture.weight_bits):
+                genes[f"weight_bits_b{block}"] = space.weight_bits.index(bits)
+            for block, bits in enumerate(architecture.activation_bits):
+                genes[f"activation_bits_b{block}"] = space.activation_bits.index(bits)
+            genes["head_weight_bits"] = self._head_index(architecture.head_weight_bits)
+            genes["head_activation_bits"] = self._head_index(architecture.head_activation_bits)
+            for core, index in enumerate(self.allocations.encode(genome.allocation)):
+                genes[f"pe_array_core{core}"] = index
+            genes["policy_target"] = space.policy_targets.index(genome.policy_target)
+        except ValueError as error:
+            raise OfframpError(f"expected a genome of this space, got one with {error}") from None
+        return genes
+
+    def _head_index(self, bits: int) -> int:
+        # The canonical form writes 8 where head bits cannot matter, and a space may not offer 8.
+        choices = self.config.head_bits
+        return choices.index(bits) if bits in choices else len(choices) - 1
+
+    def canonical(self, genome: Genome) -> Genome:
+        """One genome for all that train, cost and decide the same.
+
+        Bits that cannot matter, the order of equal cores, and the policy target of a network without early exits.
+        """
+        architecture = genome.architecture.canonical()
+        target = self.config.policy_targets[0] if architecture.is_static else genome.policy_target
+        return replace(
+            genome,
+            architecture=architecture,
+            allocation=self.allocations.canonical(genome.allocation),
+            policy_target=target,
+        )
+
+    def log10_size(self) -> float:
+        """Decimal logarithm of the number of gene strings with distinct allocations."""
+        genes = sum(math.log10(n) for name, n in self.genes().items() if not name.startswith("pe_array"))
+        return genes + math.log10(len(self.allocations.all()))
+
+    def random(self, rng: np.random.Generator) -> dict[str, int]:
+        """Genes of a random design, with the NUMBER of exits uniform.
+
+        Independent coin flips per mounting point would give five to eight exits nearly always, whose heads alone
+        break a worst-case bound; a uniform number spreads the start over the whole range of costs.
+        """
+        genes = {name: int(rng.integers(count)) for name, count in self.genes().items()}
+        chosen = rng.permutation(len(self.mounting_points))[: rng.integers(len(self.mounting_points) + 1)]
+        for position, block in enumerate(self.mounting_points):
+            head = int(rng.integers(1, len(self.config.exit_heads) + 1))
+            genes[f"exit_after_b{block}"] = head if position in chosen else 0
+        return genes
+
+
+def start_designs(space: SearchSpace) -> Iterator[dict[str, int]]:
+    """Genes of designs every study starts from, the most telling first.
+
+    Static at the highest bits; the paper's network A, E, F, H, K (`fc` heads); the cheapest in everything; one exit
+    in the middle at middle bits.
+    """
+    config, n = space.config, space.n_blocks
+    low, high, middle = 0, -1, len(config.weight_bits) // 2
+    final = "fc" if "fc" in config.final_heads else config.final_heads[0]
+    exit_head = "fc" if "fc" in config.exit_heads else config.exit_heads[0]
+    cheap = "gap" if "gap" in config.exit_heads else exit_head
+    cheap_final = "gap" if "gap" in config.final_heads else final
+    points = space.mounting_points
+    paper = tuple(block for block in (0, 4, 5, 7) if block in points)
+    centre = (points[len(points) // 2],) if points else ()
+    for exits, head, last, level in (
+        ((), exit_head, final, high),
+        (paper, exit_head, final, high),
+        (centre, cheap, cheap_final, low),
+        (centre, cheap, cheap_final, middle),
+    ):
+        architecture = Architecture(
+            exits=exits,
+            heads=(*(head for _ in exits), last),
+            weight_bits=(config.weight_bits[level],) * n,
+            activation_bits=(config.activation_bits[min(level, len(config.activation_bits) - 1)],) * n,
+            head_weight_bits=config.head_bits[-1],
+            head_activation_bits=config.head_bits[-1],
+        )
+        yield space.encode(Genome(architecture, space.allocations.default, config.policy_targets[0]))

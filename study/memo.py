@@ -1,0 +1,116 @@
+"""Predictions of trained networks, kept so that a network that was trained once is never trained again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from filelock import FileLock
+
+from hwcost.errors import OfframpError
+from models.architecture import Architecture
+from models.predictions import ExitPredictions
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """What a trained network says on the two splits the search may look at.
+
+    Attributes:
+        calibration: For choosing thresholds.
+        validation: For the objectives.
+        training_samples: Images it was trained on, repeats counted.
+        seconds: Wall-clock time of the training.
+    """
+
+    calibration: ExitPredictions
+    validation: ExitPredictions
+    training_samples: int
+    seconds: float
+
+
+@cache
+def training_code_version() -> str:
+    """SHA-256 over the source of everything that decides how a network is trained."""
+    digest = hashlib.sha256()
+    for package in ("models", "hwcost.networks"):
+        folder = resources.files(package)
+        for item in sorted(folder.iterdir(), key=lambda entry: entry.name):
+            if item.name.endswith((".py", ".toml")):
+                digest.update(item.name.encode())
+                digest.update(item.read_bytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class PredictionMemo:
+    """A folder of predictions, safe for several processes.
+
+    Attributes:
+        folder: Where the files are.
+        context: Everything beside the architecture that a result depends on: recipe, rung, seed, data and split
+            fingerprint, checksum of the warm start, code version, device. A file of another context is not used.
+    """
+
+    folder: Path
+    context: dict[str, str | int]
+
+    def key(self, architecture: Architecture) -> str:
+        """SHA-256 (hex) over the architecture's canonical form and the context."""
+        values = {"architecture": architecture.key(), **self.context}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+    def find(self, architecture: Architecture) -> TrainedNetwork | None:
+        """The predictions of this network, None when it was not trained or its file is damaged."""
+        path = self._path(architecture)
+        if not path.exists():
+            return None
+        try:
+            meta = ExitPredictions.read_meta(path)
+            return TrainedNetwork(
+                calibration=ExitPredictions.load(self._calibration_path(architecture)),
+                validation=ExitPredictions.load(path),
+                training_samples=int(meta["training_samples"]),
+                seconds=float(meta["seconds"]),
+            )
+        except OfframpError as error:
+            _log.warning("%s; the network is trained again", error)
+            return None
+
+    def get_or_train(
+        self, architecture: Architecture, train: Callable[[], TrainedNetwork]
+    ) -> tuple[TrainedNetwork, bool]:
+        """The network's predictions, and whether it had to be trained for them.
+
+        Of two processes that ask for the same network at once, one trains and the other waits for it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._path(architecture).with_suffix(".lock")):
+            known = self.find(architecture)
+            if known is not None:
+                return known, False
+            trained = train()
+            meta = {
+                "architecture": architecture.canonical().to_dict(),
+                "context": self.context,
+                "training_samples": trained.training_samples,
+                "seconds": trained.seconds,
+            }
+            # The validation file is written last: its presence says that both are whole.
+            trained.calibration.save(self._calibration_path(architecture), meta)
+            trained.validation.save(self._path(architecture), meta)
+        return trained, True
+
+    def _path(self, architecture: Architecture) -> Path:
+        return self.folder / f"{self.key(architecture)[:32]}.validation.npz"
+
+    def _calibration_path(self, architecture: Architecture) -> Path:
+        return self.folder / f"{self.key(architecture)[:32]}.calibration.npz"

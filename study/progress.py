@@ -1,0 +1,83 @@
+"""What a person sees while a study runs: bars on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+_LINE_SECONDS = 10.0
+
+
+class StageProgress:
+    """Progress of named stages, one bar each; on a log one line at most every ten seconds.
+
+    Args:
+        console: Where to.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._plain = not console.is_terminal
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._started: dict[str, float] = {}
+        self._last_line: dict[str, float] = {}
+
+    @contextmanager
+    def shown(self) -> Iterator[StageProgress]:
+        """The bars are on the screen inside this block."""
+        if self._plain:
+            yield self
+            return
+        with self._bars:
+            yield self
+
+    def update(self, stage: str, done: int, total: int, detail: str = "") -> None:
+        """So much of a stage is done.
+
+        Args:
+            stage: What is going on, for people.
+            done: Steps finished.
+            total: Steps in all.
+            detail: Anything more to say.
+        """
+        now = time.monotonic()
+        if stage not in self._started:
+            self._started[stage] = now
+        if self._plain:
+            self._line(stage, done, total, detail, now)
+            return
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=total, detail=detail)
+        self._bars.update(self._tasks[stage], completed=done, total=total, detail=detail)
+
+    def log(self, text: str) -> None:
+        """A line above the bars."""
+        (self._console if self._plain else self._bars.console).print(text, highlight=False, soft_wrap=True)
+
+    def _line(self, stage: str, done: int, total: int, detail: str, now: float) -> None:
+        if done < total and now - self._last_line.get(stage, -_LINE_SECONDS) < _LINE_SECONDS:
+            return
+        if done >= total and self._last_line.get(stage) == float("inf"):
+            return
+        self._last_line[stage] = float("inf") if done >= total else now
+        elapsed = now - self._started[stage]
+        left = f", {_clock(elapsed * (total - done) / done)} left" if 0 < done < total else ""
+        self.log(f"{stage}: {done}/{total}{' ' + detail if detail else ''}, {_clock(elapsed)}{left}")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

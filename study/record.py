@@ -1,0 +1,94 @@
+"""What is known of one evaluated design: the unit that is stored, exported and shown."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from models.architecture import Architecture
+from study.genome import Genome
+
+Source = Literal["proposed", "memo", "derived"]
+
+
+@dataclass(frozen=True)
+class DesignRecord:
+    """One design with its result on the validation split.
+
+    A design whose worst case breaks a constraint was not trained: it has chance accuracy, its worst case as mean
+    cost, and no thresholds.
+
+    Attributes:
+        genome: The design.
+        source: `proposed`: trained for this trial; `memo`: trained for an earlier one; `derived`: another
+            allocation or policy target of a trained network, never a trial.
+        feasible: Every constraint is met.
+        violations: Relative excess over each bound, in the order of `study.hardware.CONSTRAINTS`.
+        accuracy: Fraction of the validation split that is right under the exit policy.
+        mean_latency_cycles: Mean over samples of the latency up to the exit taken.
+        mean_energy_pj: The same for energy.
+        mean_edp_pj_cycles: Mean over samples of (energy x latency up to the exit taken).
+        worst_latency_cycles: All exits run, none taken.
+        weight_memory_bits: All weights, heads included.
+        thresholds: One per exit that is not the last; empty when not trained.
+        exit_ratios: Share of samples leaving at each exit; empty when not trained.
+        leaving_accuracies: Fraction right among those that leave at each exit; None where nobody leaves.
+        exit_accuracies: Fraction right if all samples left there.
+        training_samples: Images trained on for this record; 0 when nothing was trained for it.
+        seconds: Wall-clock time of the evaluation.
+    """
+
+    genome: Genome
+    source: Source
+    feasible: bool
+    violations: tuple[float, ...]
+    accuracy: float
+    mean_latency_cycles: float
+    mean_energy_pj: float
+    mean_edp_pj_cycles: float
+    worst_latency_cycles: float
+    weight_memory_bits: int
+    thresholds: tuple[float, ...] = ()
+    exit_ratios: tuple[float, ...] = ()
+    leaving_accuracies: tuple[float | None, ...] = ()
+    exit_accuracies: tuple[float, ...] = ()
+    training_samples: int = 0
+    seconds: float = 0.0
+
+    @property
+    def objectives(self) -> tuple[float, float, float]:
+        """(error as a fraction, mean latency in cycles, mean energy in pJ), all to be minimised."""
+        return 1.0 - self.accuracy, self.mean_latency_cycles, self.mean_energy_pj
+
+    @property
+    def trained(self) -> bool:
+        """Whether the accuracy was measured, and not set to chance."""
+        return bool(self.exit_ratios)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `from_json` gives an equal record back.
+
+        A threshold that nothing reaches is infinite, which JSON does not have: it is written as null.
+        """
+        values = asdict(self)
+        values["thresholds"] = [t if math.isfinite(t) else None for t in self.thresholds]
+        values["genome"] = {
+            "architecture": self.genome.architecture.to_dict(),
+            "allocation": list(self.genome.allocation),
+            "policy_target": self.genome.policy_target,
+        }
+        return values
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> DesignRecord:
+        """The record that `to_json` wrote."""
+        genome = values["genome"]
+        plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        plain["thresholds"] = tuple(math.inf if t is None else t for t in values["thresholds"])
+        plain["genome"] = Genome(
+            architecture=Architecture.from_dict(genome["architecture"]),
+            allocation=tuple(genome["allocation"]),
+            policy_target=genome["policy_target"],
+        )
+        return cls(**plain)

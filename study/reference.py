@@ -1,0 +1,99 @@
+"""The fixed static reference that every relative number is relative to, and the best static design beside it.
+
+The reference has the study's backbone and data, 8 bit, no early exit, an `fc` final head, the default allocation. It
+is trained twice with the budget of a trial: alone, and jointly with all exits; the better one counts, because a
+reference that was trained worse than the candidates would flatter them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from models.architecture import Architecture
+from models.predictions import ExitPredictions
+from study.atomic import write_text
+from study.memo import PredictionMemo, TrainedNetwork
+from study.record import DesignRecord
+
+if TYPE_CHECKING:
+    from study.hardware import HardwareCosts
+    from study.setup import StudyContext
+
+NO_LOSS = 0.002
+"""Accuracy within which two designs count as equally accurate: 0.2 points."""
+
+REFERENCE_HEAD = "fc"
+
+
+@dataclass(frozen=True)
+class StaticReference:
+    """The reference and what it was chosen from.
+
+    Attributes:
+        record: The reference design.
+        trained: How the better of its two trainings was done.
+        accuracy_alone: Validation accuracy when trained without exits, as a fraction.
+        accuracy_jointly: Validation accuracy of its final exit when trained with all exits.
+        best_static: The 8-bit static design of any final head and allocation with the lowest energy-latency
+            product among those within 0.2 points of the reference.
+    """
+
+    record: DesignRecord
+    trained: Literal["alone", "jointly"]
+    accuracy_alone: float
+    accuracy_jointly: float
+    best_static: DesignRecord
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; `from_json` gives an equal reference back."""
+        return {
+            "record": self.record.to_json(),
+            "trained": self.trained,
+            "accuracy_alone": self.accuracy_alone,
+            "accuracy_jointly": self.accuracy_jointly,
+            "best_static": self.best_static.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> StaticReference:
+        """The reference that `to_json` wrote."""
+        return cls(
+            record=DesignRecord.from_json(values["record"]),
+            trained=values["trained"],
+            accuracy_alone=values["accuracy_alone"],
+            accuracy_jointly=values["accuracy_jointly"],
+            best_static=DesignRecord.from_json(values["best_static"]),
+        )
+
+
+def choose_reference(
+    alone: TrainedNetwork, jointly: dict[str, TrainedNetwork], context: StudyContext
+) -> StaticReference:
+    """Compares the trainings and costs the static designs.
+
+    Args:
+        alone: The reference architecture trained without exits.
+        jointly: Per kind of final head, the final exit's predictions of one training with all exits.
+        context: Of the study.
+    """
+    joint = jointly[REFERENCE_HEAD]
+    accuracy_alone = float(alone.validation.accuracies[-1])
+    accuracy_jointly = float(joint.validation.accuracies[-1])
+    trained: Literal["alone", "jointly"] = "alone" if accuracy_alone >= accuracy_jointly else "jointly"
+    networks = {**jointly, REFERENCE_HEAD: alone if trained == "alone" else joint}
+    designs = [
+        design
+        for head, network in networks.items()
+        for design in context.evaluator.derive(_static(context, head), network)
+    ]
+    default = tuple(context.hardware.accelerator.default_allocation)
+    record = context.evaluator.measure(_static(context, REFERENCE_HEAD), networks[REFERENCE_HEAD], default)
+    equal = [d for d in designs if d.accuracy >= record.accuracy - NO_LOSS]
+    best = min([record, *equal], key=lambda d: d.mean_edp_pj_cycles)
+    return StaticReference(record, trained, accuracy_alone, accuracy_jointly, best)
+
+
+def _static(context: StudyContext, head: str) -> Architecture:
+    return Architecture.static(context.spec.n_blocks, head)

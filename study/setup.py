@@ -1,0 +1,204 @@
+"""From a configuration to the parts of a study; the main process and every worker build them the same way.
+
+Steps are ordered by price, so that bad input is refused before anything slow starts. Modules that import torch are
+imported where they are used: `--help` and refusals must answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hwcost.accelerator import Accelerator, load_accelerator
+from hwcost.errors import OfframpError
+from hwcost.networks import BackboneSpec, load_backbone
+from models.architecture import Architecture
+from models.seeds import training_seed
+from study.allocation import AllocationSpace
+from study.config import StudyConfig
+from study.evaluate import Evaluator
+from study.genome import SearchSpace
+from study.hardware import HardwareCosts
+from study.memo import PredictionMemo, TrainedNetwork, training_code_version
+
+if TYPE_CHECKING:
+    from models.training_data import TrainingData
+    from models.warm_start import WarmStart
+
+SEARCH_RUNG = 0
+Progress = Callable[[str, int, int, float], None]
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Folders of one study on this machine.
+
+    Attributes:
+        out: Results; the default storage too.
+        cache: Decoded data and pre-trained networks, shared by studies.
+    """
+
+    out: Path
+    cache: Path
+
+    @classmethod
+    def of(cls, config: StudyConfig, study_name: str) -> Paths:
+        """The folders a configuration asks for, or the defaults."""
+        out = Path(config.run.out) if config.run.out else Path("runs") / folder_name(study_name)
+        if config.run.cache:
+            return cls(out, Path(config.run.cache))
+        base = os.environ.get("OFFRAMP_CACHE") or os.environ.get("XDG_CACHE_HOME")
+        root = Path(base) if base else Path.home() / ".cache"
+        return cls(out, root if os.environ.get("OFFRAMP_CACHE") else root / "offramp")
+
+    @property
+    def predictions(self) -> Path:
+        """Predictions of trained networks."""
+        return self.out / "predictions"
+
+    @property
+    def derived(self) -> Path:
+        """Designs derived from trained networks, one file a network."""
+        return self.out / "derived"
+
+
+def folder_name(study_name: str) -> str:
+    """The study's name with everything replaced that a folder's name should not have."""
+    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in study_name).lstrip(".")
+    return kept[:100] or "study"
+
+
+def resolve_device(name: str) -> str:
+    """`cpu` or `cuda`; `auto` takes CUDA where there is one.
+
+    Raises:
+        OfframpError: CUDA is asked for and there is none.
+    """
+    if name == "cpu":
+        return name
+    import torch
+
+    present = torch.cuda.is_available()
+    if name == "cuda" and not present:
+        raise OfframpError("expected a CUDA device for --device cuda, got none; use --device cpu or auto")
+    return "cuda" if present else "cpu"
+
+
+def check_data_source(source: str) -> None:
+    """Refuse a source that is neither a known name nor something that exists.
+
+    Raises:
+        OfframpError: See above.
+    """
+    if source not in ("digits", "cifar10") and not Path(source).exists():
+        raise OfframpError(
+            f"expected --data digits, cifar10 or an existing folder or archive with train/<class>/ and "
+            f"test/<class>/, got {source!r}"
+        )
+
+
+def build_accelerator(config: StudyConfig) -> Accelerator:
+    """The accelerator by the name of a preset or from a user's file."""
+    return load_accelerator(config.hardware.accelerator)
+
+
+def build_space(config: StudyConfig, spec: BackboneSpec, accelerator: Accelerator) -> SearchSpace:
+    """The genes for one backbone on one accelerator."""
+    allocations = AllocationSpace(
+        n_pes=tuple(array.n_pes for array in accelerator.catalogue),
+        default=accelerator.default_allocation,
+        groups=accelerator.core_groups,
+        budget=config.hardware.pe_budget or accelerator.pe_budget,
+        searched=config.space.allocation,
+    )
+    return SearchSpace(config.space, spec.mounting_points, spec.n_blocks, allocations)
+
+
+def build_backbone(config: StudyConfig, channels: int) -> BackboneSpec:
+    """The backbone at the study's width for images of so many channels."""
+    return load_backbone(config.backbone.name).scaled(config.backbone.width).with_in_channels(channels)
+
+
+def load_data(config: StudyConfig, cache: Path) -> TrainingData:
+    """Images of the study, split; the test images are not among them."""
+    from models.data import load_dataset
+    from models.training_data import prepare
+
+    images = load_dataset(config.data.source, config.data.image_size, cache)
+    return prepare(images, config.splits, config.augment)
+
+
+@dataclass(frozen=True)
+class StudyContext:
+    """Everything an evaluation needs, built once a process.
+
+    Attributes:
+        config: Of the study.
+        paths: Of the study.
+        device: `cpu` or `cuda`.
+        data: The splits.
+        spec: The backbone.
+        space: The genes.
+        hardware: The simulator.
+        warm: The pre-trained network.
+        evaluator: From a genome to its record.
+    """
+
+    config: StudyConfig
+    paths: Paths
+    device: str
+    data: TrainingData
+    spec: BackboneSpec
+    space: SearchSpace
+    hardware: HardwareCosts
+    warm: WarmStart
+    evaluator: Evaluator
+
+
+def head_kinds(config: StudyConfig) -> tuple[str, ...]:
+    """Head kinds the pre-trained network has at every exit; `fc` always, as the static reference has it."""
+    wanted = {"fc", *config.space.exit_heads, *config.space.final_heads}
+    return tuple(sorted(wanted))
+
+
+def open_context(
+    config: StudyConfig, paths: Paths, device: str, data: TrainingData, progress: Progress | None = None
+) -> StudyContext:
+    """Pre-trains (or loads) the float network and assembles the evaluation."""
+    from models.train import train_architecture
+    from models.warm_start import pretrain
+
+    spec = build_backbone(config, data.channels)
+    accelerator = build_accelerator(config)
+    space = build_space(config, spec, accelerator)
+    hardware = HardwareCosts.from_config(config, spec, data.classes, accelerator)
+    seed = config.search.seed
+    warm = pretrain(spec, head_kinds(config), data, config.pretrain, paths.cache, seed, device, progress)
+
+    def train(architecture: Architecture) -> TrainedNetwork:
+        training = training_seed(seed, architecture.key(), SEARCH_RUNG, 0)
+        result = train_architecture(architecture, spec, data, warm, config.qat, training, device)
+        return TrainedNetwork(
+            result.calibration, result.validation, result.training_samples, result.seconds
+        )
+
+    memo = PredictionMemo(paths.predictions, memo_context(config, data.fingerprint, warm.checksum, device))
+    evaluator = Evaluator(space, hardware, config.constraints, memo, train, data.classes)
+    return StudyContext(config, paths, device, data, spec, space, hardware, warm, evaluator)
+
+
+def memo_context(config: StudyConfig, data: str, warm: str, device: str) -> dict[str, str | int]:
+    """What a training result depends on beside the architecture."""
+    return {
+        "recipe": config.qat.key(),
+        "rung": SEARCH_RUNG,
+        "seed": config.search.seed,
+        "data": data,
+        "warm_start": warm,
+        "code": training_code_version(),
+        "device": device,
+        "precision": "float32",
+    }

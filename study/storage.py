@@ -1,0 +1,172 @@
+"""The study in its storage: opening, creating, recognising, and putting aside what a killed run left."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from hwcost.errors import OfframpError
+from study.config_io import differences, fingerprint
+from study.hardware import CONSTRAINTS
+from study.record import DesignRecord
+
+OBJECTIVES = ("error", "mean_latency_cycles", "mean_energy_pj")
+RESULT_KEY = "result"
+
+_IDENTITY_KEY = "identity"
+_FINGERPRINT_KEY = "fingerprint"
+_POPULATION_KEY = "population"
+_DATA_KEY = "data_fingerprint"
+
+
+@dataclass(frozen=True)
+class StudyIdentity:
+    """What makes a study the study it is.
+
+    Attributes:
+        name: In the storage.
+        config: `study.config_io.identity` of the configuration.
+        data_fingerprint: SHA-256 over the decoded data.
+        population: Individuals a generation; fixed when the study is created.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    data_fingerprint: str
+    population: int
+
+
+def default_url(folder: Path) -> str:
+    """The sqlite database of a run's folder."""
+    return f"sqlite:///{folder / 'study.db'}"
+
+
+def open_storage(url: str) -> BaseStorage:
+    """Connects to a relational storage; sqlite gets write-ahead logging.
+
+    Raises:
+        OfframpError: The URL is not one, or nothing answers there.
+    """
+    try:
+        sqlite = make_url(url).get_backend_name() == "sqlite"
+    except ArgumentError:
+        raise OfframpError(
+            f"expected a storage URL such as sqlite:///study.db or postgresql://user@host/name, got {url!r}"
+        ) from None
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    arguments: dict[str, Any] = {"connect_args": {"timeout": 60}} if sqlite else {"pool_pre_ping": True}
+    try:
+        storage = RDBStorage(url, engine_kwargs=arguments)
+    except (SQLAlchemyError, ImportError, ValueError, RuntimeError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise OfframpError(
+            f"expected a storage that can be reached, got {_without_password(url)}: {reason}; "
+            "start the server, install its driver or mend the URL"
+        ) from None
+    if sqlite:
+        event.listen(storage.engine, "connect", _use_wal)
+        storage.engine.dispose()  # the connection that made the tables lacks the settings
+    return storage
+
+
+def _use_wal(connection: Any, _record: Any) -> None:
+    """One fsync a commit less; after a power cut the last commits may be gone, the file stays whole."""
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _without_password(url: str) -> str:
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def open_study(storage: BaseStorage, identity: StudyIdentity, sampler: Any = None) -> optuna.Study:
+    """Creates the study, or finds it and checks that it is the one that was asked for.
+
+    Raises:
+        OfframpError: A study of that name exists with another configuration, other data or another maker.
+    """
+    name = identity.name
+    existing = [n for n in optuna.get_all_study_names(storage) if n == name]
+    if not existing:
+        study = optuna.create_study(
+            storage=storage, study_name=name, directions=["minimize"] * len(OBJECTIVES), sampler=sampler
+        )
+        study.set_metric_names(list(OBJECTIVES))
+        study.set_user_attr(_IDENTITY_KEY, json.dumps(identity.config, sort_keys=True))
+        study.set_user_attr(_DATA_KEY, identity.data_fingerprint)
+        study.set_user_attr(_POPULATION_KEY, identity.population)
+        # Written last: a study without it was not created to the end.
+        study.set_user_attr(_FINGERPRINT_KEY, fingerprint(identity.config))
+        return study
+    study = optuna.load_study(storage=storage, study_name=name, sampler=sampler)
+    attributes = study.user_attrs
+    if _FINGERPRINT_KEY not in attributes:
+        if not study.get_trials(deepcopy=False):
+            optuna.delete_study(storage=storage, study_name=name)
+            return open_study(storage, identity, sampler)
+        raise OfframpError(
+            f"expected a study made by study.run, got {name!r} of another maker; choose another --study-name"
+        )
+    if attributes[_FINGERPRINT_KEY] != fingerprint(identity.config):
+        changed = "; ".join(differences(json.loads(attributes[_IDENTITY_KEY]), identity.config))
+        raise OfframpError(
+            f"expected the configuration study {name!r} was created with, got another: {changed}; "
+            "choose another --study-name or the old values"
+        )
+    if attributes[_DATA_KEY] != identity.data_fingerprint:
+        raise OfframpError(
+            f"expected the data study {name!r} was created with (fingerprint {attributes[_DATA_KEY][:12]}), "
+            f"got other images ({identity.data_fingerprint[:12]}); choose another --study-name or the old data"
+        )
+    return study
+
+
+def population_of(study: optuna.Study) -> int:
+    """Individuals a generation, as fixed when the study was created."""
+    return int(study.user_attrs[_POPULATION_KEY])
+
+
+def store_result(trial: optuna.Trial, record: DesignRecord) -> None:
+    """Writes constraints, the dashboard's feasibility mark and the packed result.
+
+    optuna-dashboard does not read constraints, so feasibility is an attribute of its own. Everything else is one
+    JSON value, because each attribute is a write.
+    """
+    trial.set_user_attr("feasible", record.feasible)
+    trial.set_user_attr(RESULT_KEY, record.to_json())
+    for name, violation in zip(CONSTRAINTS, record.violations, strict=True):
+        trial.set_constraint(name, violation)
+
+
+def record_of(trial: FrozenTrial) -> DesignRecord | None:
+    """The packed result of a finished trial; None for a trial that has none."""
+    values = trial.user_attrs.get(RESULT_KEY)
+    return None if values is None else DesignRecord.from_json(values)
+
+
+def finished_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Finished proposals, which is what `--trials` counts; failed ones are not among them."""
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+
+def fail_abandoned(study: optuna.Study) -> int:
+    """Marks trials as failed that a killed process left running; only legal while nobody else runs the study.
+
+    Returns:
+        How many there were.
+    """
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
+    for trial in running:
+        study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+    return len(running)

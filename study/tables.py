@@ -1,0 +1,227 @@
+"""The result tables of a study as pandas frames; `docs/csv.md` documents every column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from study.front import headline_front, objective_front
+from study.hardware import HardwareCosts
+from study.record import DesignRecord
+from study.reference import StaticReference
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+SPLIT = "validation"
+
+
+@dataclass(frozen=True)
+class Design:
+    """A record with where it comes from.
+
+    Attributes:
+        record: The result.
+        trial: Number of the trial that evaluated it, or that trained the network it is derived from.
+    """
+
+    record: DesignRecord
+    trial: int
+
+    @property
+    def identifier(self) -> str:
+        """12 hex digits that name the design: the same design has the same name in every run."""
+        return self.record.genome.key()[:12]
+
+
+@dataclass(frozen=True)
+class TableMaker:
+    """Makes the tables of one study.
+
+    Attributes:
+        hardware: The simulator, for names and cost per layer.
+        reference: What relative columns are relative to.
+    """
+
+    hardware: HardwareCosts
+    reference: StaticReference
+
+    def columns(self, record: DesignRecord) -> dict[str, Any]:
+        """The columns that every table of designs shares."""
+        architecture = record.genome.architecture
+        catalogue = self.hardware.accelerator.catalogue
+        static = self.reference.record
+        return {
+            "feasible": record.feasible,
+            "source": record.source,
+            "split": SPLIT,
+            "accuracy": record.accuracy,
+            "accuracy_drop": static.accuracy - record.accuracy,
+            "mean_latency_cycles": record.mean_latency_cycles,
+            "mean_energy_pj": record.mean_energy_pj,
+            "mean_edp_pj_cycles": record.mean_edp_pj_cycles,
+            "edp_relative": record.mean_edp_pj_cycles / static.mean_edp_pj_cycles,
+            "worst_latency_cycles": record.worst_latency_cycles,
+            "weight_memory_bits": record.weight_memory_bits,
+            "exits": _words(architecture.exits),
+            "heads": _words(architecture.heads),
+            "weight_bits": _words(architecture.weight_bits),
+            "activation_bits": _words(architecture.activation_bits),
+            "head_weight_bits": architecture.head_weight_bits,
+            "head_activation_bits": architecture.head_activation_bits,
+            "pe_arrays": _words(catalogue[index].label for index in record.genome.allocation),
+            "policy_target": record.genome.policy_target,
+            "violation": max(0.0, *record.violations),
+            "training_samples": record.training_samples,
+            "seconds": record.seconds,
+            "architecture": architecture.key()[:12],
+        }
+
+    def trials(self, trials: Sequence[FrozenTrial], generations: Sequence[int | None]) -> pd.DataFrame:
+        """One row a trial, failed ones included; columns of results are empty where there is none."""
+        from study.storage import record_of
+
+        start = min((t.datetime_start for t in trials if t.datetime_start), default=None)
+        rows: list[dict[str, Any]] = []
+        for trial, generation in zip(trials, generations, strict=True):
+            record = record_of(trial)
+            end = trial.datetime_complete
+            row: dict[str, Any] = {"trial": trial.number, "state": trial.state.name}
+            row |= {} if record is None else self.columns(record)
+            row["generation"] = generation
+            row["finished_seconds"] = (end - start).total_seconds() if end and start else None
+            row["failure"] = trial.user_attrs.get("failure")
+            rows.append(row)
+        frame = pd.DataFrame(rows, columns=["trial", "state", *self._shared(), *_TRIAL_ONLY])
+        return frame.astype({"generation": "Int64", "weight_memory_bits": "Int64", "training_samples": "Int64"})
+
+    def designs(self, designs: Sequence[Design]) -> pd.DataFrame:
+        """One row a design that was evaluated, the derived ones included."""
+        rows = [
+            {"design": d.identifier, "trial": d.trial, "state": "COMPLETE", **self.columns(d.record)} for d in designs
+        ]
+        return pd.DataFrame(rows, columns=["design", "trial", "state", *self._shared()])
+
+    def pareto(self, designs: Sequence[Design]) -> tuple[pd.DataFrame, list[Design]]:
+        """The front in (error, mean latency, mean energy) and its members, by falling accuracy.
+
+        Members of the headline front in (accuracy, mean energy-latency product) are marked; those that are not on
+        the front of the three objectives (equal in all but the product) are added.
+        """
+        records = [d.record for d in designs]
+        headline = set(headline_front(records))
+        members = sorted(headline | set(objective_front(records)), key=lambda i: -records[i].accuracy)
+        frame = self.designs([designs[i] for i in members])
+        frame["headline"] = [i in headline for i in members]
+        return frame, [designs[i] for i in members]
+
+    def exits(self, members: Sequence[Design]) -> pd.DataFrame:
+        """One row an exit of each front member."""
+        rows = []
+        for design in members:
+            record, architecture = design.record, design.record.genome.architecture
+            costs = self.hardware.stage_costs(architecture, np.array([record.genome.allocation]))
+            last = architecture.n_blocks - 1
+            for index, block in enumerate((*architecture.exits, last)):
+                early = index < len(architecture.exits)
+                latency, energy = costs.latency_cycles[0, index], costs.energy_pj[0, index]
+                rows.append(
+                    {
+                        "design": design.identifier,
+                        "trial": design.trial,
+                        "exit": index,
+                        "block": block,
+                        "head": architecture.heads[index],
+                        "threshold": record.thresholds[index] if early else None,
+                        "ratio": record.exit_ratios[index],
+                        "leaving_accuracy": record.leaving_accuracies[index],
+                        "exit_accuracy": record.exit_accuracies[index],
+                        "latency_cycles": latency,
+                        "energy_pj": energy,
+                        "edp_pj_cycles": latency * energy,
+                        "split": SPLIT,
+                    }
+                )
+        return pd.DataFrame(rows, columns=_EXIT_COLUMNS)
+
+    def layers(self, members: Sequence[Design]) -> pd.DataFrame:
+        """One row a layer of each front member, on the core it is mapped to."""
+        frames = []
+        for design in members:
+            genome = design.record.genome
+            workload = self.hardware.workload(genome.architecture)
+            report = self.hardware.layer_report(genome.architecture, genome.allocation)
+            frame = pd.DataFrame(
+                {
+                    "design": design.identifier,
+                    "trial": design.trial,
+                    "layer": workload.names,
+                    "op": [op.name.lower() for op in workload.ops()],
+                    "segment": workload.segment,
+                    "head": workload.head,
+                    "core": report.core,
+                    "pe_array": report.pe_array,
+                    "macs": workload.macs,
+                    "weight_bits": workload.weight_bits,
+                    "input_bits": workload.input_bits,
+                    "output_bits": workload.output_bits,
+                    "latency_cycles": report.latency_cycles,
+                    "energy_pj": report.energy_pj,
+                }
+            )
+            for level, name in enumerate(report.level_names):
+                frame[f"energy_{name}_pj"] = report.energy_by_level_pj[:, level]
+            frames.append(frame)
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def static_reference(self) -> dict[str, Any]:
+        """The reference with the names of `trials.csv`, and the best static design beside it."""
+        reference = self.reference
+        return {
+            "state": "COMPLETE",
+            **self.columns(reference.record),
+            "trained": reference.trained,
+            "accuracy_alone": reference.accuracy_alone,
+            "accuracy_jointly": reference.accuracy_jointly,
+            "best_static": {"state": "COMPLETE", **self.columns(reference.best_static)},
+        }
+
+    def _shared(self) -> list[str]:
+        return list(self.columns(self.reference.record))
+
+
+def unique(designs: Iterable[Design]) -> list[Design]:
+    """Each design once; one that was proposed goes before its derived twin."""
+    seen: dict[str, Design] = {}
+    for design in designs:
+        known = seen.get(design.record.genome.key())
+        if known is None or (known.record.source == "derived" and design.record.source != "derived"):
+            seen[design.record.genome.key()] = design
+    return list(seen.values())
+
+
+def _words(values: Iterable[object]) -> str:
+    return " ".join(str(value) for value in values)
+
+
+_TRIAL_ONLY = ["generation", "finished_seconds", "failure"]
+
+_EXIT_COLUMNS = [
+    "design",
+    "trial",
+    "exit",
+    "block",
+    "head",
+    "threshold",
+    "ratio",
+    "leaving_accuracy",
+    "exit_accuracy",
+    "latency_cycles",
+    "energy_pj",
+    "edp_pj_cycles",
+    "split",
+]

@@ -1,0 +1,229 @@
+"""One process of a study: takes a ticket, proposes a design, evaluates it, tells the result, until none is left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from hwcost.errors import OfframpError
+from models.seeds import derive_seed
+from study.config import StudyConfig
+from study.record import DesignRecord
+from study.setup import Paths
+
+if TYPE_CHECKING:
+    import optuna
+
+    from study.setup import StudyContext
+
+_PARENT_POLL_SECONDS = 1.0
+
+
+class Interrupted(BaseException):
+    """A signal asked this process to stop. Not an `Exception`, so nothing on the way can swallow it."""
+
+
+@dataclass(frozen=True)
+class WorkerTask:
+    """What a worker process is started with; plain values, as modules and tensors do not travel.
+
+    Attributes:
+        config: Of the study.
+        paths: Of the study.
+        storage_url: Of the study.
+        study_name: In the storage.
+        device: `cpu` or `cuda`.
+        index: Of the worker, from 0.
+    """
+
+    config: StudyConfig
+    paths: Paths
+    storage_url: str
+    study_name: str
+    device: str
+    index: int
+
+
+@dataclass(frozen=True)
+class WorkerEvent:
+    """What a worker says to the process that started it.
+
+    Attributes:
+        kind: `started` and `finished` and `failed` are about a trial, `fatal` about the worker.
+        worker: Its index.
+        trial: Its number, -1 where there is none.
+        record: The result of a finished trial.
+        reason: Why it failed.
+    """
+
+    kind: Literal["ready", "started", "finished", "failed", "fatal", "done"]
+    worker: int
+    trial: int = -1
+    record: DesignRecord | None = None
+    reason: str = ""
+
+
+class Tickets:
+    """Trials still to be finished, shared by the processes of one run.
+
+    A ticket is taken before a trial is asked for and given back when it fails, so that exactly as many proposals
+    finish as were asked for.
+
+    Args:
+        context: A multiprocessing context.
+        count: Trials to finish.
+    """
+
+    def __init__(self, context: Any, count: int) -> None:
+        self._left = context.Value("q", count)
+
+    def take(self) -> bool:
+        """Whether there was one left; it is the caller's now."""
+        with self._left.get_lock():
+            if self._left.value <= 0:
+                return False
+            self._left.value -= 1
+            return True
+
+    def give_back(self) -> None:
+        """The trial it was for did not finish."""
+        with self._left.get_lock():
+            self._left.value += 1
+
+
+def run_worker(task: WorkerTask, tickets: Tickets, events: Any) -> None:
+    """Entry point of a worker process.
+
+    Args:
+        task: What to work on.
+        tickets: Shared by all workers of the run.
+        events: A multiprocessing queue of `WorkerEvent`.
+    """
+    _follow_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        _work(task, tickets, events)
+        events.put(WorkerEvent("done", task.index))
+    except Interrupted:
+        events.put(WorkerEvent("done", task.index))
+    except OfframpError as error:
+        events.put(WorkerEvent("fatal", task.index, reason=str(error)))
+    except Exception as error:
+        events.put(WorkerEvent("fatal", task.index, reason=_explain(error, task.paths)))
+
+
+def _work(task: WorkerTask, tickets: Tickets, events: Any) -> None:
+    import optuna
+
+    from study.sampler import GenomeNSGAIISampler
+    from study.setup import load_data, open_context
+    from study.storage import open_storage, population_of
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    data = load_data(task.config, task.paths.cache)
+    context = open_context(task.config, task.paths, task.device, data)
+    storage = open_storage(task.storage_url)
+    study = optuna.load_study(storage=storage, study_name=task.study_name)
+    already = len(study.get_trials(deepcopy=False))
+    seed = derive_seed("proposals", task.config.search.seed, already, task.index)
+    evaluator, space = context.evaluator, context.space
+    study.sampler = GenomeNSGAIISampler(
+        space,
+        population_of(study),
+        np.random.default_rng(seed),
+        lambda genes: evaluator.meets_constraints(space.decode(genes)),
+        task.config.search.redraws,
+    )
+    events.put(WorkerEvent("ready", task.index))
+    failures = 0
+    while tickets.take():
+        event = _one_trial(study, context, task.index, events, tickets)
+        events.put(event)
+        failures = failures + 1 if event.kind == "failed" else 0
+        if failures >= task.config.search.max_failures:
+            raise OfframpError(
+                f"expected trials that finish, got {failures} failures in a row, the last one: {event.reason}; "
+                "mend the cause and run the same command again"
+            )
+
+
+def _one_trial(
+    study: optuna.Study, context: StudyContext, worker: int, events: Any, tickets: Tickets
+) -> WorkerEvent:
+    """Ask, evaluate, tell. A trial that cannot be finished is marked as failed, whatever the reason."""
+    from optuna.trial import TrialState
+
+    from models.train import NonFiniteLoss
+    from study.storage import store_result
+
+    trial = None
+    try:
+        trial = study.ask(context.space.distributions())
+        events.put(WorkerEvent("started", worker, trial.number))
+        record = context.evaluator.evaluate(context.space.decode(trial.params))
+        store_result(trial, record)
+        study.tell(trial, list(record.objectives))
+    except BaseException as error:
+        tickets.give_back()
+        if trial is not None:
+            reason = str(error) or type(error).__name__
+            trial.set_user_attr("failure", reason)
+            study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+            if isinstance(error, NonFiniteLoss | MemoryError):
+                return WorkerEvent("failed", worker, trial.number, reason=reason)
+        raise
+    if record.trained:
+        from study.derived import write_derived
+
+        write_derived(context, record.genome.architecture)
+    return WorkerEvent("finished", worker, trial.number, record)
+
+
+def _explain(error: Exception, paths: Paths) -> str:
+    """One line for the person; the traceback goes into a file, as far as the disk still takes it."""
+    with contextlib.suppress(OSError), (paths.out / "errors.log").open("a", encoding="utf-8") as log:
+        log.write("".join(traceback.format_exception(error)))
+    cause = error.__cause__ or error
+    first = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    return (
+        f"expected a trial that runs, got {type(cause).__name__}: {first}; details are in errors.log of the run's "
+        "folder, finished trials are kept, mend the cause and run the same command again"
+    )
+
+
+def _interrupt(signum: int, frame: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough; the trial is being put aside
+    raise Interrupted
+
+
+def _follow_parent() -> None:
+    """End this process when its parent is gone: after kill -9 nobody would ever stop it."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_POLL_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def drain(events: Any, timeout: float) -> list[WorkerEvent]:
+    """Everything that workers have said, waiting for the first of it at most so many seconds."""
+    said = []
+    try:
+        said.append(events.get(timeout=timeout))
+        while True:
+            said.append(events.get_nowait())
+    except queue.Empty:
+        return said
