@@ -1,9 +1,9 @@
 """What an exit policy does to a batch of samples: who leaves where, and what that costs.
 
-A sample leaves at the first exit whose confidence reaches that exit's threshold; the last exit takes the rest.
-Leaving at exit k costs the CUMULATIVE energy and latency up to and including exit k, heads passed included, so
-with exit ratios r_k the mean energy-latency product is ``sum_k r_k * energy_k * latency_k`` (the product is taken
-per sample and then averaged; it is not the product of the two means).
+A sample leaves at the first exit whose confidence reaches that exit's threshold; the last exit takes the
+rest. Leaving at exit k costs the CUMULATIVE energy and latency up to and including exit k, heads passed
+included, so with exit ratios r_k the mean energy-latency product is ``sum_k r_k * energy_k * latency_k`` (the
+product is taken per sample and then averaged; it is not the product of the two means).
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class ExitPolicy:
     """One threshold per exit.
 
     Attributes:
-        thresholds: (n_exits,) smallest confidence that leaves; ``inf``: nobody leaves here. The last is ``-inf``.
+        thresholds: (n_exits,) smallest confidence that leaves; ``inf``: nobody leaves here. The last is
+            ``-inf``.
     """
 
     thresholds: FloatArray
@@ -37,13 +38,13 @@ class ExitPolicy:
         thresholds = np.array(self.thresholds, dtype=np.float64)
         if thresholds.ndim != 1 or thresholds.size == 0:
             raise OfframpError(
-                f"expected thresholds of shape (n_exits,), got {thresholds.shape}; give one threshold per exit"
+                f"expected thresholds of shape (n_exits,), got {thresholds.shape}; give one per exit"
             )
         if np.isnan(thresholds).any():
             raise OfframpError("expected thresholds without NaN, got NaN; use inf for an exit nobody takes")
         if thresholds[-1] != -np.inf:
             raise OfframpError(
-                f"expected -inf as threshold of the last exit, got {thresholds[-1]}; the last exit takes the rest"
+                f"expected -inf as threshold of the last exit, got {thresholds[-1]}; it takes the rest"
             )
         thresholds.setflags(write=False)
         object.__setattr__(self, "thresholds", thresholds)
@@ -87,8 +88,8 @@ class OperatingPoint:
 def checked_predictions(predictions: ExitPredictions) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     """Confidence (n_samples, n_exits) as float64 and correctness (n_samples, n_exits), or an error.
 
-    Comparing in float64 matters: a float32 confidence converts exactly, so that a threshold equal to a confidence
-    lets that very sample leave, wherever the comparison is made.
+    Comparing in float64 matters: a float32 confidence converts exactly, so that a threshold equal to a
+    confidence lets that very sample leave, wherever the comparison is made.
 
     Raises:
         OfframpError: shapes differ, nothing is there, or a confidence is not a finite number.
@@ -171,7 +172,8 @@ def apply_policies(
 ) -> list[OperatingPoint]:
     """What many policies give on one split, each with its own design's cost.
 
-    Rows with the same thresholds are evaluated once: tuning for many designs of one network gives few distinct ones.
+    Rows with the same thresholds are evaluated once: tuning for many designs of one network gives few
+    distinct ones.
 
     Args:
         predictions: confidence and correctness of every sample at every exit.
@@ -183,7 +185,7 @@ def apply_policies(
         OfframpError: as ``apply_policy``, or numbers of rows that do not fit together.
     """
     confidence, correct = checked_predictions(predictions)
-    n_samples, n_exits = confidence.shape
+    n_exits = confidence.shape[1]
     policies = [ExitPolicy(row).thresholds for row in np.asarray(thresholds, dtype=np.float64)]
     latency = checked_costs(latency_cycles, n_exits, "latency (cycles)")
     energy = checked_costs(energy_pj, n_exits, "energy (pJ)")
@@ -230,5 +232,3 @@ def _split(taken: IntArray, correct: npt.NDArray[np.bool_]) -> tuple[FloatArray,
     for array in (ratios, leaving):
         array.setflags(write=False)
     return ratios, leaving, float(right.sum() / n_samples)
-
-

@@ -1,9 +1,9 @@
 """Moves in the space of thresholds: one exit's threshold at a time, every value of it at once.
 
-With the other thresholds fixed, sort the samples that arrive at exit j by falling confidence: the samples that leave
-are a prefix of that order, so two cumulative sums give cost and number of right answers for EVERY threshold of exit
-j. Only a position where the next confidence differs is a threshold that exists (samples of one confidence leave
-together), which is what makes the sums agree with ``apply_policy`` to the last sample.
+With the other thresholds fixed, sort the samples that arrive at exit j by falling confidence: the samples
+that leave are a prefix of that order, so two cumulative sums give cost and number of right answers for EVERY
+threshold of exit j. Only a position where the next confidence differs is a threshold that exists (samples of
+one confidence leave together), which is what makes the sums agree with ``apply_policy`` to the last sample.
 """
 
 from __future__ import annotations
@@ -69,47 +69,38 @@ class SampleTable:
     def floor(self, target_drop: float) -> int:
         """Fewest right answers that keep accuracy within ``target_drop`` of never leaving early.
 
-        The small term undoes the rounding of the fraction (0.9 - 0.01 is not 0.89); it is far below one sample.
+        The small term undoes the rounding of the fraction (0.9 - 0.01 is not 0.89); it is far below one
+        sample.
         """
         wanted = self.never_early_correct - target_drop * self.n_samples
         return int(np.ceil(wanted - 1e-7))
 
-    def shared_outcomes(self) -> tuple[FloatArray, IntArray, IntArray]:
+    def shared_outcomes(self) -> tuple[FloatArray, IntArray]:
         """Every threshold that all exits could share, at once.
 
-        A sample leaves at exit k under a shared threshold t exactly if the largest confidence of exits 0..k reaches t
-        and that of exits 0..k-1 does not, so counting samples above t in sorted running maxima is enough.
+        A sample leaves at exit k under a shared threshold t exactly if the largest confidence of exits 0..k
+        reaches t and that of exits 0..k-1 does not, so sums over the sorted running maxima are enough.
 
         Returns:
-            thresholds (m,) rising, samples leaving at each exit (m, n_exits), right answers (m,).
+            thresholds (m,) rising, right answers (m,).
         """
-        n_exits, n = self.n_exits, self.n_samples
-        if n_exits == 1:
-            return np.array([np.inf]), np.array([[n]]), np.array([self.never_early_correct])
+        if self.n_exits == 1:
+            return np.array([np.inf]), np.array([self.never_early_correct])
         best = np.maximum.accumulate(self.confidence[:-1], axis=0)
         thresholds = np.append(np.unique(best), np.inf)
-        reached = np.empty((len(thresholds), n_exits), dtype=np.int64)
-        reached[:, -1] = n
-        right = np.zeros(len(thresholds), dtype=np.int64)
-        for k in range(n_exits):
-            # sum over samples of correct_k x [best_k >= t] - correct_k x [best_{k-1} >= t]
-            if k < n_exits - 1:
-                at_least, weighted = _counts_from(best[k], self.correct[k], thresholds)
-                reached[:, k] = at_least
-                right += weighted
-            else:
-                right += self.never_early_correct
-            if k > 0:
-                right -= _counts_from(best[k - 1], self.correct[k], thresholds)[1]
-        return thresholds, np.diff(reached, axis=1, prepend=0), right
+        right = np.full(len(thresholds), self.never_early_correct)
+        for k in range(self.n_exits - 1):
+            # Those who left by exit k are right if exit k is, instead of if exit k + 1 is.
+            right += _weight_from(best[k], self.correct[k] - self.correct[k + 1], thresholds)
+        return thresholds, right
 
 
-def _counts_from(values: FloatArray, weights: IntArray, thresholds: FloatArray) -> tuple[IntArray, IntArray]:
-    """How many ``values`` (n,) are at least each threshold (m,), and the weights of those."""
+def _weight_from(values: FloatArray, weights: IntArray, thresholds: FloatArray) -> IntArray:
+    """Sum of the weights (n,) of ``values`` (n,) that are at least each threshold (m,)."""
     order = np.argsort(values)
     start = np.searchsorted(values[order], thresholds, side="left")
     above = np.append(np.cumsum(weights[order][::-1])[::-1], 0)
-    return len(values) - start, above[start]
+    return above[start]
 
 
 def descend(table: SampleTable, thresholds: FloatArray, cost: FloatArray, price: float) -> FloatArray:
@@ -153,8 +144,8 @@ def lowest_feasible(
 ) -> FloatArray | None:
     """The best change of ONE threshold that keeps (or reaches) the floor.
 
-    Because cost is cumulative, a lower threshold is never dearer, so for each exit the candidate is the lowest
-    threshold with enough right answers; among exits the one with the least cost is taken.
+    Because cost is cumulative, a lower threshold is never dearer, so for each exit the candidate is the
+    lowest threshold with enough right answers; among exits the one with the least cost is taken.
 
     Args:
         table: the samples.
@@ -168,7 +159,7 @@ def lowest_feasible(
     last = table.n_exits - 1
     arrives = _arrivals(table, thresholds)
     follow = np.full(table.n_samples, last)
-    counts, total = table.outcome(thresholds)
+    total = table.outcome(thresholds)[1]
     best_gain = -1e-12 * float(cost[last]) * table.n_samples if total >= floor else np.inf
     best: tuple[int, float] | None = None
     for j in range(last - 1, -1, -1):
@@ -199,7 +190,7 @@ def lowest_feasible(
 
 
 def _arrivals(table: SampleTable, thresholds: FloatArray) -> npt.NDArray[np.bool_]:
-    """(n_exits, n_samples): whether a sample reaches each exit, given the thresholds of the exits before it."""
+    """(n_exits, n_samples): whether a sample reaches each exit past the thresholds before it."""
     stays = table.confidence[:-1] < thresholds[:-1, None]
     arrives = np.ones((table.n_exits, table.n_samples), dtype=np.bool_)
     np.logical_and.accumulate(stays, axis=0, out=arrives[1:])

@@ -1,13 +1,15 @@
 """Thresholds per exit that spend least energy-latency product under an accuracy floor.
 
-The problem: choose thresholds so that the mean over samples of (cumulative energy x cumulative latency) is smallest
-while the accuracy on the calibration split is at least that of never leaving early minus a target drop.
+The problem: choose thresholds so that the mean over samples of (cumulative energy x cumulative latency) is
+smallest while the accuracy on the calibration split is at least that of never leaving early minus a target
+drop.
 
-How: accuracy and exit counts of a threshold vector depend on the predictions alone; a design's cost enters only
-through its (n_exits,) cost vector. So one POOL of threshold vectors serves every design and target of a network, and
-choosing from it is a matrix product. The pool is filled by coordinate descent on cost - price x accuracy, along a
-ladder of prices and from both ends, for a few cost vectors that differ most; prices are then refined around each
-target, and the chosen vectors are tightened until no single threshold can be lowered within the floor.
+How: accuracy and exit counts of a threshold vector depend on the predictions alone; a design's cost enters
+    only through its (n_exits,) cost vector. So one POOL of threshold vectors serves every design and target
+    of a network, and choosing from it is a matrix product. The pool is filled by coordinate descent on cost -
+    price x accuracy, along a ladder of prices and from both ends, for a few cost vectors that differ most;
+    prices are then refined around each target, and the chosen vectors are tightened until no single threshold
+    can be lowered within the floor.
 """
 
 from __future__ import annotations
@@ -21,12 +23,10 @@ import numpy.typing as npt
 from hwcost.errors import OfframpError
 from study.policy import ExitPolicy, FloatArray, IntArray, checked_costs
 from study.threshold_moves import SampleTable, descend, lowest_feasible
+from study.threshold_pool import ThresholdPool
 
 if TYPE_CHECKING:
     from models.predictions import ExitPredictions
-
-PAPER_GRID = (0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
-"""The thresholds of arXiv 2512.04705."""
 
 _LADDER = 12  # prices from "leave at once" to "never leave"
 _BISECTIONS = 5  # halvings of the price interval around each target
@@ -50,48 +50,6 @@ class TunedThresholds:
     mean_edp_pj_cycles: FloatArray
 
 
-class _Pool:
-    """Threshold vectors with their exit counts and right answers; each vector once."""
-
-    def __init__(self, table: SampleTable) -> None:
-        self.table = table
-        self._seen: dict[bytes, int] = {}
-        self._thresholds: list[FloatArray] = []
-        self._counts: list[IntArray] = []
-        self._right: list[int] = []
-
-    def add(self, thresholds: FloatArray) -> int:
-        """Index of the vector, new or known."""
-        key = thresholds.tobytes()
-        if key not in self._seen:
-            counts, right = self.table.outcome(thresholds)
-            self._seen[key] = len(self._thresholds)
-            self._thresholds.append(thresholds)
-            self._counts.append(counts)
-            self._right.append(right)
-        return self._seen[key]
-
-    def right(self, index: int) -> int:
-        return self._right[index]
-
-    def thresholds(self, index: int) -> FloatArray:
-        return self._thresholds[index]
-
-    def counts(self) -> IntArray:
-        return np.array(self._counts)
-
-    def choose(self, edp: FloatArray, floors: IntArray) -> IntArray:
-        """Cheapest feasible vector for each design and floor, (n_designs, n_floors); -1: none."""
-        spent = edp @ self.counts().T  # (n_designs, n_pool)
-        right = np.array(self._right)
-        chosen = np.full((len(edp), len(floors)), -1)
-        for t, floor in enumerate(floors):
-            feasible = np.flatnonzero(right >= floor)
-            if feasible.size:
-                chosen[:, t] = feasible[spent[:, feasible].argmin(axis=1)]
-        return chosen
-
-
 def tune_many(
     calibration: ExitPredictions,
     latency_cycles: npt.ArrayLike,
@@ -100,9 +58,9 @@ def tune_many(
 ) -> TunedThresholds:
     """Tunes thresholds of one network for many designs (cost vectors) and accuracy targets at once.
 
-    The result is deterministic, keeps the floor on the calibration split, and is never dearer than never leaving
-    early or than the best threshold shared by all exits (all values are tried, the paper's grid included). Where even
-    never leaving early misses the floor (a negative drop), that policy is returned.
+    The result is deterministic, keeps the floor on the calibration split, and is never dearer than never
+    leaving early or than the best threshold shared by all exits (every value that makes a difference is
+    tried). Where even never leaving early misses the floor (a negative drop), that policy is returned.
 
     Args:
         calibration: predictions on the calibration split.
@@ -117,13 +75,15 @@ def tune_many(
     latency = checked_costs(latency_cycles, table.n_exits, "latency (cycles)")
     energy = checked_costs(energy_pj, table.n_exits, "energy (pJ)")
     if latency.shape != energy.shape:
-        raise OfframpError(f"expected latency and energy of one shape, got {latency.shape} and {energy.shape}")
+        raise OfframpError(
+            f"expected latency and energy of one shape, got {latency.shape} and {energy.shape}"
+        )
     drops = np.atleast_1d(np.asarray(target_drops, dtype=np.float64))
     if drops.ndim != 1 or not np.isfinite(drops).all():
-        raise OfframpError(f"expected finite accuracy drops of shape (n_targets,), got {target_drops}")
+        raise OfframpError(f"expected finite accuracy drops of shape (n_targets,), got {drops}")
     edp = latency * energy
     floors = np.array([table.floor(drop) for drop in drops])
-    pool = _Pool(table)
+    pool = ThresholdPool(table)
     never = pool.add(ExitPolicy.never_early(table.n_exits).thresholds)
     if table.n_exits > 1 and edp.any():
         relative = edp / np.where(edp[:, -1:] > 0, edp[:, -1:], 1.0)
@@ -138,7 +98,7 @@ def tune_many(
     chosen = pool.choose(edp, floors)
     chosen[chosen < 0] = never
     counts = pool.counts()[chosen]
-    right = np.array([pool.right(i) for i in range(len(pool.counts()))])[chosen]
+    right = pool.rights()[chosen]
     return TunedThresholds(
         thresholds=np.array([[pool.thresholds(i) for i in row] for row in chosen]).reshape(counts.shape),
         exit_ratios=counts / table.n_samples,
@@ -167,12 +127,12 @@ def tune_thresholds(
     return tune_many(calibration, latency_cycles, energy_pj, [target_drop]).thresholds[0, 0]
 
 
-def _add_shared(pool: _Pool, cost: FloatArray, floors: IntArray) -> None:
+def _add_shared(pool: ThresholdPool, cost: FloatArray, floors: IntArray) -> None:
     """Puts the best shared threshold of each floor into the pool.
 
     Cost is cumulative, so the lowest feasible shared threshold is the cheapest for every design.
     """
-    values, _, right = pool.table.shared_outcomes()
+    values, right = pool.table.shared_outcomes()
     for floor in floors:
         feasible = np.flatnonzero(right >= floor)
         if feasible.size:
@@ -180,7 +140,8 @@ def _add_shared(pool: _Pool, cost: FloatArray, floors: IntArray) -> None:
 
 
 def _most_different(relative: FloatArray, limit: int) -> FloatArray:
-    """Up to ``limit`` cost vectors: the one nearest to the mean, then always the one farthest from those taken.
+    """Up to ``limit`` cost vectors: the one nearest to the mean, then always the one farthest from those
+    taken.
 
     Vectors within one percent of one taken are left out: they lead to the same thresholds.
     """
@@ -193,15 +154,18 @@ def _most_different(relative: FloatArray, limit: int) -> FloatArray:
     return relative[taken]
 
 
-def _search(pool: _Pool, cost: FloatArray, floors: IntArray) -> None:
+def _search(pool: ThresholdPool, cost: FloatArray, floors: IntArray) -> None:
     """Descends along a ladder of prices, up and down, then halves the price interval around each floor."""
     table = pool.table
-    # Prices are in units of cost per accuracy: below the cheapest saving nothing stays, far above the whole cost
-    # only samples that get better leave.
+    # Prices are in units of cost per accuracy: below the cheapest saving nothing stays, far above the whole
+    # cost only samples that get better leave.
     prices = float(cost[-1]) * np.geomspace(0.05, 50.0, _LADDER)
-    start = np.append(np.full(table.n_exits - 1, -np.inf), -np.inf)
+    start = np.full(table.n_exits, -np.inf)
     ladder: list[tuple[int, float]] = []  # (right answers, price)
-    for sequence, thresholds in ((prices, start), (prices[::-1], ExitPolicy.never_early(table.n_exits).thresholds)):
+    for sequence, thresholds in (
+        (prices, start),
+        (prices[::-1], ExitPolicy.never_early(table.n_exits).thresholds),
+    ):
         for price in sequence:
             thresholds = descend(table, thresholds, cost, float(price))
             ladder.append((pool.right(pool.add(thresholds)), float(price)))
@@ -221,23 +185,23 @@ def _search(pool: _Pool, cost: FloatArray, floors: IntArray) -> None:
                 low = price
 
 
-def _tighten(pool: _Pool, cost: FloatArray, floors: IntArray) -> None:
-    """Lowers single thresholds of every vector chosen so far, and repairs the cheaper ones that just miss a floor."""
+def _tighten(pool: ThresholdPool, cost: FloatArray, floors: IntArray) -> None:
+    """Lowers thresholds of every vector chosen so far; repairs cheaper ones that just miss a floor."""
     chosen = pool.choose(cost, floors)
     spent = cost @ pool.counts().T
-    right = np.array([pool.right(i) for i in range(spent.shape[1])])
+    right = pool.rights()
     starts: dict[tuple[int, int], int] = {}  # (vector, target) -> a design that asks for it
     for t, floor in enumerate(floors):
-        for d in np.flatnonzero(chosen[:, t] >= 0):
-            starts.setdefault((int(chosen[d, t]), t), int(d))
+        for d in np.flatnonzero(chosen[:, t] >= 0).tolist():
+            starts.setdefault((int(chosen[d, t]), t), d)
             cheaper = np.flatnonzero((right < floor) & (spent[d] < spent[d, chosen[d, t]]))
             for i in cheaper[np.argsort(right[cheaper])[-2:]]:
-                starts.setdefault((int(i), t), int(d))
+                starts.setdefault((int(i), t), d)
     for (i, t), d in starts.items():
         _lower(pool, pool.thresholds(i), cost[d], int(floors[t]))
 
 
-def _reopen(pool: _Pool, cost: FloatArray, floors: IntArray) -> None:
+def _reopen(pool: ThresholdPool, cost: FloatArray, floors: IntArray) -> None:
     """Raises each threshold of each chosen vector in turn and spends the accuracy won elsewhere.
 
     Lowering alone stops where one exit has used up the floor that another would use better.
@@ -262,7 +226,7 @@ def _raised(table: SampleTable, exit_index: int, threshold: float) -> list[float
     return [*values, np.inf] if passing else []
 
 
-def _lower(pool: _Pool, thresholds: FloatArray, cost: FloatArray, floor: int) -> None:
+def _lower(pool: ThresholdPool, thresholds: FloatArray, cost: FloatArray, floor: int) -> None:
     """Adds what single moves make of one vector."""
     for _ in range(_TIGHTENINGS):
         changed = lowest_feasible(pool.table, thresholds, cost, floor)
