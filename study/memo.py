@@ -98,16 +98,24 @@ class PredictionMemo:
             if known is not None:
                 return known, False
             trained = train()
-            meta = {
-                "architecture": architecture.canonical().to_dict(),
-                "context": self.context,
-                "training_samples": trained.training_samples,
-                "seconds": trained.seconds,
-            }
-            # The validation file is written last: its presence says that both are whole.
-            trained.calibration.save(self._calibration_path(architecture), meta)
-            trained.validation.save(self._path(architecture), meta)
+            self.store(architecture, trained)
         return trained, True
+
+    def store(self, architecture: Architecture, trained: TrainedNetwork) -> None:
+        """Keeps what a training gave.
+
+        Raises:
+            OSError: The files cannot be written; there is then no entry.
+        """
+        meta = {
+            "architecture": architecture.canonical().to_dict(),
+            "context": self.context,
+            "training_samples": trained.training_samples,
+            "seconds": trained.seconds,
+        }
+        # The validation file is written last: its presence says that both are whole.
+        trained.calibration.save(self._calibration_path(architecture), meta)
+        trained.validation.save(self._path(architecture), meta)
 
     def _path(self, architecture: Architecture) -> Path:
         return self.folder / f"{self.key(architecture)[:32]}.validation.npz"

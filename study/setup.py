@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hwcost.accelerator import Accelerator, load_accelerator
 from hwcost.errors import OfframpError
@@ -188,6 +188,35 @@ def open_context(
     memo = PredictionMemo(paths.predictions, memo_context(config, data.fingerprint, warm.checksum, device))
     evaluator = Evaluator(space, hardware, config.constraints, memo, train, data.classes)
     return StudyContext(config, paths, device, data, spec, space, hardware, warm, evaluator)
+
+
+def joint_memo(context: StudyContext) -> PredictionMemo:
+    """Where the static networks are kept that were trained jointly with all exits."""
+    memo = context.evaluator.memo
+    return PredictionMemo(memo.folder, {**memo.context, "training": "jointly"})
+
+
+def train_static(context: StudyContext, trained: Literal["alone", "jointly"]) -> dict[str, TrainedNetwork]:
+    """The 8-bit static networks of one way of training, by kind of final head; trained where not known yet.
+
+    Alone there is one, with the reference's head. Jointly there is one for every kind of head the space offers,
+    all from one training.
+    """
+    n_blocks = context.spec.n_blocks
+    if trained == "alone":
+        architecture = context.hardware.static_architecture
+        network, _ = context.evaluator.memo.get_or_train(
+            architecture, lambda: context.evaluator.train(architecture)
+        )
+        return {architecture.heads[-1]: network}
+    memo = joint_memo(context)
+    kinds = head_kinds(context.config)
+    known = {kind: memo.find(Architecture.static(n_blocks, kind)) for kind in kinds}
+    if not all(known.values()):
+        for kind, network in _train_jointly(context, kinds).items():
+            memo.store(Architecture.static(n_blocks, kind), network)
+        known = {kind: memo.find(Architecture.static(n_blocks, kind)) for kind in kinds}
+    return {kind: network for kind, network in known.items() if network is not None}
 
 
 def memo_context(config: StudyConfig, data: str, warm: str, device: str) -> dict[str, str | int]:

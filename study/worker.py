@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -58,14 +59,15 @@ class WorkerEvent:
     """What a worker says to the process that started it.
 
     Attributes:
-        kind: `started` and `finished` and `failed` are about a trial, `fatal` about the worker.
+        kind: `started`, `finished` and `failed` are about a trial; `ready`, `done`, `fatal` (it gave up with a
+            reason) and `died` (killed from outside) about the worker.
         worker: Its index.
         trial: Its number, -1 where there is none.
         record: The result of a finished trial.
         reason: Why it failed.
     """
 
-    kind: Literal["ready", "started", "finished", "failed", "fatal", "done"]
+    kind: Literal["ready", "started", "finished", "failed", "fatal", "died", "done"]
     worker: int
     trial: int = -1
     record: DesignRecord | None = None
@@ -101,18 +103,28 @@ class Tickets:
 
 
 def run_worker(task: WorkerTask, tickets: Tickets, events: Any) -> None:
-    """Entry point of a worker process.
+    """Entry point of a process that works on trials.
 
     Args:
         task: What to work on.
         tickets: Shared by all workers of the run.
         events: A multiprocessing queue of `WorkerEvent`.
     """
+    _guarded(task, events, lambda: _work(task, tickets, events))
+
+
+def run_reference(task: WorkerTask, trained: Literal["alone", "jointly"], events: Any) -> None:
+    """Entry point of a process that trains the static reference one way; the result goes into the memo."""
+    _guarded(task, events, lambda: _train_reference(task, trained))
+
+
+def _guarded(task: WorkerTask, events: Any, work: Callable[[], None]) -> None:
+    """Runs a process's work; whatever ends it becomes one event."""
     _follow_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        _work(task, tickets, events)
+        work()
         events.put(WorkerEvent("done", task.index))
     except Interrupted:
         events.put(WorkerEvent("done", task.index))
@@ -120,6 +132,13 @@ def run_worker(task: WorkerTask, tickets: Tickets, events: Any) -> None:
         events.put(WorkerEvent("fatal", task.index, reason=str(error)))
     except Exception as error:
         events.put(WorkerEvent("fatal", task.index, reason=_explain(error, task.paths)))
+
+
+def _train_reference(task: WorkerTask, trained: Literal["alone", "jointly"]) -> None:
+    from study.setup import load_data, open_context, train_static
+
+    data = load_data(task.config, task.paths.cache)
+    train_static(open_context(task.config, task.paths, task.device, data), trained)
 
 
 def _work(task: WorkerTask, tickets: Tickets, events: Any) -> None:

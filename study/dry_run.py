@@ -1,0 +1,64 @@
+"""`--dry-run`: what a study would be, without training anything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from study.atomic import write_text
+from study.config import StudyConfig
+from study.config_io import fingerprint, identity, to_toml
+from study.setup import Paths, build_accelerator, build_backbone, build_space, head_kinds, load_data
+
+
+def dry_run(
+    config: StudyConfig, name: str, paths: Paths, device: str, console: Console, json_file: Path | None
+) -> None:
+    """Prints the resolved configuration, the size of the search space and the estimated time.
+
+    The time comes from a few timed steps on random images; the data are read (and cached) for their shape and number.
+    """
+    from models.timing import estimate_step_seconds
+
+    data = load_data(config, paths.cache)
+    spec = build_backbone(config, data.channels)
+    space = build_space(config, spec, build_accelerator(config))
+    n_train = len(data.train_labels)
+    steps = estimate_step_seconds(
+        spec, data.classes, config.data.image_size, head_kinds(config), config.pretrain, config.qat, device
+    )
+    pretrain_steps = config.pretrain.epochs * -(-n_train // config.pretrain.batch_size)
+    trial_seconds = steps.qat_seconds * config.qat.steps(n_train)
+    trainings = config.search.trials + 2  # the static reference is trained alone and jointly
+    figures: dict[str, Any] = {
+        "study": name,
+        "fingerprint": fingerprint(identity(config)),
+        "genes": len(space.genes()),
+        "log10_designs": space.log10_size(),
+        "allocations": len(space.allocations.all()),
+        "population": config.population(),
+        "pretrain_seconds": steps.pretrain_seconds * pretrain_steps,
+        "trial_seconds": trial_seconds,
+        "total_seconds": steps.pretrain_seconds * pretrain_steps
+        + trial_seconds * trainings / config.search.workers,
+    }
+    console.print(to_toml(config), highlight=False, markup=False)
+    for line in (
+        f"study {name}, fingerprint {figures['fingerprint'][:12]}",
+        f"search space: {figures['genes']} genes, about 10^{figures['log10_designs']:.1f} designs, "
+        f"{figures['allocations']} PE allocations",
+        f"population {figures['population']}, {config.search.trials} trials",
+        f"estimated time: pre-training {_minutes(figures['pretrain_seconds'])}, a trial up to "
+        f"{_minutes(trial_seconds)}, all up to {_minutes(figures['total_seconds'])} with {config.search.workers} "
+        "worker(s); nothing was trained",
+    ):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if json_file is not None:
+        write_text(json_file, json.dumps(figures, indent=2) + "\n")
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
