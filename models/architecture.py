@@ -4,12 +4,10 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hwcost.errors import OfframpError
-
-if TYPE_CHECKING:
-    from hwcost.networks import Precision
+from hwcost.networks import Precision
 
 ALLOWED_BITS = (2, 3, 4, 6, 8)
 """Bit widths a block or a head may have. One bit is left out: its quantizer gives NaN and no gradient."""
@@ -137,10 +135,8 @@ class Architecture:
         """Whether there is no early exit."""
         return not self.exits
 
-    def precision(self) -> "Precision":
+    def precision(self) -> Precision:
         """The same bits in the form the cost tables take."""
-        from hwcost.networks import Precision
-
         return Precision(
             weight_bits=self.weight_bits,
             activation_bits=self.activation_bits,

@@ -1,0 +1,80 @@
+"""Backbones as PyTorch modules, built from the same table that their cost is computed from."""
+
+from torch import Tensor, nn
+
+from hwcost.networks import BackboneSpec, BlockSpec, Precision
+from models.architecture import REFERENCE_BITS
+from models.layers import LayerFactory
+
+
+class ConvNormAct(nn.Module):
+    """Convolution, BatchNorm and an activation (quantizer)."""
+
+    def __init__(self, conv: nn.Conv2d, act: nn.Module) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = nn.BatchNorm2d(conv.out_channels)
+        self.act = act
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, k, h', w')."""
+        result: Tensor = self.act(self.norm(self.conv(x)))
+        return result
+
+
+class ResidualAdd(nn.Module):
+    """Addition of the input of a block to its projection, and the quantizer of the sum."""
+
+    def __init__(self, act: nn.Module) -> None:
+        super().__init__()
+        self.act = act
+
+    def forward(self, projected: Tensor, skipped: Tensor) -> Tensor:
+        """Two tensors of one shape to their sum."""
+        result: Tensor = self.act(projected + skipped)
+        return result
+
+
+class InvertedResidual(nn.Module):
+    """Expansion, depth-wise convolution, linear projection, residual addition where shapes allow it."""
+
+    def __init__(self, spec: BlockSpec, weight_bits: int, activation_bits: int, layers: LayerFactory) -> None:
+        super().__init__()
+        expanded = spec.expanded_channels
+        self.expand: ConvNormAct | None = None
+        if spec.has_expand:
+            self.expand = ConvNormAct(
+                layers.conv(spec.in_channels, expanded, 1, 1, 1, weight_bits), layers.relu6(activation_bits)
+            )
+        self.depthwise = ConvNormAct(
+            layers.conv(expanded, expanded, spec.kernel, spec.stride, expanded, weight_bits),
+            layers.relu6(activation_bits),
+        )
+        self.project = ConvNormAct(
+            layers.conv(expanded, spec.out_channels, 1, 1, 1, weight_bits), layers.identity(activation_bits)
+        )
+        self.add = ResidualAdd(layers.identity(activation_bits)) if spec.residual else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, in_channels, h, w) to (n, out_channels, h / stride, w / stride)."""
+        expanded = x if self.expand is None else self.expand(x)
+        projected: Tensor = self.project(self.depthwise(expanded))
+        return projected if self.add is None else self.add(projected, x)
+
+
+def make_stem(spec: BackboneSpec, layers: LayerFactory) -> nn.Sequential:
+    """The quantizer of the image and the first convolution, 8 bit at every precision."""
+    conv = layers.conv(
+        spec.in_channels, spec.stem_channels, spec.stem_kernel, spec.stem_stride, 1, REFERENCE_BITS
+    )
+    return nn.Sequential(layers.identity(REFERENCE_BITS), ConvNormAct(conv, layers.relu6(REFERENCE_BITS)))
+
+
+def make_blocks(spec: BackboneSpec, precision: Precision, layers: LayerFactory) -> nn.ModuleList:
+    """All blocks, each with its own bits."""
+    return nn.ModuleList(
+        InvertedResidual(block, weight_bits, activation_bits, layers)
+        for block, weight_bits, activation_bits in zip(
+            spec.blocks, precision.weight_bits, precision.activation_bits, strict=True
+        )
+    )

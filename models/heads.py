@@ -1,0 +1,84 @@
+"""Exit heads as PyTorch modules; their sizes come from the tables that their cost is computed from."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hwcost.networks import PoolWindow, pool_window
+from models.layers import LayerFactory
+
+
+class MaxPool(nn.Module):
+    """Max-pooling without padding; of quantized values it stays quantized."""
+
+    def __init__(self, window: PoolWindow) -> None:
+        super().__init__()
+        self.window = window
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, c, window.out_size, window.out_size)."""
+        return F.max_pool2d(x, self.window.kernel, self.window.stride)
+
+
+class GlobalAveragePool(nn.Module):
+    """Mean over the map, and the quantizer of the pooled features."""
+
+    def __init__(self, window: PoolWindow, act: nn.Module) -> None:
+        super().__init__()
+        self.window = window
+        self.act = act
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, c, 1, 1)."""
+        result: Tensor = self.act(x.mean((2, 3), keepdim=True))
+        return result
+
+
+class ExitHead(nn.Module):
+    """Pooling, perhaps a hidden layer, a linear classifier.
+
+    Args:
+        kind: One of `models.architecture.HEAD_KINDS`.
+        channels: Channels of the map.
+        in_size: Its side in elements.
+        classes: Number of logits.
+        weight_bits: Bits of the weights.
+        activation_bits: Bits of what the head itself quantizes.
+        layers: Makes the layers.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        channels: int,
+        in_size: int,
+        classes: int,
+        weight_bits: int,
+        activation_bits: int,
+        layers: LayerFactory,
+    ) -> None:
+        super().__init__()
+        window = pool_window(kind, in_size)
+        features = channels * window.out_size**2
+        self.pool: nn.Module | None = None
+        if not window.is_identity:
+            is_mean = kind == "gap"
+            self.pool = (
+                GlobalAveragePool(window, layers.identity(activation_bits)) if is_mean else MaxPool(window)
+            )
+        self.hidden: nn.Linear | None = None
+        self.act: nn.Module | None = None
+        if kind == "fc_hidden":
+            self.hidden = layers.linear(features, 8 * channels, weight_bits)
+            self.act = layers.relu6(activation_bits)
+            features = 8 * channels
+        self.fc = layers.linear(features, classes, weight_bits)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) to (n, classes)."""
+        if self.pool is not None:
+            x = self.pool(x)
+        x = x.flatten(1)  # (n, channels * out_size^2)
+        if self.hidden is not None and self.act is not None:
+            x = self.act(self.hidden(x))
+        logits: Tensor = self.fc(x)
+        return logits

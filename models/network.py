@@ -1,0 +1,188 @@
+"""The early-exit network: a backbone in segments, a head (or several kinds of it) behind each segment."""
+
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+
+from hwcost.errors import OfframpError
+from hwcost.networks import BackboneSpec, Precision, uniform_precision
+from models.architecture import HEAD_KINDS, REFERENCE_BITS, Architecture, check_bits
+from models.backbone import make_blocks, make_stem
+from models.heads import ExitHead
+from models.layers import FloatLayers, LayerFactory
+
+
+@dataclasses.dataclass(frozen=True)
+class Mount:
+    """One head: the block it follows and its kind. A block may have several kinds while training."""
+
+    block: int
+    kind: str
+
+    @property
+    def name(self) -> str:
+        """Its name among the modules, the same in every network."""
+        return f"{self.kind}_{self.block}"
+
+
+class EarlyExitNetwork(nn.Module):
+    """Stem, blocks and the heads that are mounted.
+
+    Args:
+        spec: The backbone.
+        mounts: Heads in order of their blocks; the last block must have one.
+        classes: Number of logits.
+        image_size: Side of the image in pixels; heads depend on the maps it makes.
+        precision: Bits; a float network ignores them.
+        layers: Makes the layers; float ones by default.
+
+    Attributes:
+        mounts: As given; one entry of what `forward` returns each.
+
+    Raises:
+        OfframpError: When a mount or a bit width does not fit.
+    """
+
+    def __init__(
+        self,
+        spec: BackboneSpec,
+        mounts: tuple[Mount, ...],
+        classes: int,
+        image_size: int,
+        precision: Precision | None = None,
+        layers: LayerFactory | None = None,
+    ) -> None:
+        super().__init__()
+        precision = precision or uniform_precision(spec.n_blocks)
+        layers = layers or FloatLayers()
+        _check_mounts(spec, mounts)
+        _check_precision(spec, precision)
+        self.spec = spec
+        self.mounts = mounts
+        self.classes = classes
+        self.image_size = image_size
+        self.stem = make_stem(spec, layers)
+        self.blocks = make_blocks(spec, precision, layers)
+        self.heads = nn.ModuleDict()
+        out_sizes = spec.out_sizes(image_size)
+        for mount in mounts:
+            is_final = mount.block == spec.n_blocks - 1
+            self.heads[mount.name] = ExitHead(
+                mount.kind,
+                spec.blocks[mount.block].out_channels,
+                out_sizes[mount.block],
+                classes,
+                REFERENCE_BITS if is_final else precision.head_weight_bits,
+                REFERENCE_BITS if is_final else precision.head_activation_bits,
+                layers,
+            )
+
+    @property
+    def exit_blocks(self) -> tuple[int, ...]:
+        """Blocks with at least one head, ascending; a segment ends behind each."""
+        return tuple(sorted({mount.block for mount in self.mounts}))
+
+    def forward_segment(self, segment: int, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Runs one segment and its heads.
+
+        Args:
+            segment: Index; segment 0 begins with the image.
+            x: (n, c, h, w) what the segment before returned, or images.
+
+        Returns:
+            The map behind the segment and (n, classes) logits of each of its heads.
+        """
+        ends = self.exit_blocks
+        if segment == 0:
+            x = self.stem(x)
+        first = ends[segment - 1] + 1 if segment else 0
+        for block in self.blocks[first : ends[segment] + 1]:
+            x = block(x)
+        heads = [self.heads[mount.name] for mount in self.mounts if mount.block == ends[segment]]
+        return x, [head(x) for head in heads]
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(n, c, h, w) images to (n, classes) logits of every mount."""
+        logits: list[Tensor] = []
+        for segment in range(len(self.exit_blocks)):
+            x, here = self.forward_segment(segment, x)
+            logits += here
+        return logits
+
+
+def architecture_mounts(architecture: Architecture, spec: BackboneSpec) -> tuple[Mount, ...]:
+    """The heads of an architecture on a backbone, the final one last.
+
+    Raises:
+        OfframpError: When the architecture is for another backbone.
+    """
+    if architecture.n_blocks != spec.n_blocks or not set(architecture.exits) <= set(spec.mounting_points):
+        raise OfframpError(
+            f"expected an architecture for {spec.name} ({spec.n_blocks} blocks, exits out of "
+            f"{list(spec.mounting_points)}), got {architecture.n_blocks} blocks and exits "
+            f"{list(architecture.exits)}; it belongs to another backbone"
+        )
+    blocks = (*architecture.exits, spec.n_blocks - 1)
+    return tuple(Mount(block, kind) for block, kind in zip(blocks, architecture.heads, strict=True))
+
+
+def all_mounts(spec: BackboneSpec, head_kinds: tuple[str, ...]) -> tuple[Mount, ...]:
+    """Every head kind behind every mounting point and the last block."""
+    blocks = (*spec.mounting_points, spec.n_blocks - 1)
+    return tuple(Mount(block, kind) for block in blocks for kind in head_kinds)
+
+
+def initialize(network: nn.Module, generator: torch.Generator) -> None:
+    """Draws fresh float weights (He et al. 2015, fan-out) in a fixed order of modules.
+
+    Args:
+        network: Its convolutions and linear layers are overwritten.
+        generator: Source of every number, on the CPU.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
+            _draw(module.weight, (2.0 / fan_out) ** 0.5, generator)
+        elif isinstance(module, nn.Linear):
+            _draw(module.weight, module.in_features**-0.5, generator)
+            nn.init.zeros_(module.bias)
+
+
+def _draw(weight: Tensor, deviation: float, generator: torch.Generator) -> None:
+    with torch.no_grad():
+        weight.copy_(torch.randn(weight.shape, generator=generator) * deviation)
+
+
+def _check_mounts(spec: BackboneSpec, mounts: tuple[Mount, ...]) -> None:
+    allowed = (*spec.mounting_points, spec.n_blocks - 1)
+    for mount in mounts:
+        if mount.block not in allowed or mount.kind not in HEAD_KINDS:
+            raise OfframpError(
+                f"expected heads of {', '.join(HEAD_KINDS)} after blocks {list(allowed)}, got {mount.kind!r} "
+                f"after block {mount.block}; use the backbone's mounting points"
+            )
+    blocks = [mount.block for mount in mounts]
+    if (
+        not blocks
+        or blocks != sorted(blocks)
+        or blocks[-1] != spec.n_blocks - 1
+        or len(set(mounts)) < len(mounts)
+    ):
+        raise OfframpError(
+            f"expected heads in order of their blocks, the last after block {spec.n_blocks - 1}, "
+            f"got blocks {blocks}; sort them and add a final head"
+        )
+
+
+def _check_precision(spec: BackboneSpec, precision: Precision) -> None:
+    if len(precision.weight_bits) != spec.n_blocks:
+        raise OfframpError(
+            f"expected bits for {spec.n_blocks} blocks of {spec.name}, got {len(precision.weight_bits)}; "
+            "the architecture belongs to another backbone"
+        )
+    for block, bits in enumerate(zip(precision.weight_bits, precision.activation_bits, strict=True)):
+        for width in bits:
+            check_bits(width, f"block {block}")
+    check_bits(precision.head_weight_bits, "the head weights")
+    check_bits(precision.head_activation_bits, "the head activations")

@@ -1,0 +1,71 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.brevitas_adapter import QuantLayers, activation_scale, scale_parameters, set_activation_threshold
+from models.fast_quantizer import PIECE_ELEMENTS
+
+
+def quantizer(fast: bool, signed: bool, bits: int) -> nn.Module:
+    layers = QuantLayers(fast=fast)
+    module = layers.identity(bits) if signed else layers.relu6(bits)
+    set_activation_threshold(module, 1.7)
+    return module
+
+
+def run(module: nn.Module, x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    x = x.clone(memory_format=torch.preserve_format).requires_grad_()
+    y = module(x)
+    (y * weights).sum().backward()
+    (scale,) = scale_parameters(module)
+    assert x.grad is not None
+    assert scale.grad is not None
+    return y.detach(), x.grad, scale.grad
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 6, 8])
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last", "strided", "matrix"])
+def test_outputs_and_gradients_equal_those_of_brevitas(bits: int, signed: bool, layout: str) -> None:
+    generator = torch.Generator().manual_seed(bits)
+    x = torch.randn((3, 5, 8, 8), generator=generator) * 1.5
+    weights = torch.randn((3, 5, 8, 8), generator=generator)
+    if layout == "channels_last":
+        x = x.to(memory_format=torch.channels_last)
+    elif layout == "strided":
+        x = x.transpose(2, 3)[:, :, ::2]
+        weights = weights[:, :, ::2].contiguous()
+    elif layout == "matrix":
+        x, weights = x.flatten(1), weights.flatten(1)
+    fast = run(quantizer(True, signed, bits), x, weights)
+    stock = run(quantizer(False, signed, bits), x, weights)
+    assert torch.equal(fast[0], stock[0])
+    # Brevitas multiplies by the scale and divides by it again: the last bit may differ, zeros may not.
+    torch.testing.assert_close(fast[1], stock[1], rtol=1e-6, atol=0.0)
+    torch.testing.assert_close(fast[2], stock[2], rtol=1e-4, atol=1e-4)
+
+
+def test_tensors_longer_than_a_piece_are_handled_whole() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2 * PIECE_ELEMENTS + 17, generator=generator)
+    weights = torch.randn(x.shape, generator=generator)
+    fast = run(quantizer(True, True, 4), x, weights)
+    stock = run(quantizer(False, True, 4), x, weights)
+    assert torch.equal(fast[0], stock[0])
+    torch.testing.assert_close(fast[1], stock[1], rtol=1e-6, atol=0.0)
+    torch.testing.assert_close(fast[2], stock[2], rtol=1e-3, atol=1e-3)
+
+
+def test_values_on_the_limits_fall_where_brevitas_puts_them() -> None:
+    for signed in (True, False):
+        fast, stock = quantizer(True, signed, 3), quantizer(False, signed, 3)
+        step = activation_scale(fast)
+        x = torch.arange(-10, 11) * step
+        assert torch.equal(fast(x), stock(x))
+
+
+def test_the_input_is_not_changed() -> None:
+    x = torch.randn(100, generator=torch.Generator().manual_seed(0))
+    before = x.clone()
+    quantizer(True, True, 4)(x)
+    assert torch.equal(x, before)
