@@ -39,8 +39,12 @@ class SearchConfig(Section):
 class DataConfig(Section):
     """Which images, at which size."""
 
-    source: str = Field("digits", min_length=1)  # digits, cifar10, or a folder or archive with train/ and test/
-    image_size: int = Field(32, ge=16, le=512)  # pixels, square; paper-like heads pool to 4x4 after two halvings
+    source: str = Field(
+        "digits", min_length=1
+    )  # digits, cifar10, or a folder or archive with train/ and test/
+    image_size: int = Field(
+        32, ge=16, le=512
+    )  # pixels, square; paper-like heads pool to 4x4 after two halvings
 
 
 class BackboneConfig(Section):
@@ -69,7 +73,9 @@ class SpaceConfig(Section):
     def _known_heads(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
         unknown = [kind for kind in kinds if kind not in HEAD_KINDS]
         if unknown or not kinds or len(set(kinds)) != len(kinds):
-            raise ValueError(f"expected distinct head kinds out of {', '.join(HEAD_KINDS)}, got {list(kinds)}")
+            raise ValueError(
+                f"expected distinct head kinds out of {', '.join(HEAD_KINDS)}, got {list(kinds)}"
+            )
         return kinds
 
     @field_validator("weight_bits", "activation_bits", "head_bits")

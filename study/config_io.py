@@ -39,7 +39,9 @@ def read_toml(text: str, origin: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        hint = "; is a key or section there twice?" if "overwrite" in str(error) or "twice" in str(error) else ""
+        hint = (
+            "; is a key or section there twice?" if "overwrite" in str(error) or "twice" in str(error) else ""
+        )
         raise OfframpError(f"expected valid TOML in {origin}, got: {error}{hint}") from None
 
 
@@ -77,7 +79,9 @@ def parse_assignment(text: str) -> tuple[list[str], Any]:
     key, separator, value = text.partition("=")
     path = [part.strip() for part in key.split(".")]
     if not separator or len(path) != 2 or not all(path):
-        raise OfframpError(f"expected --set section.key=value, got {text!r}; example: --set qat.batch_size=64")
+        raise OfframpError(
+            f"expected --set section.key=value, got {text!r}; example: --set qat.batch_size=64"
+        )
     try:
         parsed: Any = tomllib.loads(f"value = {value.strip()}")["value"]
     except tomllib.TOMLDecodeError:

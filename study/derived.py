@@ -39,4 +39,6 @@ def _path(context: StudyContext, architecture: Architecture) -> Path:
 
 
 def _read(path: Path) -> list[DesignRecord]:
-    return [DesignRecord.from_json(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [
+        DesignRecord.from_json(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()
+    ]

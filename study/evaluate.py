@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-
 from hwcost.evaluate import StageCosts
+
 from models.architecture import Architecture
 from models.predictions import ExitPredictions
 from study.config import ConstraintConfig
@@ -58,10 +58,10 @@ class Evaluator:
         if max(violations) > 0:
             record = self._untrained(genome, costs, violations)
             return replace(record, seconds=time.monotonic() - start)
-        network, fresh = self.memo.get_or_train(
-            genome.architecture, lambda: self.train(genome.architecture)
-        )
-        record = self._records(genome.architecture, network, costs, [genome.allocation], [genome.policy_target])[0]
+        network, fresh = self.memo.get_or_train(genome.architecture, lambda: self.train(genome.architecture))
+        record = self._records(
+            genome.architecture, network, costs, [genome.allocation], [genome.policy_target]
+        )[0]
         return replace(
             record,
             source="proposed" if fresh else "memo",
@@ -95,7 +95,9 @@ class Evaluator:
         kept: list[DesignRecord] = []
         for target in targets:
             same = [record for record in records if record.genome.policy_target == target]
-            kept += [same[i] for i in _non_dominated([(r.mean_latency_cycles, r.mean_energy_pj) for r in same])]
+            kept += [
+                same[i] for i in _non_dominated([(r.mean_latency_cycles, r.mean_energy_pj) for r in same])
+            ]
         share = (time.monotonic() - start) / max(1, len(kept))
         return [replace(record, seconds=share) for record in kept]
 
@@ -146,16 +148,16 @@ class Evaluator:
         return np.array(
             [
                 [
-                    shared_threshold(calibration, cycles, pj, relative_edp_bound=t, reference_edp_pj_cycles=reference)
+                    shared_threshold(
+                        calibration, cycles, pj, relative_edp_bound=t, reference_edp_pj_cycles=reference
+                    )
                     for t in targets
                 ]
                 for cycles, pj in zip(latency, energy, strict=True)
             ]
         )
 
-    def _untrained(
-        self, genome: Genome, costs: StageCosts, violations: tuple[float, ...]
-    ) -> DesignRecord:
+    def _untrained(self, genome: Genome, costs: StageCosts, violations: tuple[float, ...]) -> DesignRecord:
         latency, energy = float(costs.latency_cycles[0, -1]), float(costs.energy_pj[0, -1])
         return DesignRecord(
             genome=genome,

@@ -66,7 +66,9 @@ class SearchSpace:
         counts |= {f"weight_bits_b{block}": len(space.weight_bits) for block in range(self.n_blocks)}
         counts |= {f"activation_bits_b{block}": len(space.activation_bits) for block in range(self.n_blocks)}
         counts |= {"head_weight_bits": len(space.head_bits), "head_activation_bits": len(space.head_bits)}
-        counts |= {f"pe_array_core{core}": self.allocations.n_choices for core in range(self.allocations.n_cores)}
+        counts |= {
+            f"pe_array_core{core}": self.allocations.n_choices for core in range(self.allocations.n_cores)
+        }
         counts["policy_target"] = len(space.policy_targets)
         return counts
 
@@ -107,7 +109,9 @@ class SearchSpace:
         for name, count in counts.items():
             value = genes.get(name)
             if value is None or not 0 <= value < count:
-                raise OfframpError(f"expected gene {name} in 0..{count - 1}, got {value}; is it another space?")
+                raise OfframpError(
+                    f"expected gene {name} in 0..{count - 1}, got {value}; is it another space?"
+                )
         space = self.config
         exits = tuple(b for b in self.mounting_points if genes[f"exit_after_b{b}"] > 0)
         early = tuple(space.exit_heads[genes[f"exit_after_b{b}"] - 1] for b in exits)

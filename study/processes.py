@@ -50,7 +50,11 @@ class ProcessGroup:
                 yield from drain(self._queue, 0.05)
                 del self._processes[index]
                 if process.exitcode:
-                    how = f"signal {-process.exitcode}" if process.exitcode < 0 else f"status {process.exitcode}"
+                    how = (
+                        f"signal {-process.exitcode}"
+                        if process.exitcode < 0
+                        else f"status {process.exitcode}"
+                    )
                     yield WorkerEvent("died", index, reason=how)
 
     def stop(self) -> list[WorkerEvent]:

@@ -7,18 +7,14 @@ reference that was trained worse than the candidates would flatter them.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from models.architecture import Architecture
-from models.predictions import ExitPredictions
-from study.atomic import write_text
-from study.memo import PredictionMemo, TrainedNetwork
+from study.memo import TrainedNetwork
 from study.record import DesignRecord
 
 if TYPE_CHECKING:
-    from study.hardware import HardwareCosts
     from study.setup import StudyContext
 
 NO_LOSS = 0.002

@@ -68,7 +68,9 @@ def load_run(folder: Path) -> RunResults:
         OfframpError: A file is missing or cannot be read.
     """
     if not folder.is_dir():
-        raise OfframpError(f"expected the folder of a run such as runs/quickstart, got {folder}; run study.run first")
+        raise OfframpError(
+            f"expected the folder of a run such as runs/quickstart, got {folder}; run study.run first"
+        )
     try:
         tables = {name: _table(folder / f"{name}.csv") for name in TABLES}
         reference = json.loads((folder / "static_reference.json").read_text(encoding="utf-8"))
@@ -82,16 +84,16 @@ def load_run(folder: Path) -> RunResults:
     except (OSError, ValueError) as error:
         raise OfframpError(f"expected readable results in {folder}, got: {error}") from None
     name = config.get("run", {}).get("name") or folder.name
-    return RunResults(
-        name=name, static_reference=reference, environment=environment, config=config, **tables
-    )
+    return RunResults(name=name, static_reference=reference, environment=environment, config=config, **tables)
 
 
 def _table(path: Path) -> pd.DataFrame:
     # `layers.csv` of some runs has a yes/no column called head, which stays a truth value.
     text = {key: kind for key, kind in _TEXT.items() if not (path.stem == "layers" and key == "head")}
     try:
-        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values={c: [""] for c in _NUMERIC_GAPS})
+        return pd.read_csv(
+            path, dtype=text, keep_default_na=False, na_values={c: [""] for c in _NUMERIC_GAPS}
+        )
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
 

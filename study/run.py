@@ -40,10 +40,16 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--preset", default=None, metavar="NAME", help="quickstart (default), cifar10-small, cifar10 or paper")
+    add(
+        "--preset", default=None, metavar="NAME", help="quickstart (default), cifar10-small, cifar10 or paper"
+    )
     add("--config", type=Path, metavar="FILE.toml", help="values laid over the preset's")
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="one value; repeatable")
-    add("--data", metavar="digits|cifar10|PATH", help="a folder or archive with train/<class>/ and test/<class>/")
+    add(
+        "--data",
+        metavar="digits|cifar10|PATH",
+        help="a folder or archive with train/<class>/ and test/<class>/",
+    )
     add("--accelerator", metavar="NAME|FILE.toml", help="a preset of hwcost or a file")
     add("--trials", type=int, metavar="N", help="finished proposals in total, over all resumes")
     add("--workers", type=int, metavar="W", help="processes on this machine")
@@ -126,7 +132,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("stopped; the same command goes on from here", file=sys.stderr)
         return EXIT_INTERRUPTED
     except OSError as error:
-        print(f"error: expected to read and write files, got: {error}; what was finished is kept", file=sys.stderr)
+        print(
+            f"error: expected to read and write files, got: {error}; what was finished is kept",
+            file=sys.stderr,
+        )
         return EXIT_BAD_INPUT
 
 
@@ -185,6 +194,7 @@ def _architectures_trained(trials: Any) -> int:
 
 def _write_report(out: Path, console: Any) -> None:
     from dashboards.report import write_report
+
     from study.results import load_run
 
     write_report(load_run(out), out / "report.html")

@@ -82,7 +82,13 @@ def own_folder(paths: Paths) -> Iterator[None]:
 
 
 def run_study(
-    config: StudyConfig, study_name: str, paths: Paths, storage_url: str, device: str, console: Console, command: str
+    config: StudyConfig,
+    study_name: str,
+    paths: Paths,
+    storage_url: str,
+    device: str,
+    console: Console,
+    command: str,
 ) -> Outcome:
     """Runs a study, or what is left of it.
 
@@ -108,9 +114,7 @@ def run_study(
             f"{len(data.validation_labels)} validation images, {data.classes} classes"
         )
         population = config.population()
-        study = open_study(
-            storage, StudyIdentity(study_name, identity(config), data.fingerprint, population)
-        )
+        study = open_study(storage, StudyIdentity(study_name, identity(config), data.fingerprint, population))
         abandoned = fail_abandoned(study)
         if abandoned:
             progress.log(f"resuming: {abandoned} trial(s) of a run that was killed are put aside")
@@ -214,7 +218,9 @@ class _Search:
                     raise OfframpError(event.reason)
                 if event.kind == "died":
                     deaths += 1
-                    self.progress.log(f"worker {event.worker} was ended by {event.reason}; its trial is put aside")
+                    self.progress.log(
+                        f"worker {event.worker} was ended by {event.reason}; its trial is put aside"
+                    )
         finally:
             # A second Ctrl-C must not interrupt the putting aside.
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -25,8 +25,9 @@ from study.hardware import HardwareCosts
 from study.memo import PredictionMemo, TrainedNetwork, training_code_version
 
 if TYPE_CHECKING:
-    from models.training_data import TrainingData
     from models.warm_start import WarmStart
+
+    from models.training_data import TrainingData
 
 SEARCH_RUNG = 0
 Progress = Callable[[str, int, int, float], None]
@@ -110,11 +111,16 @@ def build_space(config: StudyConfig, spec: BackboneSpec, accelerator: Accelerato
     allocations = AllocationSpace(
         n_pes=tuple(array.n_pes for array in accelerator.catalogue),
         default=accelerator.default_allocation,
-        groups=accelerator.core_groups,
+        groups=_cores_by_group(accelerator.core_groups),
         budget=config.hardware.pe_budget or accelerator.pe_budget,
         searched=config.space.allocation,
     )
     return SearchSpace(config.space, spec.mounting_points, spec.n_blocks, allocations)
+
+
+def _cores_by_group(group_of_core: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    numbers = sorted(set(group_of_core))
+    return tuple(tuple(c for c, g in enumerate(group_of_core) if g == number) for number in numbers)
 
 
 def build_backbone(config: StudyConfig, channels: int) -> BackboneSpec:
@@ -181,9 +187,7 @@ def open_context(
     def train(architecture: Architecture) -> TrainedNetwork:
         training = training_seed(seed, architecture.key(), SEARCH_RUNG, 0)
         result = train_architecture(architecture, spec, data, warm, config.qat, training, device)
-        return TrainedNetwork(
-            result.calibration, result.validation, result.training_samples, result.seconds
-        )
+        return TrainedNetwork(result.calibration, result.validation, result.training_samples, result.seconds)
 
     memo = PredictionMemo(paths.predictions, memo_context(config, data.fingerprint, warm.checksum, device))
     evaluator = Evaluator(space, hardware, config.constraints, memo, train, data.classes)

@@ -18,7 +18,9 @@ def front_table(pareto: pd.DataFrame, reference: dict[str, Any]) -> Table:
         pareto: `pareto.csv`.
         reference: `static_reference.json`.
     """
-    table = Table(title="Front in accuracy (validation) and mean energy-latency product", title_justify="left")
+    table = Table(
+        title="Front in accuracy (validation) and mean energy-latency product", title_justify="left"
+    )
     for name, justify in (
         ("design", "left"), ("accuracy", "right"), ("drop", "right"), ("latency", "right"), ("energy", "right"),
         ("product", "right"), ("exits after", "left"), ("heads", "left"), ("W bits", "left"), ("A bits", "left"),

@@ -97,12 +97,15 @@ class TableMaker:
             row["failure"] = trial.user_attrs.get("failure")
             rows.append(row)
         frame = pd.DataFrame(rows, columns=["trial", "state", *self._shared(), *_TRIAL_ONLY])
-        return frame.astype({"generation": "Int64", "weight_memory_bits": "Int64", "training_samples": "Int64"})
+        return frame.astype(
+            {"generation": "Int64", "weight_memory_bits": "Int64", "training_samples": "Int64"}
+        )
 
     def designs(self, designs: Sequence[Design]) -> pd.DataFrame:
         """One row a design that was evaluated, the derived ones included."""
         rows = [
-            {"design": d.identifier, "trial": d.trial, "state": "COMPLETE", **self.columns(d.record)} for d in designs
+            {"design": d.identifier, "trial": d.trial, "state": "COMPLETE", **self.columns(d.record)}
+            for d in designs
         ]
         return pd.DataFrame(rows, columns=["design", "trial", "state", *self._shared()])
 

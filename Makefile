@@ -1,0 +1,37 @@
+# The two commands a newcomer needs are `make study` and `make test`; what they run underneath is in the README.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/installed
+
+.PHONY: study test test-all lint benchmarks lock wheel clean
+
+study: $(STAMP)
+	$(BIN)/python -m study.run
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheel: $(STAMP)
+	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
+
+# Exact versions of everything that is installed, without the local suffix (+cpu) that no registry has.
+lock: $(STAMP)
+	$(BIN)/python -m pip freeze --all --exclude-editable --exclude offramp --exclude pip \
+	  | sed -E 's/\+[A-Za-z0-9.]+$$//' | grep -viE '^(nvidia-|cuda-|triton|wheel==|#)' > requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -r requirements.lock -e .
+	touch $(STAMP)
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
