@@ -51,7 +51,7 @@ class BackboneConfig(Section):
     """The fixed part of the network."""
 
     name: str = "paper"
-    width: PositiveFloat = 1.0  # factor on the channel counts
+    width: float = Field(1.0, gt=0.0, le=8.0)  # factor on the channel counts
 
 
 class SpaceConfig(Section):

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import tomli_w
 from pydantic import ValidationError
@@ -83,9 +83,11 @@ def parse_assignment(text: str) -> tuple[list[str], Any]:
             f"expected --set section.key=value, got {text!r}; example: --set qat.batch_size=64"
         )
     try:
-        parsed: Any = tomllib.loads(f"value = {value.strip()}")["value"]
+        document = tomllib.loads(f"value = {value.strip()}")
     except tomllib.TOMLDecodeError:
-        parsed = value.strip()
+        document = {}
+    # More than one key came out of a value with line breaks in it: it is no TOML value.
+    parsed: Any = document["value"] if set(document) == {"value"} else value.strip()
     return path, parsed
 
 
@@ -107,16 +109,33 @@ def resolve(layers: Iterable[Mapping[str, Any]], origin: str = "the configuratio
     values: dict[str, Any] = {}
     for layer in layers:
         values = merge(values, layer)
+    _refuse_truth_values(values)
     try:
         return StudyConfig.model_validate(values)
     except ValidationError as error:
         raise OfframpError(_one_line(error, origin)) from None
 
 
+def _refuse_truth_values(values: Mapping[str, Any]) -> None:
+    """Refuse true and false where a number belongs; Python would read them as 1 and 0."""
+    for section, keys in values.items():
+        field = StudyConfig.model_fields.get(section)
+        if field is None or field.annotation is None or not isinstance(keys, Mapping):
+            continue  # refused by the check of the whole, which says it better
+        hints = get_type_hints(field.annotation)
+        for key, value in keys.items():
+            if key not in hints or bool in (hints[key], *get_args(hints[key])):
+                continue
+            if any(isinstance(v, bool) for v in (value if isinstance(value, list | tuple) else [value])):
+                raise OfframpError(f"{section}.{key}: expected no true or false here, got {value!r}")
+
+
 def _one_line(error: ValidationError, origin: str) -> str:
     """The first finding of pydantic as one sentence: where, what was expected, what came."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"]) or origin
+    # A place has a section, a key and perhaps a position in a list; pydantic also names the type that it tried.
+    place = [part for i, part in enumerate(first["loc"]) if i < 2 or isinstance(part, int)]
+    where = ".".join(str(part) for part in place) or origin
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"expected a known key, got {where}; known keys here: {', '.join(_known_keys(first['loc']))}"
     message = first["msg"].removeprefix("Value error, ")
@@ -175,6 +194,7 @@ def to_toml(config: StudyConfig) -> str:
     """The configuration as TOML that `--config` reads back; folders of this machine are left out."""
     values = config.model_dump(mode="json", exclude_none=True)
     values["data"]["source"] = Path(config.data.source).name
+    values["hardware"]["accelerator"] = Path(config.hardware.accelerator).name
     for key in ("out", "cache", "storage"):
         values["run"].pop(key, None)
     return tomli_w.dumps(values)

@@ -153,6 +153,10 @@ class SearchSpace:
             genes["policy_target"] = space.policy_targets.index(genome.policy_target)
         except ValueError as error:
             raise OfframpError(f"expected a genome of this space, got one with {error}") from None
+        if self.decode(genes) != self.canonical(genome):
+            raise OfframpError(
+                f"expected a genome of this space, got {genome}; it does not offer all of that"
+            )
         return genes
 
     def _head_index(self, bits: int) -> int:

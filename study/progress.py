@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,16 +24,17 @@ class StageProgress:
         self._console = console
         self._plain = not console.is_terminal
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", markup=False),
             TimeRemainingColumn(),
             console=console,
         )
         self._tasks: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
         self._last_line: dict[str, float] = {}
+        self._ended: dict[str, str] = {}  # detail of the last line of a stage that has ended
 
     @contextmanager
     def shown(self) -> Iterator[StageProgress]:
@@ -64,14 +66,18 @@ class StageProgress:
 
     def log(self, text: str) -> None:
         """A line above the bars."""
-        (self._console if self._plain else self._bars.console).print(text, highlight=False, soft_wrap=True)
+        (self._console if self._plain else self._bars.console).print(
+            text, highlight=False, markup=False, soft_wrap=True
+        )
 
     def _line(self, stage: str, done: int, total: int, detail: str, now: float) -> None:
-        if done < total and now - self._last_line.get(stage, -_LINE_SECONDS) < _LINE_SECONDS:
+        if done >= total:
+            if self._ended.get(stage) == detail:
+                return  # said already
+            self._ended[stage] = detail
+        elif now - self._last_line.get(stage, -math.inf) < _LINE_SECONDS:
             return
-        if done >= total and self._last_line.get(stage) == float("inf"):
-            return
-        self._last_line[stage] = float("inf") if done >= total else now
+        self._last_line[stage] = now
         elapsed = now - self._started[stage]
         left = f", {_clock(elapsed * (total - done) / done)} left" if 0 < done < total else ""
         self.log(f"{stage}: {done}/{total}{' ' + detail if detail else ''}, {_clock(elapsed)}{left}")
