@@ -29,29 +29,29 @@ class Section(BaseModel):
 class SearchConfig(Section):
     """How the genetic search proposes designs."""
 
-    trials: int = Field(24, ge=1)  # finished proposals over all resumes
-    workers: int = Field(2, ge=1)  # processes on this machine
-    seed: int = Field(0, ge=0)
-    redraws: int = Field(64, ge=0)  # a child seen before, or infeasible, is drawn again at most this often
-    max_failures: int = Field(5, ge=1)  # failed trials in a row after which the study stops
+    trials: int = Field(default=24, ge=1)  # finished proposals over all resumes
+    workers: int = Field(default=2, ge=1)  # processes on this machine
+    seed: int = Field(default=0, ge=0)
+    redraws: int = Field(
+        default=64, ge=0
+    )  # a child seen before, or infeasible, is drawn again at most this often
+    max_failures: int = Field(default=5, ge=1)  # failed trials in a row after which the study stops
 
 
 class DataConfig(Section):
     """Which images, at which size."""
 
-    source: str = Field(
-        "digits", min_length=1
-    )  # digits, cifar10, or a folder or archive with train/ and test/
-    image_size: int = Field(
-        32, ge=16, le=512
-    )  # pixels, square; paper-like heads pool to 4x4 after two halvings
+    # digits, cifar10, or a folder or archive with train/ and test/
+    source: str = Field(default="digits", min_length=1)
+    # pixels, square; paper-like heads pool to 4x4 after two halvings
+    image_size: int = Field(default=32, ge=16, le=512)
 
 
 class BackboneConfig(Section):
     """The fixed part of the network."""
 
     name: str = "paper"
-    width: float = Field(1.0, gt=0.0, le=8.0)  # factor on the channel counts
+    width: float = Field(default=1.0, gt=0.0, le=8.0)  # factor on the channel counts
 
 
 class SpaceConfig(Section):
@@ -98,7 +98,9 @@ class HardwareConfig(Section):
     """The accelerator and how layers are mapped on it."""
 
     accelerator: str = "edge_tpu_quad"  # a preset's name or a TOML file
-    pe_budget: int | None = Field(None, ge=1)  # MAC units over all compute cores; None: the accelerator's own
+    pe_budget: int | None = Field(
+        default=None, ge=1
+    )  # MAC units over all compute cores; None: the accelerator's own
     mapping: Literal["latency", "energy", "edp"] = "edp"  # what layer-to-core mapping minimises
 
 
@@ -112,7 +114,7 @@ class ConstraintConfig(Section):
 class RunConfig(Section):
     """Where and on what the study runs; never part of its identity."""
 
-    name: str | None = Field(None, min_length=1, max_length=200)  # None: the preset's name
+    name: str | None = Field(default=None, min_length=1, max_length=200)  # None: the preset's name
     out: str | None = None  # None: runs/<study name>
     storage: str | None = None  # an Optuna storage URL; None: sqlite in the run's folder
     device: Literal["auto", "cpu", "cuda"] = "auto"

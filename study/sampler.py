@@ -22,6 +22,9 @@ from study.genome import SearchSpace, start_designs
 
 _CONSTRAINT_PREFIX = "constraints:"
 
+DIVERGED_KEY = "diverged"
+"""User attribute of a failed trial whose training diverged: seeds follow from the design, so it always will."""
+
 
 class GenomeNSGAIISampler(NSGAIISampler):
     """NSGA-II over genomes of one search space.
@@ -111,11 +114,16 @@ class GenomeNSGAIISampler(NSGAIISampler):
         return best if best is not None else genes
 
     def _seen(self, study: optuna.Study) -> set[str]:
-        """Keys of designs that are finished or being evaluated. Failed ones may be proposed again."""
-        states = (TrialState.COMPLETE, TrialState.RUNNING)
+        """Keys of designs that are finished, being evaluated, or sure to diverge.
+
+        Other failures (a killed process, a full disk) say nothing about a design: it may be proposed again.
+        """
+        states = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.FAIL)
         names = self._space.genes().keys()
         seen = set()
         for trial in study.get_trials(deepcopy=False, states=states):
+            if trial.state == TrialState.FAIL and DIVERGED_KEY not in trial.user_attrs:
+                continue
             if trial.number not in self._keys:
                 if not names <= trial.params.keys():
                     continue  # another process has not suggested all of them yet

@@ -183,6 +183,7 @@ def _one_trial(
     from models.train import NonFiniteLoss
     from optuna.trial import TrialState
 
+    from study.sampler import DIVERGED_KEY
     from study.storage import store_result
 
     trial = None
@@ -197,6 +198,8 @@ def _one_trial(
         if trial is not None:
             reason = str(error) or type(error).__name__
             trial.set_user_attr("failure", reason)
+            if isinstance(error, NonFiniteLoss):
+                trial.set_user_attr(DIVERGED_KEY, True)
             study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
             if isinstance(error, NonFiniteLoss | MemoryError):
                 return WorkerEvent("failed", worker, trial.number, reason=reason)
