@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum
 
 import numpy as np
@@ -26,6 +26,8 @@ COST_COLUMNS = (
     "fx",
     "fy",
     "stride",
+    "ix",
+    "iy",
     "weight_bits",
     "input_bits",
     "output_bits",
@@ -57,6 +59,9 @@ class Layer:
         fx: Filter or pooling window width.
         fy: Filter or pooling window height.
         stride: Step of the window in both directions.
+        ix: Width of the input map without padding; 0 stands for `ox * stride` ("same" padding), for pooling
+            for what its windows cover.
+        iy: Height of the input map, likewise.
         b: Batch.
         weight_bits: Bits of a weight (0 for layers without weights).
         input_bits: Bits of an input activation.
@@ -78,6 +83,8 @@ class Layer:
     fx: int = 1
     fy: int = 1
     stride: int = 1
+    ix: int = 0
+    iy: int = 0
     b: int = 1
     weight_bits: int = 8
     input_bits: int = 8
@@ -86,6 +93,14 @@ class Layer:
     segment: int = 0
     head: bool = False
     sources: tuple[int, ...] = (-1,)
+
+    def unpadded(self) -> Layer:
+        """The layer with the size of its input map filled in."""
+
+        def size(out: int, window: int) -> int:
+            return (out - 1) * self.stride + window if self.op == Op.POOL else out * self.stride
+
+        return replace(self, ix=self.ix or size(self.ox, self.fx), iy=self.iy or size(self.oy, self.fy))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +122,8 @@ class Workload:
     fx: IntArray
     fy: IntArray
     stride: IntArray
+    ix: IntArray
+    iy: IntArray
     weight_bits: IntArray
     input_bits: IntArray
     output_bits: IntArray
@@ -133,7 +150,7 @@ class Workload:
         self._check_values()
 
     def _check_values(self) -> None:
-        for column in ("b", "k", "c", "g", "ox", "oy", "fx", "fy", "stride"):
+        for column in ("b", "k", "c", "g", "ox", "oy", "fx", "fy", "stride", "ix", "iy"):
             self._require(column, getattr(self, column) >= 1, "at least 1")
         for column in ("input_bits", "output_bits", "psum_bits"):
             values = getattr(self, column)
@@ -166,6 +183,7 @@ class Workload:
     @classmethod
     def from_layers(cls, layers: Sequence[Layer]) -> Workload:
         """Builds the arrays from rows in execution order."""
+        layers = [layer.unpadded() for layer in layers]
 
         def column(name: str) -> IntArray:
             return np.array([int(getattr(layer, name)) for layer in layers], dtype=np.int64)
@@ -210,34 +228,15 @@ class Workload:
         return np.where(self.has_weights, self.g * self.k * self.c * self.fx * self.fy, 0)
 
     @property
-    def ix(self) -> IntArray:
-        """Input columns a layer touches, padding included: (n_layers,)."""
-        return (self.ox - 1) * self.stride + self.fx
-
-    @property
-    def iy(self) -> IntArray:
-        """Input rows a layer touches, padding included: (n_layers,)."""
-        return (self.oy - 1) * self.stride + self.fy
-
-    @property
     def output_elements(self) -> IntArray:
         """Outputs of each layer: (n_layers,)."""
         return self.b * self.g * self.k * self.ox * self.oy
 
     @property
     def input_elements(self) -> IntArray:
-        """Inputs of each layer without padding (an addition has two maps): (n_layers,).
-
-        A layer reads its producer's whole output; behind the network input the map has the size of the
-        output times the stride, or the window where that is larger than what "same" padding leaves.
-        """
-        first = self.sources[:, 0]
-        own = self.b * self.g * self.c * self._unpadded(self.ox) * self._unpadded(self.oy)
-        produced = np.where(first >= 0, self.output_elements[np.maximum(first, 0)], own)
-        return np.where(self.op == Op.ADD, 2 * produced, produced)
-
-    def _unpadded(self, size: IntArray) -> IntArray:
-        return np.where(self.op == Op.POOL, (size - 1) * self.stride + self.fx, size * self.stride)
+        """Inputs of each layer without padding (an addition has two maps): (n_layers,)."""
+        one = self.b * self.g * self.c * self.ix * self.iy
+        return np.where(self.op == Op.ADD, 2 * one, one)
 
     @property
     def weight_memory_bits(self) -> int:

@@ -1,0 +1,90 @@
+"""Cycles and energy of candidates from their flows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwcost.core import ComputeCore
+from hwcost.memory import MEMORY_LEVELS
+from hwcost.spatial import SpatialMappings
+from hwcost.tiling import Nest
+from hwcost.traffic import Flow, Traffic
+
+Array = np.ndarray
+# Levels of a core's energy breakdown, in this order.
+ENERGY_LEVELS = ("mac", *MEMORY_LEVELS)
+
+# A port: memory index and what it serves.
+Port = tuple[int, str]
+
+
+def port_of(core: ComputeCore, flow: Flow) -> Port:
+    """The port a flow goes through; a register has ports of its own towards the PEs."""
+    memory = core.memories[flow.memory]
+    side = "pe_" if flow.towards_pe and memory.level == "register" else ""
+    if memory.shared_port and not side:
+        return flow.memory, "shared"
+    return flow.memory, side + ("write" if flow.write else "read")
+
+
+def _width(core: ComputeCore, flow: Flow) -> int:
+    memory = core.memories[flow.memory]
+    return memory.write_bits_per_cycle if flow.write else memory.read_bits_per_cycle
+
+
+def port_cycles(core: ComputeCore, traffic: Traffic) -> dict[Port, Array]:
+    """Cycles each port is busy, all flows of an instance together: (n_jobs, n_orders)."""
+    busy: dict[Port, Array] = {}
+    for flow in traffic.flows:
+        port = port_of(core, flow)
+        busy[port] = busy.get(port, 0.0) + flow.bits * flow.events / _width(core, flow)
+    return busy
+
+
+def latency_cycles(core: ComputeCore, nest: Nest, spatial: SpatialMappings, traffic: Traffic) -> Array:
+    """L = first fill + MAC cycles + worst port stall + last drain + systolic drain: (n_jobs, n_orders)."""
+    total = nest.cycles[..., -1]
+    busy: dict[Port, Array] = {}
+    late: dict[Port, Array] = {}
+    for flow in traffic.flows:
+        port, width = port_of(core, flow), _width(core, flow)
+        cycles = flow.bits / width
+        # what moves before the first or after the last MAC does not compete with the rest
+        inside = cycles * flow.events - np.minimum(flow.hidden_bits / width, cycles * flow.events)
+        busy[port] = busy.get(port, 0.0) + inside
+        excess = np.maximum(cycles - flow.window, 0.0)
+        repeats = flow.events if flow.towards_pe else np.maximum(flow.events - 1, 0.0)
+        late[port] = late.get(port, 0.0) + excess * repeats
+    for (upper, _), stall in traffic.first_tile_stall.items():
+        port = (upper, "shared" if core.memories[upper].shared_port else "read")
+        late[port] = late[port] + stall
+    worst = np.zeros_like(total)
+    for port, cycles in busy.items():
+        worst = np.maximum(worst, np.maximum(cycles - total, late[port]))
+    names = [dimension.name for dimension in core.dimensions]
+    systolic = sum((spatial.unroll[:, names.index(name)] - 1 for name in core.systolic_dimensions), start=0)
+    pipeline = np.asarray(systolic, dtype=np.float64).reshape(-1, 1)
+    result: Array = np.ceil(traffic.fill_cycles + total + worst + traffic.drain_cycles + pipeline)
+    return result
+
+
+def flow_energy_pj(core: ComputeCore, flow: Flow) -> Array:
+    """Energy of a flow: every access is charged in whole granules of the port."""
+    memory = core.memories[flow.memory]
+    granule = memory.write_granule_bits if flow.write else memory.read_granule_bits
+    per_bit = memory.write_pj_per_bit if flow.write else memory.read_pj_per_bit
+    # 1e-9: sizes are products of averages; a full granule must not become two by rounding
+    charged = np.ceil(flow.bits / granule - 1e-9) * granule
+    energy: Array = charged * per_bit * flow.instances * flow.events
+    return energy
+
+
+def energy_pj(core: ComputeCore, macs: Array, traffic: Traffic) -> Array:
+    """Energy by level of `ENERGY_LEVELS`: (n_jobs, n_orders, n_levels)."""
+    first = traffic.fill_cycles
+    levels = [np.zeros_like(first) for _ in ENERGY_LEVELS]
+    levels[0] = np.broadcast_to((macs * core.mac_energy_pj)[:, None], first.shape)
+    for flow in traffic.flows:
+        level = ENERGY_LEVELS.index(core.memories[flow.memory].level)
+        levels[level] = levels[level] + flow_energy_pj(core, flow)
+    return np.stack(levels, axis=2)
