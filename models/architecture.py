@@ -94,7 +94,9 @@ class Architecture:
                 f"expected the architecture fields {sorted(known)}, got {sorted(fields)}; "
                 "the file is of another version or damaged"
             )
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+        }
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:

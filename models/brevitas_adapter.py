@@ -6,6 +6,8 @@ learning rate suits all of them. They start from constants: Brevitas's default o
 300 steps is the slowest part of a step on a CPU.
 """
 
+from typing import Any
+
 import torch
 from brevitas import nn as qnn
 from brevitas.inject.enum import RestrictValueType, ScalingImplType
@@ -84,34 +86,34 @@ class QuantLayers:
         return module
 
 
-def activation_quantizers(network: nn.Module) -> dict[str, nn.Module]:
+def activation_quantizers(network: nn.Module) -> dict[str, Any]:
     """All activation quantizers by their module name."""
     return {name: module for name, module in network.named_modules() if isinstance(module, qnn.QuantIdentity)}
 
 
-def weight_layers(network: nn.Module) -> dict[str, nn.Module]:
+def weight_layers(network: nn.Module) -> dict[str, Any]:
     """All layers with quantized weights by their module name."""
     kinds = (qnn.QuantConv2d, qnn.QuantLinear)
     return {name: module for name, module in network.named_modules() if isinstance(module, kinds)}
 
 
-def activation_bits(quantizer: nn.Module) -> int:
+def activation_bits(quantizer: Any) -> int:
     """Bits of an activation quantizer."""
     return int(_activation_tensor_quant(quantizer).msb_clamp_bit_width_impl())
 
 
-def is_signed(quantizer: nn.Module) -> bool:
+def is_signed(quantizer: Any) -> bool:
     """Whether an activation quantizer keeps values below zero."""
     return bool(quantizer.act_quant.is_signed)
 
 
-def activation_scale(quantizer: nn.Module) -> Tensor:
+def activation_scale(quantizer: Any) -> Tensor:
     """Step of an activation quantizer, a scalar."""
     scale: Tensor = _scale(_activation_tensor_quant(quantizer)).detach()
     return scale
 
 
-def set_activation_threshold(quantizer: nn.Module, threshold: float) -> None:
+def set_activation_threshold(quantizer: Any, threshold: float) -> None:
     """Sets where an activation quantizer cuts.
 
     Args:
@@ -121,24 +123,24 @@ def set_activation_threshold(quantizer: nn.Module, threshold: float) -> None:
     _set_threshold(_activation_tensor_quant(quantizer), torch.tensor(threshold))
 
 
-def weight_bits(layer: nn.Module) -> int:
+def weight_bits(layer: Any) -> int:
     """Bits of a layer's weights."""
     return int(layer.weight_quant.tensor_quant.msb_clamp_bit_width_impl())
 
 
-def weight_scale(layer: nn.Module) -> Tensor:
+def weight_scale(layer: Any) -> Tensor:
     """Steps of a layer's weights, shaped (out_channels, 1, ...)."""
     scale: Tensor = _scale(layer.weight_quant.tensor_quant).detach()
     return scale
 
 
-def quantized_weight(layer: nn.Module) -> Tensor:
+def quantized_weight(layer: Any) -> Tensor:
     """A layer's weights as the forward pass sees them."""
     weight: Tensor = layer.quant_weight()
     return weight.detach()
 
 
-def set_weight_thresholds(layer: nn.Module, thresholds: Tensor) -> None:
+def set_weight_thresholds(layer: Any, thresholds: Tensor) -> None:
     """Sets where the weights of each output channel are cut.
 
     Args:
@@ -163,18 +165,17 @@ def _weight_quantizer(bits: int) -> type:
     return quantizer
 
 
-def _activation_tensor_quant(quantizer: nn.Module) -> nn.Module:
-    tensor_quant: nn.Module = quantizer.act_quant.fused_activation_quant_proxy.tensor_quant
-    return tensor_quant
+def _activation_tensor_quant(quantizer: Any) -> Any:
+    return quantizer.act_quant.fused_activation_quant_proxy.tensor_quant
 
 
-def _scale(tensor_quant: nn.Module) -> Tensor:
+def _scale(tensor_quant: Any) -> Tensor:
     integer_threshold = tensor_quant.int_scaling_impl(tensor_quant.msb_clamp_bit_width_impl())
     scale: Tensor = tensor_quant.scaling_impl(torch.zeros(1), integer_threshold)
     return scale
 
 
-def _set_threshold(tensor_quant: nn.Module, thresholds: Tensor) -> None:
+def _set_threshold(tensor_quant: Any, thresholds: Tensor) -> None:
     parameter = tensor_quant.scaling_impl.value
     with torch.no_grad():
         parameter.copy_(torch.log2(thresholds).reshape(parameter.shape))

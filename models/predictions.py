@@ -77,11 +77,13 @@ class ExitPredictions:
 
     def select(self, columns: Sequence[int]) -> "ExitPredictions":
         """The predictions of some exits only, in the order given."""
-        picked = {
-            name: None if getattr(self, name) is None else getattr(self, name)[:, list(columns)]
-            for name in _ARRAYS
-        }
-        return ExitPredictions(**picked)
+        chosen = list(columns)
+        return ExitPredictions(
+            self.confidence[:, chosen],
+            self.correct[:, chosen],
+            None if self.entropy is None else self.entropy[:, chosen],
+            None if self.margin is None else self.margin[:, chosen],
+        )
 
     def equals(self, other: "ExitPredictions") -> bool:
         """Whether every array is equal bit by bit."""

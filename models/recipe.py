@@ -63,7 +63,7 @@ class QatRecipe:
         epochs: Passes over the training split; fractions are legal.
         batch_size: Images a step.
         learning_rate: Peak of the schedule, for weights.
-        scale_learning_rate: Factor on it for the learned activation scales.
+        scale_learning_rate: Peak of the schedule, for the base-2 logarithms of the quantizers' scales (Adam).
         momentum: Of SGD.
         weight_decay: On convolution and linear weights only.
         warmup: Share of the steps in which the learning rate rises to its peak.
@@ -80,7 +80,7 @@ class QatRecipe:
     epochs: float = 2.0
     batch_size: int = 128
     learning_rate: float = 0.02
-    scale_learning_rate: float = 0.1
+    scale_learning_rate: float = 0.005
     momentum: float = 0.9
     weight_decay: float = 1e-4
     warmup: float = 0.1
