@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from hwcost.evaluate import StageCosts
 
+from hwcost.evaluate import StageCosts
 from models.architecture import Architecture
 from models.predictions import ExitPredictions
 from study.config import ConstraintConfig
@@ -18,7 +18,8 @@ from study.hardware import HardwareCosts
 from study.memo import PredictionMemo, TrainedNetwork
 from study.policy import OperatingPoint, apply_policies
 from study.record import DesignRecord, Source
-from study.thresholds import shared_threshold, tune_many
+from study.shared_threshold import bounded_shared_threshold
+from study.thresholds import tune_many
 
 
 @dataclass(frozen=True)
@@ -147,12 +148,7 @@ class Evaluator:
         reference = self.hardware.static.edp_pj_cycles
         return np.array(
             [
-                [
-                    shared_threshold(
-                        calibration, cycles, pj, relative_edp_bound=t, reference_edp_pj_cycles=reference
-                    )
-                    for t in targets
-                ]
+                [bounded_shared_threshold(calibration, cycles, pj, reference, target) for target in targets]
                 for cycles, pj in zip(latency, energy, strict=True)
             ]
         )

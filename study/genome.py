@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from optuna.distributions import IntDistribution
+from optuna.distributions import BaseDistribution, IntDistribution
 
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
@@ -72,7 +72,7 @@ class SearchSpace:
         counts["policy_target"] = len(space.policy_targets)
         return counts
 
-    def distributions(self) -> dict[str, IntDistribution]:
+    def distributions(self) -> dict[str, BaseDistribution]:
         """The genes as Optuna distributions over indices."""
         return {name: IntDistribution(0, count - 1) for name, count in self.genes().items()}
 

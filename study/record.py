@@ -84,7 +84,7 @@ class DesignRecord:
     def from_json(cls, values: dict[str, Any]) -> DesignRecord:
         """The record that `to_json` wrote."""
         genome = values["genome"]
-        plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         plain["thresholds"] = tuple(math.inf if t is None else t for t in values["thresholds"])
         plain["genome"] = Genome(
             architecture=Architecture.from_dict(genome["architecture"]),

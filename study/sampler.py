@@ -75,7 +75,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         self, study: optuna.Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """Always the whole space: it never depends on the trials that happen to be there."""
-        return dict(self._space.distributions())
+        return self._space.distributions()
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

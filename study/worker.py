@@ -180,9 +180,9 @@ def _one_trial(
     study: optuna.Study, context: StudyContext, worker: int, events: Any, tickets: Tickets
 ) -> WorkerEvent:
     """Ask, evaluate, tell. A trial that cannot be finished is marked as failed, whatever the reason."""
-    from models.train import NonFiniteLoss
     from optuna.trial import TrialState
 
+    from models.objective import NonFiniteLoss
     from study.sampler import DIVERGED_KEY
     from study.storage import store_result
 
