@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwcost.core import ComputeCore
-from hwcost.loops import RELEVANT, Loop, Operand
+from hwcost.loops import Operand
 from hwcost.spatial import SpatialMappings
 from hwcost.tiling import Nest, Tiling
 
@@ -98,7 +98,7 @@ def trace(core: ComputeCore, nest: Nest, spatial: SpatialMappings, tiling: Tilin
             fill = fill + np.ceil(cycles)
             stalls[upper, lower] = stall
     chain = core.chain(Operand.O)
-    flows.extend(_accumulate(nest, reach, chain[0]))
+    flows.extend(_accumulate(core, nest, reach, chain[0]))
     for lower, upper in itertools.pairwise(chain):
         drains, cycles = _drain(core, nest, tiling, reach, lower, upper)
         flows.extend(drains)
@@ -182,20 +182,25 @@ def _stream_stall(nest: Nest, operand: Operand, cycles: Array, prefix: Array) ->
     position = np.arange(cycles.shape[2])
     is_end = nest.ends[operand] == position
     still = at(nest.cycles, (nest.ends[operand] == 0).sum(axis=2) - 1)[..., None]
-    lag = np.where(is_end, cycles - cycles[..., :1] - (nest.cycles - still), 0.0)
+    lag = np.where(is_end, cycles - cycles[..., :1] - np.maximum(nest.cycles - still, 0.0), 0.0)
     return at(np.maximum.accumulate(np.maximum(lag, 0.0), axis=2), prefix)
 
 
-def _accumulate(nest: Nest, reach: list[_Reach], m: int) -> list[Flow]:
-    """Each cycle adds to partial sums; the first product of an output is written without a read."""
+def _accumulate(core: ComputeCore, nest: Nest, reach: list[_Reach], m: int) -> list[Flow]:
+    """Each cycle adds to partial sums.
+
+    An accumulator register is read and written in every cycle (it is cleared beforehand); in a larger memory
+    the first product of an output is written without a read.
+    """
     bits = nest.elements(Operand.O, reach[m].inside)[..., 0] * nest.layers.psum_bits[:, None]
     total = nest.cycles[..., -1]
     outputs = nest.products[Operand.O][..., -1]
     one, none = np.ones_like(total), np.zeros_like(bits)
     instances = reach[m].instances
+    reads = total if core.memories[m].level == "register" else total - outputs
     return [
         Flow(m, Operand.O, True, True, bits, instances, total, one, none),
-        Flow(m, Operand.O, False, True, bits, instances, total - outputs, one, none),
+        Flow(m, Operand.O, False, True, bits, instances, reads, one, none),
     ]
 
 
@@ -235,8 +240,3 @@ def _drain(
     source, target = core.memories[lower], core.memories[upper]
     cycles = np.maximum(tail_low / source.read_bits_per_cycle, tail_high / target.write_bits_per_cycle)
     return flows, cycles
-
-
-def reduction_loops() -> list[Loop]:
-    """Loops an output is summed over."""
-    return [loop for loop in Loop if not RELEVANT[Operand.O][loop]]
