@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from hwcost.evaluate import CostModel, LayerReport, StageCosts
+from hwcost.evaluate import CostModel, StageCosts
 
 from hwcost.accelerator import Accelerator
 from hwcost.networks import BackboneSpec, early_exit_workload
+from hwcost.report import LayerReport, layer_report
 from hwcost.workload import Workload
 from models.architecture import Architecture
 from study.config import ConstraintConfig, StudyConfig
@@ -94,7 +95,8 @@ class HardwareCosts:
 
     def layer_report(self, architecture: Architecture, allocation: tuple[int, ...]) -> LayerReport:
         """Cost and place of every layer of one design."""
-        return self._model.layer_report(self.workload(architecture), np.array(allocation), self._mapping)
+        workload, row = self.workload(architecture), np.array(allocation)
+        return layer_report(workload, self.accelerator, row, self._mapping, self._model)
 
     def violations(self, costs: StageCosts, bounds: ConstraintConfig) -> np.ndarray:
         """By how much each design is over each bound, relative to the bound; at most 0 where it is met.

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from hwcost.accelerator import Accelerator, load_accelerator
+from hwcost.accelerator import Accelerator
+from hwcost.accelerator_file import load_accelerator
 from hwcost.errors import OfframpError
 from hwcost.networks import BackboneSpec, load_backbone
 from models.architecture import Architecture
