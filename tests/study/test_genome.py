@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwcost.errors import OfframpError
+from models.architecture import Architecture
+from study.genome import Genome, start_designs
+from tests.study.spaces import designs, small_space, spaces
+
+
+@given(designs())
+@settings(max_examples=200, deadline=None)
+def test_round_trip(design):
+    space, genes = design
+    genome = space.decode(genes)
+    again = space.encode(genome)
+    assert again.keys() == space.genes().keys()
+    assert all(0 <= again[name] < count for name, count in space.genes().items())
+    assert space.decode(again) == genome
+    assert space.decode(again).key() == genome.key()
+
+
+@given(designs())
+@settings(max_examples=200, deadline=None)
+def test_canonical_form_is_its_own_canonical_form(design):
+    space, genes = design
+    genome = space.decode(genes)
+    assert space.canonical(genome) == genome
+    assert space.allocations.pes(genome.allocation) <= space.allocations.budget
+
+
+@given(designs(), st.data())
+@settings(max_examples=200, deadline=None)
+def test_one_other_gene_is_one_other_design_exactly_where_it_matters(design, data):
+    """Two genomes have one key exactly when everything that is trained, costed or decided is the same."""
+    space, genes = design
+    name = data.draw(st.sampled_from(sorted(space.genes())))
+    changed = {**genes, name: data.draw(st.integers(0, space.genes()[name] - 1))}
+    one, two = space.decode(genes), space.decode(changed)
+
+    def phenotype(genome):
+        a = genome.architecture
+        early = a.heads[:-1]
+        inner = any(head in ("gap", "fc_hidden") for head in early)
+        return (
+            a.exits, a.heads, a.weight_bits, a.activation_bits,
+            a.head_weight_bits if early else None,
+            a.head_activation_bits if inner else None,
+            tuple(tuple(sorted(genome.allocation[c] for c in group)) for group in space.allocations.groups),
+            genome.policy_target if early else None,
+        )  # fmt: skip
+
+    assert (one.key() == two.key()) == (phenotype(one) == phenotype(two))
+
+
+def test_what_cannot_matter_does_not_change_the_key():
+    space = small_space()
+    static = {name: 0 for name in space.genes()}
+    key = space.decode(static).key()
+    for name in ("head_weight_bits", "head_activation_bits", "policy_target"):
+        assert space.decode({**static, name: 1}).key() == key
+    # The same genes matter once there is an exit with an activation of its own.
+    with_exit = {**static, "exit_after_b1": 3}
+    assert space.config.exit_heads[2] == "gap"
+    keys = {space.decode({**with_exit, name: 1}).key() for name in ("head_weight_bits", "policy_target")}
+    assert space.decode(with_exit).key() not in keys
+    assert len(keys) == 2
+    # Cores 0 and 2 are equal: swapping their arrays is no other design; core 1 is another kind.
+    swapped = [{**static, "pe_array_core0": a, "pe_array_core2": b} for a, b in ((0, 3), (3, 0))]
+    assert len({space.decode(genes).key() for genes in swapped}) == 1
+    assert space.decode({**static, "pe_array_core1": 3}).key() != space.decode(swapped[0]).key()
+
+
+@given(spaces(), st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_every_gene_is_in_every_random_design(space, seed):
+    genes = space.random(np.random.default_rng(seed))
+    assert genes.keys() == space.genes().keys() == space.distributions().keys() == space.legend().keys()
+    assert all(type(value) is int for value in genes.values())
+    space.decode(genes)
+    for name, meanings in space.legend().items():
+        assert len(meanings) == space.genes()[name]
+
+
+def test_number_of_exits_of_random_designs_is_uniform():
+    space, rng = small_space(), np.random.default_rng(0)
+    counts = np.bincount(
+        [len(space.decode(space.random(rng)).architecture.exits) for _ in range(4000)], minlength=4
+    )
+    # Binomial(4000, 1/4) has a standard deviation of 27; coin flips per point would give 500 of each extreme.
+    assert abs(counts - 1000).max() < 5 * 27
+
+
+@given(spaces())
+@settings(max_examples=60, deadline=None)
+def test_start_designs_are_of_their_space(space):
+    for genes in start_designs(space):
+        space.decode(genes)
+    first = space.decode(next(iter(start_designs(space)))).architecture
+    assert first.is_static
+    assert set(first.weight_bits) == {space.config.weight_bits[-1]}
+
+
+def test_start_designs_of_a_full_space_are_what_they_say():
+    space = small_space()
+    static, paper, cheapest, middle = [space.decode(genes).architecture for genes in start_designs(space)]
+    assert static == Architecture.static(5)
+    assert (paper.exits, set(paper.heads), set(paper.weight_bits)) == ((0,), {"fc"}, {8})
+    assert (cheapest.exits, set(cheapest.heads)) == ((1,), {"gap"})
+    assert (set(cheapest.weight_bits), set(cheapest.activation_bits)) == ({2}, {4})
+    assert set(middle.weight_bits) == {4}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weight_bits_b2": 3}, r"gene weight_bits_b2 in 0..2, got 3"),
+        ({"weight_bits_b2": -1}, r"gene weight_bits_b2 in 0..2, got -1"),
+        ({"policy_target": None}, r"gene policy_target in 0..4, got None"),
+    ],
+)
+def test_genes_of_another_space_are_refused_by_name(change, message):
+    space = small_space()
+    genes = {name: 0 for name in space.genes()} | change
+    with pytest.raises(OfframpError, match=message):
+        space.decode(genes)
+    del genes[next(iter(change))]
+    with pytest.raises(OfframpError, match="got None"):
+        space.decode(genes)
+
+
+def test_genomes_of_another_space_are_refused():
+    space = small_space(head_bits=(2, 4))
+    architecture = Architecture((1,), ("gap", "fc"), (8,) * 5, (8,) * 5, 4, 4)
+    genome = Genome(architecture, (1, 1, 1), 0.01)
+    assert space.decode(space.encode(genome)) == genome
+    for wrong in (
+        replace(genome, architecture=replace(architecture, weight_bits=(3,) * 5)),
+        replace(genome, architecture=replace(architecture, exits=(2,))),
+        replace(genome, architecture=replace(architecture, head_weight_bits=8)),
+        replace(genome, architecture=replace(architecture, weight_bits=(8,) * 6, activation_bits=(8,) * 6)),
+        replace(genome, architecture=replace(architecture, weight_bits=(8,) * 4, activation_bits=(8,) * 4)),
+        replace(genome, policy_target=0.5),
+        replace(genome, allocation=(3, 3, 3)),  # over the budget
+        replace(genome, allocation=(1, 1)),
+    ):
+        with pytest.raises(OfframpError):
+            space.encode(wrong)
+
+
+def test_size_counts_every_choice():
+    space = small_space()
+    # 3 points with 3 heads or none, 3 final heads, 3^5 weight and 2^5 activation bits, 5 x 5 head bits, 5 targets.
+    strings = 4**3 * 3 * 3**5 * 2**5 * 25 * 5 * len(space.allocations.all())
+    assert 10 ** space.log10_size() == pytest.approx(strings, rel=1e-9)
