@@ -1,0 +1,55 @@
+"""Where inputs leave: one stacked bar per front member."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from dashboards.figures.view import View, chosen_mark, new_figure
+from dashboards.members import Member, ReportData, records
+from dashboards.palette import block_colour
+from dashboards.text import percent, plain
+
+
+def view(data: ReportData, linked: Sequence[Member]) -> View:
+    """Share of inputs leaving after each block, the deeper the lighter, grey for the whole network."""
+    figure = new_figure(
+        [*_bars(data, linked), chosen_mark("triangle-down", 11)], "front member", "inputs leaving (%)"
+    )
+    figure.update_layout(barmode="stack", bargap=0.15)
+    figure.update_xaxes(type="category", categoryorder="array", categoryarray=[m.label for m in linked])
+    figure.update_yaxes(range=[0, 106], tickvals=[0, 25, 50, 75, 100])
+    return View(
+        name="exit-ratios",
+        title="Where inputs leave",
+        alt="Stacked bars: for each member of the front the share of inputs leaving after each block.",
+        figures={"all": figure},
+        marks={"all": {m.design: (m.label, 104) for m in linked}},
+        note="Front members by falling accuracy, best first. Grey: inputs that run the whole network.",
+    )
+
+
+def _bars(data: ReportData, members: Sequence[Member]) -> list[go.Bar]:
+    by_block: dict[int, list[tuple[Member, float, str]]] = {}
+    for member in members:
+        for row in records(member.exits):
+            hover = (
+                f"<b>{member.label}</b> exit after block {row['block']} ({plain(row['head'])})<br>"
+                f"{percent(row['ratio'])} leave here, {percent(row['leaving_accuracy'])} of them right<br>"
+                f"this exit alone: {percent(row['exit_accuracy'])}"
+            )
+            by_block.setdefault(int(row["block"]), []).append((member, 100 * row["ratio"], hover))
+    return [
+        go.Bar(
+            x=[member.label for member, _, _ in parts],
+            y=[share for _, share, _ in parts],
+            name=f"block {block}",
+            marker={"color": block_colour(block, data.n_blocks), "line": {"width": 0}},
+            customdata=[member.design for member, _, _ in parts],
+            text=[hover for _, _, hover in parts],
+            textposition="none",
+            hovertemplate="%{text}<extra></extra>",
+        )
+        for block, parts in sorted(by_block.items())
+    ]

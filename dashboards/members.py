@@ -1,0 +1,192 @@
+"""A run as figures need it: the members of the front, each with its exits and layers, and the static designs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dashboards.text import percent, plain, signed_percent
+from hwcost.errors import OfframpError
+from study.results import RunResults
+
+DESIGN_COLUMNS = (
+    "accuracy", "accuracy_drop", "mean_latency_cycles", "mean_energy_pj", "mean_edp_pj_cycles", "edp_relative",
+    "worst_latency_cycles", "weight_memory_bits", "exits", "heads", "weight_bits", "activation_bits", "pe_arrays",
+)  # fmt: skip
+_REQUIRED = {
+    "trials": ("trial", "state", "feasible", "accuracy", "edp_relative"),
+    "pareto": ("design", "trial", "headline", *DESIGN_COLUMNS),
+    "designs": ("design", "trial", "feasible", *DESIGN_COLUMNS),
+    "exits": ("design", "exit", "block", "head", "threshold", "ratio", "exit_accuracy", "leaving_accuracy"),
+    "layers": ("design", "layer", "segment", "head", "core", "macs", "latency_cycles", "energy_pj"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One member of the front.
+
+    Attributes:
+        number: 1 for the most accurate; what figures call it.
+        row: Its row of `pareto.csv`.
+        exits: Its rows of `exits.csv`, first exit first.
+        layers: Its rows of `layers.csv`, in order of execution.
+    """
+
+    number: int
+    row: dict[str, Any]
+    exits: pd.DataFrame
+    layers: pd.DataFrame
+
+    @property
+    def design(self) -> str:
+        """Identifier of the design."""
+        return str(self.row["design"])
+
+    @property
+    def label(self) -> str:
+        """Short name on axes."""
+        return f"#{self.number}"
+
+    @property
+    def headline(self) -> bool:
+        """Whether it is on the front of accuracy and mean energy-latency product."""
+        return bool(self.row["headline"])
+
+    @property
+    def reach(self) -> np.ndarray:
+        """(n_exits,) share of inputs that run each exit's segment: those that left at no exit before."""
+        ratios = self.exits["ratio"].to_numpy(dtype=float)
+        return 1.0 - np.concatenate([[0.0], np.cumsum(ratios)[:-1]])
+
+    @property
+    def layer_reach(self) -> np.ndarray:
+        """(n_layers,) share of inputs that run each layer."""
+        if self.layers.empty or self.exits.empty:
+            return np.ones(len(self.layers))
+        return self.reach[self.layers["segment"].to_numpy(dtype=int)]
+
+    @property
+    def summary(self) -> str:
+        """One line for lists."""
+        change = signed_percent(self.row["edp_relative"] - 1.0, 0)
+        exits = plain(self.row["exits"]) or "none"
+        return f"{self.label} · {percent(self.row['accuracy'])} · EDP {change} · exits {exits}"
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """What all figures are made from.
+
+    Attributes:
+        results: The run as read.
+        members: The front, falling accuracy.
+        reference: The static reference, names as in `trials.csv`.
+        best_static: The best static design, likewise; None where the run has none.
+    """
+
+    results: RunResults
+    members: tuple[Member, ...]
+    reference: dict[str, Any]
+    best_static: dict[str, Any] | None
+
+    @property
+    def levels(self) -> list[str]:
+        """Names of the memory levels that `layers.csv` breaks energy down to."""
+        names = [str(c) for c in self.results.layers.columns]
+        return [
+            c[len("energy_") : -len("_pj")] for c in names if c.startswith("energy_") and c != "energy_pj"
+        ]
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks of the backbone."""
+        return max((len(ints(m.row["weight_bits"])) for m in self.members), default=0)
+
+    @property
+    def feasible(self) -> pd.DataFrame:
+        """The feasible rows of `designs.csv`."""
+        designs = self.results.designs
+        return designs[truths(designs["feasible"])] if len(designs) else designs
+
+
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as dictionaries from column name to value."""
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def truths(column: pd.Series) -> pd.Series:
+    """A column of yes and no as booleans, whether pandas read it as such or, with gaps in it, as text."""
+    return column.astype(str).str.lower().eq("true")
+
+
+def report_data(results: RunResults) -> ReportData:
+    """Checks that the tables have the columns figures need, and sorts them by member.
+
+    Raises:
+        OfframpError: A column or a value of the reference is missing.
+    """
+    for table, columns in _REQUIRED.items():
+        frame: pd.DataFrame = getattr(results, table)
+        missing = [c for c in columns if c not in frame.columns]
+        if missing and not (frame.empty and not len(frame.columns)):
+            raise OfframpError(
+                f"expected the columns {', '.join(missing)} in {table}.csv, got none; "
+                "write the results again with this version of study.run"
+            )
+    absent = [c for c in DESIGN_COLUMNS if c not in results.static_reference]
+    if absent:
+        raise OfframpError(
+            f"expected {', '.join(absent)} in static_reference.json, got none; run study.run again"
+        )
+    pareto = results.pareto
+    if len(pareto):
+        pareto = pareto.assign(headline=truths(pareto["headline"]))
+        pareto = pareto.sort_values(
+            ["accuracy", "mean_edp_pj_cycles"], ascending=[False, True], kind="stable"
+        )
+    exits, layers = _by_design(results.exits), _by_design(results.layers)
+    members = tuple(
+        Member(
+            number=number,
+            row=row,
+            exits=exits.get(str(row["design"]), results.exits.iloc[:0]),
+            layers=layers.get(str(row["design"]), results.layers.iloc[:0]),
+        )
+        for number, row in enumerate(records(pareto), start=1)
+    )
+    best_static = results.static_reference.get("best_static") or None
+    return ReportData(results, members, results.static_reference, best_static)
+
+
+def linked_members(members: Sequence[Member], limit: int) -> list[Member]:
+    """The members that get views of their own: headline members first, then by energy-latency product."""
+    order = sorted(members, key=lambda m: (not m.headline, m.row["mean_edp_pj_cycles"]))
+    return sorted(order[:limit], key=lambda m: m.number)
+
+
+def ints(words: object) -> list[int]:
+    """`"8 4 2"` as numbers."""
+    return [int(word) for word in str(words).split()]
+
+
+def genome_text(row: dict[str, Any]) -> str:
+    """The genome in lines for hover text."""
+    bits = f"{row['weight_bits']} / {row['activation_bits']}"
+    return "<br>".join(
+        [
+            f"exits after blocks {plain(row['exits']) or 'none'}, heads {plain(row['heads'])}",
+            f"weight / activation bits {plain(bits)}",
+            f"PE arrays {plain(row['pe_arrays'])}",
+        ]
+    )
+
+
+def _by_design(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    if frame.empty:
+        return {}
+    return {str(name): group for name, group in frame.groupby("design", sort=False)}

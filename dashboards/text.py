@@ -1,0 +1,78 @@
+"""Names and numbers as a person reads them; nothing of a user's is ever markup."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from typing import Any
+
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+_JOULES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
+
+
+def plain(value: object, longest: int = 80) -> str:
+    """Text for HTML or for plotly (which reads tags in labels): escaped, and cut where it is very long."""
+    text = str(value)
+    if len(text) > longest:
+        text = text[: longest - 1] + "…"
+    return html.escape(text, quote=True)
+
+
+def script_json(value: Any) -> str:
+    """JSON that is safe inside a script element: no text in it can end the element or start a comment.
+
+    NaN and infinity, which JSON does not have, become null; numbers keep the five digits a figure can show.
+    """
+    text = json.dumps(_finite(value), separators=(",", ":"), allow_nan=False)  # ASCII: U+2028 is escaped too
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def percent(fraction: float, digits: int = 1) -> str:
+    """`0.8804` as `88.0 %`."""
+    return f"{100 * fraction:.{digits}f} %" if math.isfinite(fraction) else "-"
+
+
+def signed_percent(fraction: float, digits: int = 1) -> str:
+    """`-0.465` as `−46.5 %`, with a true minus."""
+    if not math.isfinite(fraction):
+        return "-"
+    sign = "−" if round(100 * fraction, digits) < 0 else "+"
+    return f"{sign}{abs(100 * fraction):.{digits}f} %"
+
+
+def energy_unit(largest_pj: float) -> tuple[float, str]:
+    """Divisor from pJ and the unit in which the largest value has one to three digits before the point."""
+    return _unit(largest_pj, _JOULES)
+
+
+def cycles_unit(largest_cycles: float) -> tuple[float, str]:
+    """Divisor from cycles and the unit, such as `kcycles`."""
+    divisor, prefix = _unit(largest_cycles, _PREFIXES)
+    return divisor, f"{prefix}cycles"
+
+
+def with_unit(value: float, unit: tuple[float, str]) -> str:
+    """A value in its unit with three digits or more."""
+    if not math.isfinite(value):
+        return "-"
+    scaled = value / unit[0]
+    digits = max(0, 2 - math.floor(math.log10(abs(scaled)))) if scaled else 0
+    return f"{scaled:,.{digits}f} {unit[1]}"
+
+
+def _unit(largest: float, units: tuple[tuple[float, str], ...]) -> tuple[float, str]:
+    for divisor, name in units:
+        if largest >= divisor:
+            return divisor, name
+    return units[-1]

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from dashboards.text import (
+    cycles_unit,
+    energy_unit,
+    percent,
+    plain,
+    script_json,
+    signed_percent,
+    with_unit,
+)
+
+
+@pytest.mark.parametrize(
+    "text", ["</script><script>alert(1)", "<!-- <script>", "a & b", "\u2028 \u2029", "'\"`$%{x}", "😀"]
+)
+def test_json_in_a_script_comes_back_and_cannot_end_it(text):
+    encoded = script_json({"text": text, text: [1]})
+    assert json.loads(encoded) == {"text": text, text: [1]}
+    assert not set("<>&\u2028\u2029") & set(encoded)
+
+
+def test_json_has_no_nan_and_few_digits():
+    assert (
+        script_json([math.nan, math.inf, 0.123456789, 123456.7, 7, True])
+        == "[null,null,0.12346,123460.0,7,true]"
+    )
+
+
+def test_plain_escapes_and_cuts():
+    assert plain("<b>\"'&") == "&lt;b&gt;&quot;&#x27;&amp;"
+    assert plain("x" * 300) == "x" * 79 + "…"
+
+
+def test_percentages():
+    assert percent(0.8804) == "88.0 %"
+    assert signed_percent(-0.465) == "\N{MINUS SIGN}46.5 %"
+    assert signed_percent(0.02, 0) == "+2 %"
+    assert signed_percent(-0.00001) == "+0.0 %"
+    assert percent(math.nan) == "-"
+
+
+@pytest.mark.parametrize(
+    ("pj", "shown"), [(0.5, "0.500 pJ"), (1500, "1.50 nJ"), (1.2e9, "1.20 mJ"), (3e12, "3.00 J"), (0, "0 pJ")]
+)
+def test_energy_gets_a_unit_a_person_can_read(pj, shown):
+    assert with_unit(pj, energy_unit(pj)) == shown
+
+
+def test_cycles():
+    assert with_unit(1_040_000, cycles_unit(1_310_000)) == "1.04 Mcycles"
+    assert with_unit(12, cycles_unit(12)) == "12.0 cycles"
