@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,7 +103,10 @@ def open_study(storage: BaseStorage, identity: StudyIdentity, sampler: Any = Non
         study = optuna.create_study(
             storage=storage, study_name=name, directions=["minimize"] * len(OBJECTIVES), sampler=sampler
         )
-        study.set_metric_names(list(OBJECTIVES))
+        with warnings.catch_warnings():
+            # Experimental since Optuna 3.2 and unchanged since; a user should not see a warning about it.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(list(OBJECTIVES))
         study.set_user_attr(_IDENTITY_KEY, json.dumps(identity.config, sort_keys=True))
         study.set_user_attr(_DATA_KEY, identity.data_fingerprint)
         study.set_user_attr(_POPULATION_KEY, identity.population)
@@ -166,7 +170,7 @@ def fail_abandoned(study: optuna.Study) -> int:
     Returns:
         How many there were.
     """
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     for trial in running:
         study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
     return len(running)
