@@ -27,14 +27,20 @@ def train_through_memo(folder: str, context: dict[str, Any], architecture: Any, 
 
 
 def take_tickets(tickets: Any, events: Any) -> None:
-    """Takes tickets until none is left; gives every third back once."""
-    taken = 0
+    """Takes tickets until none is left, gives every third back, and says how many it kept."""
+    kept = 0
     while tickets.take():
-        taken += 1
-        if taken % 3 == 0:
+        kept += 1
+        if kept % 3 == 0:
             tickets.give_back()
-            taken += 1
-    events.put(("taken", taken))
+            kept -= 1
+            if tickets.take():
+                kept += 1
+            else:
+                break
+            if tickets.take():
+                kept += 1
+    events.put(("kept", kept))
 
 
 def say_and_end(index: int, how: str, events: Any) -> None:

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import study.processes
+from study.processes import ProcessGroup
+from study.worker import WorkerEvent
+from tests.study.process_targets import say_and_end, wait_for_signal
+
+
+def test_everything_said_arrives_and_deaths_are_told_apart():
+    group = ProcessGroup()
+    for index, how in enumerate(("well", "killed", "status")):
+        group.start(index, say_and_end, index, how)
+    events = list(group.events())
+    for index in range(3):
+        said = [e for e in events if e.worker == index]
+        assert said[0] == WorkerEvent("started", index, 10 + index)
+        assert len(said) == 2
+    last = {e.worker: e for e in events if e.kind != "started"}
+    assert last[0] == WorkerEvent("done", 0)
+    assert last[1] == WorkerEvent("died", 1, reason="signal 9")
+    assert last[2] == WorkerEvent("died", 2, reason="status 3")
+    assert list(group.events()) == []  # nobody is left
+    assert group.stop() == []
+
+
+def test_stop_ends_all_and_keeps_what_they_said(monkeypatch):
+    monkeypatch.setattr(study.processes, "_STOP_SECONDS", 1.0)
+    group = ProcessGroup()
+    group.start(0, wait_for_signal, 0, False)
+    group.start(1, wait_for_signal, 1, True)
+    ready = set()
+    for event in group.events():
+        assert event.kind == "ready"
+        ready.add(event.worker)
+        if ready == {0, 1}:
+            break
+    processes = list(group._processes.values())
+    start = time.monotonic()
+    assert group.stop() == [WorkerEvent("done", 0)]
+    assert time.monotonic() - start < 20
+    assert [p.exitcode for p in processes] == [0, -9]  # one listened, the other had to be killed
+
+
+def test_workers_are_spawned_not_forked():
+    assert ProcessGroup().context.get_start_method() == "spawn"
+
+
+@pytest.mark.parametrize("kind", ["ready", "fatal"])
+def test_an_event_needs_neither_trial_nor_record(kind):
+    assert (WorkerEvent(kind, 1).trial, WorkerEvent(kind, 1).record, WorkerEvent(kind, 1).reason) == (
+        -1,
+        None,
+        "",
+    )

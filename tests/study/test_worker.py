@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from hwcost.errors import OfframpError
+from study.config import StudyConfig
+from study.config_io import identity
+from study.sampler import DIVERGED_KEY, GenomeNSGAIISampler
+from study.setup import Paths
+from study.storage import StudyIdentity, default_url, open_storage, open_study, record_of
+from study.worker import Interrupted, Tickets, WorkerTask, _guarded, _one_trial, drain
+from tests.study.process_targets import take_tickets
+from tests.study.spaces import record, small_space
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def test_tickets_run_out():
+    tickets = Tickets(SPAWN, 2)
+    assert [tickets.take() for _ in range(4)] == [True, True, False, False]
+    tickets.give_back()
+    assert [tickets.take() for _ in range(2)] == [True, False]
+    assert not Tickets(SPAWN, 0).take()
+
+
+def test_processes_share_tickets_without_losing_or_adding_any():
+    count = 30_000
+    tickets, events = Tickets(SPAWN, count), SPAWN.Queue()
+    processes = [SPAWN.Process(target=take_tickets, args=(tickets, events)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    kept = sum(events.get(timeout=60)[1] for _ in processes)
+    for process in processes:
+        process.join(60)
+    assert not tickets.take()
+    assert kept == count
+
+
+def test_drain_returns_all_that_is_there_and_waits_only_for_the_first():
+    events = SPAWN.Queue()
+    start = time.monotonic()
+    assert drain(events, 0.1) == []
+    assert time.monotonic() - start < 5
+    for number in range(5):
+        events.put(number)
+    said: list[int] = []
+    while len(said) < 5:  # the queue's thread may be slow
+        said += drain(events, 5)
+    assert said == list(range(5))
+
+
+class Said(list):
+    """Stands for the queue where worker and listener are one process."""
+
+    put = list.append
+
+
+def bench(tmp_path: Path, evaluate) -> SimpleNamespace:
+    """A real study in sqlite with an evaluation of the test's choice."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space = small_space()
+    who = StudyIdentity("mine", identity(StudyConfig()), "d", population=4)
+    study = open_study(open_storage(default_url(tmp_path)), who)
+    study.sampler = GenomeNSGAIISampler(space, 4, np.random.default_rng(0))
+    context = SimpleNamespace(space=space, evaluator=SimpleNamespace(evaluate=evaluate))
+    tickets = Tickets(SPAWN, 1)
+    assert tickets.take()
+    return SimpleNamespace(study=study, context=context, tickets=tickets, said=Said())
+
+
+def one_trial(on: SimpleNamespace):
+    return _one_trial(on.study, on.context, 0, on.said, on.tickets)
+
+
+def test_a_trial_is_asked_evaluated_and_told(tmp_path):
+    on = bench(tmp_path, lambda genome: record(0.7, 3.0, 4.0, trained=False))
+    event = one_trial(on)
+    assert [(e.kind, e.trial) for e in on.said] == [("started", 0)]
+    assert (event.kind, event.trial, event.record) == ("finished", 0, record(0.7, 3.0, 4.0, trained=False))
+    (trial,) = on.study.trials
+    assert (trial.state, record_of(trial)) == (TrialState.COMPLETE, event.record)
+    assert not on.tickets.take()  # used up
+
+
+def test_a_diverged_training_fails_the_trial_and_the_search_goes_on(tmp_path):
+    from models.objective import NonFiniteLoss
+
+    def diverge(genome):
+        raise NonFiniteLoss("the loss became NaN in step 3")
+
+    on = bench(tmp_path, diverge)
+    event = one_trial(on)
+    assert (event.kind, event.reason) == ("failed", "the loss became NaN in step 3")
+    (trial,) = on.study.trials
+    assert trial.state == TrialState.FAIL
+    assert trial.user_attrs["failure"] == "the loss became NaN in step 3"
+    assert trial.user_attrs[DIVERGED_KEY] is True
+    assert on.tickets.take()  # given back: as many proposals finish as were asked for
+    diverged = trial.params
+    on.context.evaluator.evaluate = lambda genome: record(trained=False)
+    assert one_trial(on).kind == "finished"
+    assert on.study.trials[1].params != diverged
+
+
+@pytest.mark.parametrize(
+    "error", [Interrupted(), OSError(28, "No space left"), OfframpError("bad"), KeyError("x")]
+)
+def test_whatever_ends_a_trial_it_is_put_aside_and_its_ticket_given_back(tmp_path, error):
+    def end(genome):
+        raise error
+
+    on = bench(tmp_path, end)
+    with pytest.raises(type(error)):
+        one_trial(on)
+    (trial,) = on.study.trials
+    assert trial.state == TrialState.FAIL
+    assert trial.user_attrs["failure"]
+    assert DIVERGED_KEY not in trial.user_attrs
+    assert on.tickets.take()
+
+
+def test_lack_of_memory_is_a_failed_trial_not_the_end(tmp_path):
+    def hungry(genome):
+        raise MemoryError
+
+    on = bench(tmp_path, hungry)
+    assert (one_trial(on).kind, one_trial(on).reason) == ("failed", "MemoryError")
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> WorkerTask:
+    return WorkerTask(StudyConfig(), Paths(tmp_path, tmp_path), "sqlite://", "mine", "cpu", 1)
+
+
+@pytest.fixture
+def guarded(task, monkeypatch):
+    """Runs work as a worker process does, without its thread that watches the parent."""
+    import study.worker
+
+    monkeypatch.setattr(study.worker, "_follow_parent", lambda: None)
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+    def run(work):
+        said = Said()
+        _guarded(task, said, work)
+        (event,) = said
+        return event
+
+    yield run
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGTERM, before[1])
+
+
+def test_every_way_to_end_is_one_event(guarded, tmp_path):
+    def broken():
+        try:
+            raise OSError(28, "No space left on device")
+        except OSError as error:
+            raise RuntimeError("storage\nwith lines") from error
+
+    def refused():
+        raise OfframpError("expected this, got that")
+
+    assert guarded(lambda: None).kind == "done"
+    assert (guarded(refused).kind, guarded(refused).reason) == ("fatal", "expected this, got that")
+    event = guarded(broken)
+    assert event.kind == "fatal"
+    assert "No space left on device" in event.reason  # the cause, not what was made of it
+    assert "\n" not in event.reason
+    assert str(tmp_path) not in event.reason
+    assert "Traceback" in (tmp_path / "errors.log").read_text()
+
+
+def test_sigterm_interrupts_once_and_sigint_is_left_to_the_parent(guarded):
+    reached = []
+
+    def work():
+        os.kill(os.getpid(), signal.SIGINT)
+        reached.append("after SIGINT")
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except Exception:  # what a library on the way might do
+            reached.append("swallowed")
+        except BaseException:
+            os.kill(os.getpid(), signal.SIGTERM)  # a second one must not disturb the putting aside
+            reached.append("put aside")
+            raise
+
+    assert guarded(work).kind == "done"
+    assert reached == ["after SIGINT", "put aside"]
+
+
+def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
+    """A parent that dies by kill -9 cannot stop anybody."""
+    child = (
+        "import os, time, sys; from study.worker import _follow_parent; _follow_parent();"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"]
+    )
+    deadline = time.monotonic() + 60
+    while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    pid = int((tmp_path / "pid").read_text())
+    parent.kill()
+    parent.wait()
+    while is_running(pid):
+        assert time.monotonic() < deadline, "the worker outlived its parent"
+        time.sleep(0.05)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
