@@ -16,8 +16,8 @@ from pathlib import Path
 from hwcost.errors import OfframpError
 from study.results import RunResults, load_run
 
-MOST_LINKED = 60
-"""Front members with views of their own; each adds some 30 kB to the page."""
+MOST_LINKED = 36
+"""Front members with views of their own; each adds some 16 kB to the page."""
 
 
 def write_report(results: RunResults, out_path: Path) -> Path:

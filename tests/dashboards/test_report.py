@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from dashboards.report import main, report_html, write_report
+from dashboards.report import MOST_LINKED, main, report_html, write_report
 from study.results import load_run
 from tests.dashboards.synthetic_run import write_run
 
@@ -100,8 +100,11 @@ def test_runs_without_a_front_or_with_one_design(tmp_path, trials, share):
 
 
 def test_many_members_stay_below_the_size_limit(tmp_path):
-    page = report_html(load_run(write_run(tmp_path / "run", trials=500, derived=2)))
+    results = load_run(write_run(tmp_path / "run", trials=220, derived=1, all_on_front=True))
+    page = report_html(results)
     assert len(page.encode()) < 6e6
+    further = len(results.pareto) - MOST_LINKED
+    assert f"{further} further members of the front are in pareto.csv" in page
 
 
 def test_command_writes_page_and_numbers(run_folder, tmp_path, capsys, data):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hwcost.errors import OfframpError
 from models.predictions import ExitPredictions
 from study.policy import ExitPolicy, apply_policies, apply_policy
+from study.shared_threshold import best_shared_threshold
 from study.thresholds import tune_many, tune_thresholds
 from tests.reference.policy_oracle import best_policy, best_shared
 from tests.study.policy_cases import cumulative_costs, realistic, small_cases
@@ -46,6 +47,23 @@ def test_reaches_the_optimum_of_brute_force_nearly_always():
         gaps.append(tuned / best.edp - 1)
     assert np.mean(np.array(gaps) < 1e-9) >= 0.9
     assert np.mean(gaps) < 0.01
+
+
+def test_thresholds_per_exit_beat_the_best_shared_one_clearly():
+    # Measured: 16.7 % dearer on average with one shared threshold of 400; a search that stops in the first local
+    # optimum (no price ladder) loses 2 to 3 of these points.
+    ratios = []
+    for seed, (n_samples, n_exits) in enumerate([(300, 4), (1000, 6), (2000, 9)] * 2):
+        predictions = realistic(seed, n_samples, n_exits)
+        latency, energy = (cost[0] for cost in cumulative_costs(seed, 1, n_exits))
+        for drop in (0.005, 0.02):
+            grid = tuple(np.linspace(0.2, 1.0, 400))
+            shared = best_shared_threshold(predictions, latency, energy, drop, grid)
+            shared_edp = apply_policy(predictions, shared, latency, energy).mean_edp_pj_cycles
+            tuned_edp = tune_many(predictions, latency, energy, [drop]).mean_edp_pj_cycles[0, 0]
+            ratios.append(shared_edp / tuned_edp)
+    assert min(ratios) >= 1.0
+    assert np.mean(ratios) > 1.155
 
 
 def test_what_is_predicted_is_what_is_measured():
