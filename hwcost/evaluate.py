@@ -7,16 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwcost.accelerator import Accelerator
-from hwcost.cost_model import LayerCosts, LayerCostTable
+from hwcost.cost_model import LayerCostTable
 from hwcost.errors import OfframpError
 from hwcost.mapper import check_objective
-from hwcost.placement import shortest_path
-from hwcost.transfers import LEVEL_NAMES, TransferCosts, transfer_costs
+from hwcost.schedule import Schedule, Scheduler
+from hwcost.transfers import LEVEL_NAMES
 from hwcost.workload import IntArray, Workload
 
 Array = np.ndarray
-# Weight of energy (against latency, both relative) in the scores that `edp` chooses among.
-EDP_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Designs mapped at once: bounds the memory of the arrays.
 CHUNK_DESIGNS = 2048
 
 
@@ -44,21 +43,6 @@ class StageCosts:
     def worst_latency_cycles(self) -> Array:
         """Latency of an input that leaves at the last exit: (n_designs,)."""
         return self.latency_cycles[:, -1]
-
-
-@dataclass(frozen=True, eq=False)
-class Schedule:
-    """What each layer costs where it was put; transfers to it included.
-
-    Attributes:
-        core: Option of each layer: (n_designs, n_layers).
-        latency_cycles: (n_designs, n_layers).
-        energy_pj: By level of `LEVEL_NAMES`: (n_designs, n_layers, n_levels).
-    """
-
-    core: IntArray
-    latency_cycles: Array
-    energy_pj: Array
 
 
 class CostModel:
@@ -103,88 +87,7 @@ class CostModel:
     def schedule(self, workload: Workload, allocations: IntArray, mapping_objective: str = "edp") -> Schedule:
         """Maps layers to cores for each allocation."""
         costs = self._table.costs(workload, mapping_objective)
-        moves = [
-            [transfer_costs(self.accelerator, workload, i, int(s)) for s in workload.sources[i] if s > -2]
-            for i in range(workload.n_layers)
-        ]
-        options = _LayerOptions(self.accelerator, workload, costs, allocations)
-        if mapping_objective == "latency":
-            return options.solve(moves, np.zeros(1))
-        if mapping_objective == "energy":
-            return options.solve(moves, np.ones(1))
-        return options.solve(moves, np.array(EDP_WEIGHTS))
-
-
-class _LayerOptions:
-    """Costs of each layer on its options for a batch of designs."""
-
-    def __init__(
-        self, accelerator: Accelerator, workload: Workload, costs: LayerCosts, allocations: IntArray
-    ) -> None:
-        self.workload = workload
-        groups = np.array(accelerator.core_groups)
-        self.n_designs = len(allocations)
-        weighted = workload.has_weights
-        # (n_layers, n_designs, n_cores[, n_levels])
-        latency = costs.latency_cycles[:, groups, allocations]
-        energy = costs.energy_pj[:, groups, allocations]
-        n_options = [accelerator.n_compute_cores if w else 1 for w in weighted]
-        self.latency = [latency[i, :, :n] for i, n in enumerate(n_options)]
-        self.energy = [energy[i, :, :n] for i, n in enumerate(n_options)]
-
-    def solve(self, moves: list[list[TransferCosts]], weights: Array) -> Schedule:
-        """Solves every weighting exactly and keeps the one with the smallest energy x latency product.
-
-        Args:
-            moves: Transfer costs per layer and source.
-            weights: Weight of energy in each weighting: (n_weights,).
-        """
-        n = self.n_designs
-        latency_scale = sum(layer.min(axis=1) for layer in self.latency)
-        energy_scale = sum(layer.sum(axis=2).min(axis=1) for layer in self.energy)
-        # (n_weights * n_designs,): what a cycle and a picojoule count
-        cycle = ((1 - weights)[:, None] / latency_scale).reshape(-1)
-        picojoule = (weights[:, None] / energy_scale).reshape(-1)
-        reps = len(weights)
-        layer_scores = [
-            np.tile(lat, (reps, 1)) * cycle[:, None] + np.tile(en.sum(axis=2), (reps, 1)) * picojoule[:, None]
-            for lat, en in zip(self.latency, self.energy, strict=True)
-        ]
-        move_scores = [
-            [
-                move.latency_cycles * cycle[:, None, None]
-                + move.energy_pj.sum(axis=2) * picojoule[:, None, None]
-                for move in sources
-            ]
-            for sources in moves
-        ]
-        core = shortest_path(self.workload, layer_scores, move_scores).reshape(reps, n, -1)
-        schedules = [self.cost_of(core[r], moves) for r in range(reps)]
-        if reps == 1:
-            return schedules[0]
-        product = np.stack([s.latency_cycles.sum(axis=1) * s.energy_pj.sum(axis=(1, 2)) for s in schedules])
-        best = product.argmin(axis=0)
-        rows = np.arange(n)
-        return Schedule(
-            np.stack([s.core for s in schedules])[best, rows],
-            np.stack([s.latency_cycles for s in schedules])[best, rows],
-            np.stack([s.energy_pj for s in schedules])[best, rows],
-        )
-
-    def cost_of(self, core: IntArray, moves: list[list[TransferCosts]]) -> Schedule:
-        """Costs of given assignments: (n_designs, n_layers)."""
-        rows = np.arange(len(core))
-        latency = np.empty(core.shape)
-        energy = np.empty((*core.shape, len(LEVEL_NAMES)))
-        for i in range(self.workload.n_layers):
-            latency[:, i] = self.latency[i][rows, core[:, i]]
-            energy[:, i] = self.energy[i][rows, core[:, i]]
-            sources = [int(s) for s in self.workload.sources[i] if s > -2]
-            for source, move in zip(sources, moves[i], strict=True):
-                origin = core[:, source] if source >= 0 else np.zeros(len(core), dtype=np.int64)
-                latency[:, i] += move.latency_cycles[origin, core[:, i]]
-                energy[:, i] += move.energy_pj[origin, core[:, i]]
-        return Schedule(core, latency, energy)
+        return Scheduler(self.accelerator, workload, costs, allocations).solve(mapping_objective)
 
 
 def _stage_sums(workload: Workload, schedule: Schedule) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from hwcost.core import ComputeCore, PeArray
 from hwcost.loops import Loop, Operand
-from hwcost.mapper import CAPACITY_SHARES, evaluate_candidates, map_layers
+from hwcost.mapper import evaluate_candidates, map_layers
 from hwcost.temporal import TemporalOrders
 from hwcost.timing import ENERGY_LEVELS, flow_energy_pj, port_cycles
 from hwcost.workload import IntArray
@@ -91,16 +91,14 @@ def describe_mapping(core: ComputeCore, row: IntArray, array: PeArray, objective
     """
     rows = row[None, :]
     best = map_layers(core, rows, np.array([array.sizes], dtype=np.int64), objective)
-    share = CAPACITY_SHARES[int(best.share[0])]
-    found = evaluate_candidates(core, rows, best.spatial, TemporalOrders(), share)
-    o = int(best.order[0])
+    found = evaluate_candidates(core, rows, best.spatial, TemporalOrders())[int(best.share[0])]
+    chosen = int(np.flatnonzero(found.orders.order == best.order[0])[0])
 
-    def one(values: np.ndarray | float) -> float:
-        """The chosen candidate's value of something that broadcasts to (1, n_orders)."""
-        return float(np.broadcast_to(values, found.latency_cycles.shape)[0, o])
+    def one(values: np.ndarray) -> float:
+        return float(values[chosen])
 
-    loops = found.orders.loop[o]
-    factors = found.orders.factor[0, o].astype(np.int64)
+    loops = found.orders.loop[:, chosen]
+    factors = found.orders.factor[:, chosen].astype(np.int64)
     used = np.flatnonzero(factors > 1)
     accesses = tuple(
         Access(
@@ -125,14 +123,14 @@ def describe_mapping(core: ComputeCore, row: IntArray, array: PeArray, objective
         ),
         temporal=tuple((Loop(int(loops[i])).name, int(factors[i])) for i in used),
         held={
-            (core.memories[m].name, Operand(operand).name): int((used < prefix[0, o]).sum())
+            (core.memories[m].name, Operand(operand).name): int((used < prefix[chosen]).sum())
             for (m, operand), prefix in found.tiling.prefix.items()
         },
         accesses=accesses,
         latency_cycles=float(best.latency_cycles[0]),
         energy_pj=tuple(float(value) for value in best.energy_pj[0]),
         level_names=ENERGY_LEVELS,
-        mac_cycles=float(found.nest.cycles[0, o, -1]),
+        mac_cycles=one(found.nest.cycles[-1]),
         fill_cycles=one(found.traffic.fill_cycles),
         drain_cycles=one(found.traffic.drain_cycles),
         port_cycles={

@@ -9,10 +9,11 @@ import numpy as np
 from hwcost.core import ComputeCore
 from hwcost.errors import OfframpError
 from hwcost.loops import loop_sizes
+from hwcost.nest import Layers, Nest
 from hwcost.spatial import SpatialMappings, enumerate_spatial
 from hwcost.temporal import TemporalCandidates, TemporalOrders
-from hwcost.tiling import Layers, Nest, Tiling, tile
-from hwcost.timing import ENERGY_LEVELS, energy_pj, latency_cycles
+from hwcost.tiling import Tiling, tile
+from hwcost.timing import energy_pj, latency_cycles
 from hwcost.traffic import Traffic, trace
 from hwcost.workload import IntArray
 
@@ -45,7 +46,17 @@ class CoreCosts:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """All candidates of some jobs under one capacity share, with their costs: (n_jobs, n_orders)."""
+    """Candidates of some jobs with their costs: (n,), ordered by job within each capacity share.
+
+    Attributes:
+        spatial: The jobs.
+        orders: The loop nests; `orders.job` and `orders.order` tell candidates apart.
+        nest: Their prefixes.
+        tiling: What the memories hold.
+        traffic: What moves.
+        latency_cycles: Infinite for candidates that do not fit: (n,).
+        energy_pj: By level: (n, n_levels).
+    """
 
     spatial: SpatialMappings
     orders: TemporalCandidates
@@ -57,26 +68,42 @@ class Candidates:
 
 
 def evaluate_candidates(
-    core: ComputeCore, rows: IntArray, spatial: SpatialMappings, orders: TemporalOrders, share: float
-) -> Candidates:
-    """Costs of every loop order for every job; candidates that do not fit cost infinity.
+    core: ComputeCore, rows: IntArray, spatial: SpatialMappings, orders: TemporalOrders
+) -> list[Candidates]:
+    """Costs of every loop order for every job, one result per capacity share.
+
+    Only candidates that a smaller share tiles in another way appear under it.
 
     Args:
         core: Where.
         rows: Rows of `Workload.cost_rows()`, one per job.
         spatial: The jobs.
         orders: Templates of loop orders.
-        share: Part of the capacities that is used.
     """
     candidates = orders.candidates(spatial.temporal)
-    nest = Nest(candidates, Layers.from_rows(rows))
-    tiling = tile(core, nest, spatial, share)
-    traffic = trace(core, nest, spatial, tiling)
+    nest = Nest(candidates, spatial, Layers.from_rows(rows))
     macs = np.prod(loop_sizes(rows).astype(np.float64), axis=1)
-    usable = candidates.valid & tiling.fits
-    latency = np.where(usable, latency_cycles(core, nest, spatial, traffic), np.inf)
-    energy = energy_pj(core, macs, traffic)
-    return Candidates(spatial, candidates, nest, tiling, traffic, latency, energy)
+    whole = tile(core, nest, CAPACITY_SHARES[0])
+    found = [_cost(core, spatial, candidates, nest, whole, macs)]
+    for share in CAPACITY_SHARES[1:]:
+        tiling = tile(core, nest, share)
+        other = np.flatnonzero(tiling.differs(whole))
+        found.append(_cost(core, spatial, candidates.take(other), nest.take(other), tiling.take(other), macs))
+    return found
+
+
+def _cost(
+    core: ComputeCore,
+    spatial: SpatialMappings,
+    orders: TemporalCandidates,
+    nest: Nest,
+    tiling: Tiling,
+    macs: Array,
+) -> Candidates:
+    traffic = trace(core, nest, tiling)
+    latency = np.where(tiling.fits, latency_cycles(core, nest, spatial, traffic), np.inf)
+    energy = energy_pj(core, nest.per_candidate(macs), traffic)
+    return Candidates(spatial, orders, nest, tiling, traffic, latency, energy)
 
 
 def map_layers(core: ComputeCore, rows: IntArray, arrays: IntArray, objective: str) -> CoreCosts:
@@ -94,31 +121,32 @@ def map_layers(core: ComputeCore, rows: IntArray, arrays: IntArray, objective: s
     check_objective(objective)
     orders = TemporalOrders()
     spatial = enumerate_spatial(loop_sizes(rows), arrays, core.dimensions)
-    n_levels = len(ENERGY_LEVELS)
-    score = np.full(spatial.n_jobs, np.inf)
-    tie = np.full(spatial.n_jobs, np.inf)
-    latency = np.zeros(spatial.n_jobs)
-    energy = np.zeros((spatial.n_jobs, n_levels))
-    order = np.zeros(spatial.n_jobs, dtype=np.int64)
-    chosen_share = np.zeros(spatial.n_jobs, dtype=np.int64)
+    parts = []
     for start in range(0, spatial.n_jobs, CHUNK_JOBS):
-        jobs = np.arange(start, min(start + CHUNK_JOBS, spatial.n_jobs))
-        part = spatial.take(jobs)
-        for s, share in enumerate(CAPACITY_SHARES):
-            found = evaluate_candidates(core, rows[part.layer], part, orders, share)
-            total = np.where(np.isfinite(found.latency_cycles), found.energy_pj.sum(axis=2), np.inf)
-            first, second = _scores(found.latency_cycles, total, objective)
-            best = _lexicographic_argmin(first, second)
-            pick = np.arange(len(jobs)), best
-            better = _is_less(first[pick], second[pick], score[jobs], tie[jobs])
-            where = jobs[better]
-            score[where], tie[where] = first[pick][better], second[pick][better]
-            latency[where] = found.latency_cycles[pick][better]
-            energy[where] = found.energy_pj[pick][better]
-            order[where], chosen_share[where] = best[better], s
-    return _best_job_per_row(
-        len(rows), CoreCosts(latency, energy, spatial, order, chosen_share), score, tie, core.name
-    )
+        part = spatial.take(np.arange(start, min(start + CHUNK_JOBS, spatial.n_jobs)))
+        parts.append(_best_candidates(core, rows[part.layer], part, orders, objective))
+    latency, energy, order, share = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    first, second = _scores(latency, energy.sum(axis=1), objective)
+    best = _first_of_each(spatial.layer, first, second)
+    if not np.isfinite(first[best]).all():
+        row = int(np.flatnonzero(~np.isfinite(first[best]))[0])
+        raise OfframpError(f"row {row} fits no memory of core {core.name!r}; enlarge its smallest memory")
+    return CoreCosts(latency[best], energy[best], spatial.take(best), order[best], share[best])
+
+
+def _best_candidates(
+    core: ComputeCore, rows: IntArray, spatial: SpatialMappings, orders: TemporalOrders, objective: str
+) -> tuple[Array, Array, Array, Array]:
+    """Latency, energy by level, order and share of the best candidate of each job."""
+    found = evaluate_candidates(core, rows, spatial, orders)
+    latency = np.concatenate([part.latency_cycles for part in found])
+    energy = np.concatenate([part.energy_pj for part in found])
+    job = np.concatenate([part.orders.job for part in found])
+    order = np.concatenate([part.orders.order for part in found])
+    share = np.repeat(np.arange(len(found)), [part.nest.n for part in found])
+    first, second = _scores(latency, energy.sum(axis=1), objective)
+    best = _first_of_each(job, first, second)
+    return latency[best], energy[best], order[best], share[best]
 
 
 def check_objective(objective: str) -> None:
@@ -135,33 +163,13 @@ def _scores(latency: Array, energy: Array, objective: str) -> tuple[Array, Array
     return latency * energy, latency
 
 
-def _lexicographic_argmin(first: Array, second: Array) -> IntArray:
-    """Index of the smallest `first` of each row, the smallest `second` among equals."""
-    least = first.min(axis=1, keepdims=True)
-    # sums in different order differ in the last digits: equal within 1e-12
-    result: IntArray = np.where(first <= least * (1 + 1e-12), second, np.inf).argmin(axis=1)
+def _first_of_each(group: IntArray, first: Array, second: Array) -> IntArray:
+    """Index of the entry with the smallest (first, second) of each group 0, 1, ..."""
+    # sums in another order differ in the last digits: compare ten significant ones
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scale = 10.0 ** np.floor(np.log10(first) - 10)
+        rounded = np.where(np.isfinite(first) & (first > 0), np.round(first / scale) * scale, first)
+    ranked = np.lexsort((second, rounded, group))
+    starts: IntArray = np.searchsorted(group[ranked], np.arange(int(group.max()) + 1))
+    result: IntArray = ranked[starts]
     return result
-
-
-def _is_less(first: Array, second: Array, best_first: Array, best_second: Array) -> Array:
-    lower = first < best_first * (1 - 1e-12)
-    equal = ~lower & (first <= best_first * (1 + 1e-12)) & np.isfinite(first)
-    result: Array = lower | (equal & (second < best_second))
-    return result
-
-
-def _best_job_per_row(n_rows: int, jobs: CoreCosts, score: Array, tie: Array, core_name: str) -> CoreCosts:
-    layer = jobs.spatial.layer
-    ranked = np.lexsort((tie, score, layer))
-    first = np.searchsorted(layer[ranked], np.arange(n_rows))
-    best = ranked[first]
-    if not np.isfinite(score[best]).all():
-        row = int(np.flatnonzero(~np.isfinite(score[best]))[0])
-        raise OfframpError(f"row {row} fits no memory of core {core_name!r}; enlarge its smallest memory")
-    return CoreCosts(
-        jobs.latency_cycles[best],
-        jobs.energy_pj[best],
-        jobs.spatial.take(best),
-        jobs.order[best],
-        jobs.share[best],
-    )

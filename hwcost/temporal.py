@@ -31,17 +31,25 @@ N_CUTS = 4
 
 @dataclass(frozen=True, eq=False)
 class TemporalCandidates:
-    """Loop orders for a batch of jobs.
+    """Loop nests for a batch of jobs, n in total, ordered by job.
 
     Attributes:
-        loop: Loop of each slot, innermost first: (n_orders, n_slots).
-        factor: Its iterations: (n_jobs, n_orders, n_slots).
-        valid: False where a candidate repeats another one: (n_jobs, n_orders).
+        job: Job of each candidate: (n,).
+        order: Template it was made from: (n,).
+        loop: Loop of each slot, innermost first: (n_slots, n).
+        factor: Its iterations: (n_slots, n).
     """
 
+    job: IntArray
+    order: IntArray
     loop: IntArray
     factor: np.ndarray
-    valid: np.ndarray
+
+    def take(self, index: np.ndarray) -> TemporalCandidates:
+        """The candidates of the given indices."""
+        return TemporalCandidates(
+            self.job[index], self.order[index], self.loop[:, index], self.factor[:, index]
+        )
 
 
 @dataclass(frozen=True)
@@ -122,12 +130,13 @@ class TemporalOrders:
             safe = np.maximum(size, 1)
             inner[:, members, g] = safe
             outer[:, members, g] = temporal[:, loop][:, None] // safe
-        parts = np.empty((n, self.n_orders, N_SLOTS))
-        fixed = {2: Loop.FX, 3: Loop.FY, 6: Loop.OX, 9: Loop.B, 10: Loop.G}
-        for column, loop in fixed.items():
-            parts[:, :, column] = temporal[:, None, loop]
+        job, order = np.nonzero(valid)
+        # one row per part slot, in the order of _PARTS, and G
+        parts = np.empty((N_SLOTS, len(job)))
+        for column, loop in {2: Loop.FX, 3: Loop.FY, 6: Loop.OX, 9: Loop.B, 10: Loop.G}.items():
+            parts[column] = temporal[job, loop]
         for g, (first, second) in enumerate(((0, 1), (4, 5), (7, 8))):
-            parts[:, :, first] = inner[:, :, g]
-            parts[:, :, second] = outer[:, :, g]
-        factor = np.take_along_axis(parts, np.broadcast_to(self._column, parts.shape), axis=2)
-        return TemporalCandidates(self.loop, factor, valid)
+            parts[first] = inner[job, order, g]
+            parts[second] = outer[job, order, g]
+        factor = np.take_along_axis(parts, self._column[order].T, axis=0)
+        return TemporalCandidates(job, order, self.loop[order].T, factor)

@@ -6,8 +6,8 @@ import numpy as np
 
 from hwcost.core import ComputeCore
 from hwcost.memory import MEMORY_LEVELS
+from hwcost.nest import Nest
 from hwcost.spatial import SpatialMappings
-from hwcost.tiling import Nest
 from hwcost.traffic import Flow, Traffic
 
 Array = np.ndarray
@@ -33,7 +33,7 @@ def _width(core: ComputeCore, flow: Flow) -> int:
 
 
 def port_cycles(core: ComputeCore, traffic: Traffic) -> dict[Port, Array]:
-    """Cycles each port is busy, all flows of an instance together: (n_jobs, n_orders)."""
+    """Cycles each port is busy, all flows of an instance together: (n,)."""
     busy: dict[Port, Array] = {}
     for flow in traffic.flows:
         port = port_of(core, flow)
@@ -42,8 +42,8 @@ def port_cycles(core: ComputeCore, traffic: Traffic) -> dict[Port, Array]:
 
 
 def latency_cycles(core: ComputeCore, nest: Nest, spatial: SpatialMappings, traffic: Traffic) -> Array:
-    """L = first fill + MAC cycles + worst port stall + last drain + systolic drain: (n_jobs, n_orders)."""
-    total = nest.cycles[..., -1]
+    """L = first fill + MAC cycles + worst port stall + last drain + systolic drain: (n,)."""
+    total = nest.cycles[-1]
     busy: dict[Port, Array] = {}
     late: dict[Port, Array] = {}
     for flow in traffic.flows:
@@ -63,7 +63,7 @@ def latency_cycles(core: ComputeCore, nest: Nest, spatial: SpatialMappings, traf
         worst = np.maximum(worst, np.maximum(cycles - total, late[port]))
     names = [dimension.name for dimension in core.dimensions]
     systolic = sum((spatial.unroll[:, names.index(name)] - 1 for name in core.systolic_dimensions), start=0)
-    pipeline = np.asarray(systolic, dtype=np.float64).reshape(-1, 1)
+    pipeline = nest.per_candidate(np.broadcast_to(systolic, (spatial.n_jobs,)))
     result: Array = np.ceil(traffic.fill_cycles + total + worst + traffic.drain_cycles + pipeline)
     return result
 
@@ -80,11 +80,10 @@ def flow_energy_pj(core: ComputeCore, flow: Flow) -> Array:
 
 
 def energy_pj(core: ComputeCore, macs: Array, traffic: Traffic) -> Array:
-    """Energy by level of `ENERGY_LEVELS`: (n_jobs, n_orders, n_levels)."""
-    first = traffic.fill_cycles
-    levels = [np.zeros_like(first) for _ in ENERGY_LEVELS]
-    levels[0] = np.broadcast_to((macs * core.mac_energy_pj)[:, None], first.shape)
+    """Energy by level of `ENERGY_LEVELS`: (n, n_levels); `macs` is (n,)."""
+    levels = [np.zeros_like(macs) for _ in ENERGY_LEVELS]
+    levels[0] = macs * core.mac_energy_pj
     for flow in traffic.flows:
         level = ENERGY_LEVELS.index(core.memories[flow.memory].level)
         levels[level] = levels[level] + flow_energy_pj(core, flow)
-    return np.stack(levels, axis=2)
+    return np.stack(levels, axis=1)

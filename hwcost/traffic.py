@@ -13,15 +13,15 @@ import numpy as np
 
 from hwcost.core import ComputeCore
 from hwcost.loops import Operand
-from hwcost.spatial import SpatialMappings
-from hwcost.tiling import Nest, Tiling
+from hwcost.nest import Nest
+from hwcost.tiling import Tiling
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """One operand through one port; arrays broadcast to (n_jobs, n_orders).
+    """One operand through one port; arrays are (n,), one entry per candidate.
 
     Attributes:
         memory: Index of the memory.
@@ -57,9 +57,9 @@ class Traffic:
 
     Attributes:
         flows: See `Flow`.
-        fill_cycles: From the start to the first MAC: (n_jobs, n_orders).
-        drain_cycles: From the last MAC to the end.
-        first_tile_stall: By memory index read from and operand: cycles the first tile's stream lags behind.
+        fill_cycles: From the start to the first MAC: (n,).
+        drain_cycles: From the last MAC to the end: (n,).
+        first_tile_stall: By memory read from and memory filled: cycles the first tile's stream lags behind.
     """
 
     flows: list[Flow]
@@ -68,175 +68,160 @@ class Traffic:
     first_tile_stall: dict[tuple[int, int], Array]
 
 
-def at(values: Array, prefix: Array) -> Array:
-    """Picks one prefix of each candidate."""
-    return np.take_along_axis(values, prefix[..., None], axis=2)[..., 0]
+@dataclass(frozen=True, eq=False)
+class _Scene:
+    """A core with its candidates."""
+
+    core: ComputeCore
+    nest: Nest
+    tiling: Tiling
+
+    @property
+    def nothing(self) -> Array:
+        return np.zeros(self.nest.n)
+
+    def served(self, m: int) -> tuple[bool, ...]:
+        return self.core.served_dimensions(self.core.memories[m])
+
+    def instances(self, m: int) -> Array:
+        return self.nest.instances(self.served(m))
+
+    def words(self, operand: Operand, m: int, prefix: Array | None) -> Array:
+        """Elements of an operand in the reach of an instance of memory m; of the empty prefix when None."""
+        start = np.zeros(self.nest.n, dtype=np.int64) if prefix is None else prefix
+        return self.nest.elements(operand, self.served(m), start)
+
+    def window(self, operand: Operand, lower: int, prefix: Array) -> Array:
+        """Cycles per event: the whole period if there is room for two tiles, else the last pass over one."""
+        nest = self.nest
+        last_pass = nest.at(nest.cycles, nest.at(nest.ends[operand], prefix))
+        return np.where(self.tiling.double_buffered[lower], nest.at(nest.cycles, prefix), last_pass)
 
 
-class _Reach:
-    """Unrolling seen by one memory: inside an instance, and over instances."""
-
-    def __init__(self, core: ComputeCore, m: int, spatial: SpatialMappings) -> None:
-        served = np.array(core.served_dimensions(core.memories[m]))
-        self.inside = spatial.factors(served)
-        self.instances = np.prod(spatial.factors(~served), axis=1)[:, None]
-
-
-def trace(core: ComputeCore, nest: Nest, spatial: SpatialMappings, tiling: Tiling) -> Traffic:
+def trace(core: ComputeCore, nest: Nest, tiling: Tiling) -> Traffic:
     """Lists the flows of every candidate."""
-    reach = [_Reach(core, m, spatial) for m in range(len(core.memories))]
+    scene = _Scene(core, nest, tiling)
     flows: list[Flow] = []
-    zero = np.zeros(nest.cycles.shape[:2])
-    fill, drain = zero, zero
+    fill, drain = scene.nothing, scene.nothing
     stalls: dict[tuple[int, int], Array] = {}
     for operand in (Operand.I, Operand.W):
         chain = core.chain(operand)
-        flows.append(_pe_read(core, nest, tiling, reach, operand))
+        flows.append(_pe_read(scene, operand))
         for lower, upper in itertools.pairwise(chain):
-            pair, cycles, stall = _fill(core, nest, tiling, reach, operand, lower, upper)
+            pair, cycles = _fill(scene, operand, lower, upper)
             flows.extend(pair)
             fill = fill + np.ceil(cycles)
-            stalls[upper, lower] = stall
+            if _has_register(core, operand):
+                stalls[upper, lower] = _stream_stall(scene, operand, lower, upper)
     chain = core.chain(Operand.O)
-    flows.extend(_accumulate(core, nest, reach, chain[0]))
+    flows.extend(_accumulate(scene))
     for lower, upper in itertools.pairwise(chain):
-        drains, cycles = _drain(core, nest, tiling, reach, lower, upper)
+        drains, cycles = _drain(scene, lower, upper)
         flows.extend(drains)
         drain = drain + np.ceil(cycles)
     return Traffic(flows, fill, drain, stalls)
 
 
-def _pe_read(core: ComputeCore, nest: Nest, tiling: Tiling, reach: list[_Reach], operand: Operand) -> Flow:
+def _has_register(core: ComputeCore, operand: Operand) -> bool:
+    return core.memories[core.chain(operand)[0]].level == "register"
+
+
+def _pe_read(scene: _Scene, operand: Operand) -> Flow:
     """The PEs read a word each time it changes; consecutive cycles with the same word read it once."""
-    m = core.chain(operand)[0]
-    bits = nest.elements(operand, reach[m].inside)[..., 0] * nest.layers.storage_bits(operand)[:, None]
-    still = at(nest.cycles, (nest.ends[operand] == 0).sum(axis=2) - 1)
-    events = nest.cycles[..., -1] / still
-    return Flow(m, operand, False, True, bits, reach[m].instances, events, still, np.zeros_like(bits))
+    nest = scene.nest
+    m = scene.core.chain(operand)[0]
+    bits = scene.words(operand, m, None) * nest.storage_bits(operand)
+    still = nest.still_cycles(operand)
+    events = nest.cycles[-1] / still
+    return Flow(m, operand, False, True, bits, scene.instances(m), events, still, scene.nothing)
 
 
-def _fill(
-    core: ComputeCore,
-    nest: Nest,
-    tiling: Tiling,
-    reach: list[_Reach],
-    operand: Operand,
-    lower: int,
-    upper: int,
-) -> tuple[list[Flow], Array, Array]:
-    """Weights or inputs from one memory into the one below.
+def _fill(scene: _Scene, operand: Operand, lower: int, upper: int) -> tuple[list[Flow], Array]:
+    """Weights or inputs from one memory into the one below, and the cycles of it before the first MAC."""
+    nest, core = scene.nest, scene.core
+    word = nest.storage_bits(operand)
+    prefix = scene.tiling.prefix[lower, operand]
+    events = nest.cycles[-1] / nest.at(nest.cycles, prefix)
+    window = scene.window(operand, lower, prefix)
+    # streamed operands need one word per PE to start, others their whole tile
+    first = None if _has_register(core, operand) else prefix
 
-    Returns:
-        The read and the write, the cycles before the first MAC, and the stall of the first tile.
-    """
-    word = nest.layers.storage_bits(operand)[:, None]
-    prefix = tiling.prefix[lower, operand]
-    written = nest.elements(operand, reach[lower].inside) * word[..., None]
-    # the reader sees every distinct element below it once: words that several instances need are broadcast
-    taken = nest.elements(operand, reach[upper].inside) * word[..., None]
-    total = nest.cycles[..., -1]
-    period = at(nest.cycles, prefix)
-    events = total / period
-    last_pass = at(nest.cycles, at(nest.ends[operand], prefix))
-    window = np.where(tiling.double_buffered[lower], period, last_pass)
-    source, target = core.memories[upper], core.memories[lower]
-    has_register = core.memories[core.chain(operand)[0]].level == "register"
-    first = np.zeros_like(prefix) if has_register else prefix
-    width_in, width_out = target.write_bits_per_cycle, source.read_bits_per_cycle
-    cycles = np.maximum(written / width_in, taken / width_out)
-    reads = Flow(
-        upper,
-        operand,
-        False,
-        False,
-        at(taken, prefix),
-        reach[upper].instances,
-        events,
-        window,
-        at(taken, first),
-    )
-    writes = Flow(
-        lower,
-        operand,
-        True,
-        False,
-        at(written, prefix),
-        reach[lower].instances,
-        events,
-        window,
-        at(written, first),
-    )
-    start = at(cycles, first)
-    stall = np.zeros_like(start)
-    if has_register:
-        stall = _stream_stall(nest, operand, cycles, prefix)
-    return [reads, writes], start, stall
+    def flow(m: int, write: bool) -> Flow:
+        # the reader sees every distinct element once: words that several instances need are broadcast
+        bits, start = scene.words(operand, m, prefix) * word, scene.words(operand, m, first) * word
+        return Flow(m, operand, write, False, bits, scene.instances(m), events, window, start)
+
+    reads, writes = flow(upper, False), flow(lower, True)
+    width_out, width_in = core.memories[upper].read_bits_per_cycle, core.memories[lower].write_bits_per_cycle
+    return [reads, writes], np.maximum(reads.hidden_bits / width_out, writes.hidden_bits / width_in)
 
 
-def _stream_stall(nest: Nest, operand: Operand, cycles: Array, prefix: Array) -> Array:
+def _stream_stall(scene: _Scene, operand: Operand, lower: int, upper: int) -> Array:
     """How far the stream of the first tile lags behind the PEs.
 
     The last word of prefix q arrives `cycles(q) - cycles(0)` after the first MAC may start, and is wanted when
     the nest has run through q once; the largest lag over the prefixes of the tile is the stall.
     """
-    position = np.arange(cycles.shape[2])
-    is_end = nest.ends[operand] == position
-    still = at(nest.cycles, (nest.ends[operand] == 0).sum(axis=2) - 1)[..., None]
-    lag = np.where(is_end, cycles - cycles[..., :1] - np.maximum(nest.cycles - still, 0.0), 0.0)
-    return at(np.maximum.accumulate(np.maximum(lag, 0.0), axis=2), prefix)
+    nest, core = scene.nest, scene.core
+    prefix = scene.tiling.prefix[lower, operand]
+    if not prefix.any():
+        return scene.nothing
+    word = nest.storage_bits(operand)
+    written = nest.elements(operand, scene.served(lower)) * word / core.memories[lower].write_bits_per_cycle
+    taken = nest.elements(operand, scene.served(upper)) * word / core.memories[upper].read_bits_per_cycle
+    cycles = np.maximum(written, taken)
+    position = np.arange(len(cycles))[:, None]
+    counts = (nest.ends[operand] == position) & (position <= prefix)
+    wanted = np.maximum(nest.cycles - nest.still_cycles(operand), 0.0)
+    lag: Array = np.where(counts, cycles - cycles[0] - wanted, 0.0).max(axis=0)
+    return np.maximum(lag, 0.0)
 
 
-def _accumulate(core: ComputeCore, nest: Nest, reach: list[_Reach], m: int) -> list[Flow]:
+def _accumulate(scene: _Scene) -> list[Flow]:
     """Each cycle adds to partial sums.
 
     An accumulator register is read and written in every cycle (it is cleared beforehand); in a larger memory
     the first product of an output is written without a read.
     """
-    bits = nest.elements(Operand.O, reach[m].inside)[..., 0] * nest.layers.psum_bits[:, None]
-    total = nest.cycles[..., -1]
-    outputs = nest.products[Operand.O][..., -1]
-    one, none = np.ones_like(total), np.zeros_like(bits)
-    instances = reach[m].instances
-    reads = total if core.memories[m].level == "register" else total - outputs
+    nest = scene.nest
+    m = scene.core.chain(Operand.O)[0]
+    bits = scene.words(Operand.O, m, None) * nest.storage_bits(Operand.O)
+    total = nest.cycles[-1]
+    instances, one = scene.instances(m), np.ones(nest.n)
+    reads = total if _has_register(scene.core, Operand.O) else total - nest.products[Operand.O][-1]
     return [
-        Flow(m, Operand.O, True, True, bits, instances, total, one, none),
-        Flow(m, Operand.O, False, True, bits, instances, reads, one, none),
+        Flow(m, Operand.O, True, True, bits, instances, total, one, scene.nothing),
+        Flow(m, Operand.O, False, True, bits, instances, reads, one, scene.nothing),
     ]
 
 
-def _drain(
-    core: ComputeCore, nest: Nest, tiling: Tiling, reach: list[_Reach], lower: int, upper: int
-) -> tuple[list[Flow], Array]:
-    """Outputs from one memory into the one above: finished ones at output width, others at partial-sum width
-    and back again.
+def _drain(scene: _Scene, lower: int, upper: int) -> tuple[list[Flow], Array]:
+    """Outputs from one memory into the one above, and the cycles of it behind the last MAC.
 
-    Returns:
-        The flows and the cycles behind the last MAC.
+    Finished ones move at output width; others at partial-sum width, and back again.
     """
-    layers = nest.layers
-    prefix = tiling.prefix[lower, Operand.O]
-    elements_low = nest.elements(Operand.O, reach[lower].inside)
-    elements_high = nest.elements(Operand.O, reach[upper].inside)
-    low, high = at(elements_low, prefix), at(elements_high, prefix)
-    total = nest.cycles[..., -1]
-    period = at(nest.cycles, prefix)
-    events = total / period
-    finished = nest.products[Operand.O][..., -1] / at(nest.products[Operand.O], prefix)
+    nest, core = scene.nest, scene.core
+    prefix = scene.tiling.prefix[lower, Operand.O]
+    events = nest.cycles[-1] / nest.at(nest.cycles, prefix)
+    finished = nest.products[Operand.O][-1] / nest.at(nest.products[Operand.O], prefix)
+    window = scene.window(Operand.O, lower, prefix)
+    psum, out = nest.storage_bits(Operand.O), nest.output_bits
+    low, high = scene.words(Operand.O, lower, prefix), scene.words(Operand.O, upper, prefix)
+    tail_low = scene.words(Operand.O, lower, None) * out
+    tail_high = scene.words(Operand.O, upper, None) * out
+
+    def flow(m: int, write: bool, bits: Array, events: Array, tail: Array) -> Flow:
+        return Flow(m, Operand.O, write, False, bits, scene.instances(m), events, window, tail)
+
     unfinished = events - finished
-    last_pass = at(nest.cycles, at(nest.ends[Operand.O], prefix))
-    window = np.where(tiling.double_buffered[lower], period, last_pass)
-    psum, out = layers.psum_bits[:, None], layers.output_bits[:, None]
-    none = np.zeros_like(low)
-    from_low, to_high = reach[lower].instances, reach[upper].instances
-    tail_low, tail_high = elements_low[..., 0] * out, elements_high[..., 0] * out
+    none = scene.nothing
     flows = [
-        Flow(lower, Operand.O, False, False, low * out, from_low, finished, window, tail_low),
-        Flow(upper, Operand.O, True, False, high * out, to_high, finished, window, tail_high),
-        Flow(lower, Operand.O, False, False, low * psum, from_low, unfinished, window, none),
-        Flow(upper, Operand.O, True, False, high * psum, to_high, unfinished, window, none),
-        Flow(upper, Operand.O, False, False, high * psum, to_high, unfinished, window, none),
-        Flow(lower, Operand.O, True, False, low * psum, from_low, unfinished, window, none),
+        flow(lower, False, low * out, finished, tail_low),
+        flow(upper, True, high * out, finished, tail_high),
+        flow(lower, False, low * psum, unfinished, none),
+        flow(upper, True, high * psum, unfinished, none),
+        flow(upper, False, high * psum, unfinished, none),
+        flow(lower, True, low * psum, unfinished, none),
     ]
-    source, target = core.memories[lower], core.memories[upper]
-    cycles = np.maximum(tail_low / source.read_bits_per_cycle, tail_high / target.write_bits_per_cycle)
-    return flows, cycles
+    width_out, width_in = core.memories[lower].read_bits_per_cycle, core.memories[upper].write_bits_per_cycle
+    return flows, np.maximum(tail_low / width_out, tail_high / width_in)

@@ -1,0 +1,163 @@
+"""Cumulative sizes of every prefix of the candidates' loop nests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwcost.loops import RELEVANT, Loop, Operand
+from hwcost.spatial import SpatialMappings
+from hwcost.temporal import N_SLOTS, TemporalCandidates
+from hwcost.workload import COST_COLUMNS, IntArray
+
+Array = np.ndarray
+_WINDOW_LOOPS = (Loop.OX, Loop.OY, Loop.FX, Loop.FY)
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """What the mapper needs of each job's layer: all (n_jobs,)."""
+
+    stride: Array
+    ix: Array
+    iy: Array
+    weight_bits: Array
+    input_bits: Array
+    output_bits: Array
+    psum_bits: Array
+
+    @classmethod
+    def from_rows(cls, rows: IntArray) -> Layers:
+        """From rows of `Workload.cost_rows()`, one per job."""
+        names = ("stride", "ix", "iy", "weight_bits", "input_bits", "output_bits", "psum_bits")
+        return cls(**{name: rows[:, COST_COLUMNS.index(name)].astype(np.float64) for name in names})
+
+
+class Nest:
+    """Loop nests of n candidates; prefixes run along the first axis: (n_slots + 1, n).
+
+    Attributes:
+        n: Number of candidates.
+        job: Job of each candidate: (n,).
+        cycles: Iterations of each prefix.
+        ends: By operand: the longest prefix within p whose last slot the operand depends on.
+        products: By operand: iterations of relevant slots in each prefix (inputs without window loops).
+    """
+
+    def __init__(self, candidates: TemporalCandidates, spatial: SpatialMappings, layers: Layers) -> None:
+        self.job = candidates.job
+        self.n = len(self.job)
+        self._columns = np.arange(self.n)
+        self._spatial = spatial
+        self._layers = layers
+        self._factors: dict[tuple[bool, ...], Array] = {}
+        factor, loop = candidates.factor, candidates.loop
+        self.cycles = _cumulative(factor)
+        steps = factor > 1
+        position = np.arange(1, N_SLOTS + 1)[:, None]
+        self.ends: list[Array] = []
+        self.products: list[Array] = []
+        for operand in Operand:
+            relevant = RELEVANT[operand][loop]
+            ends = np.zeros((N_SLOTS + 1, self.n), dtype=np.int64)
+            np.maximum.accumulate(np.where(relevant & steps, position, 0), axis=0, out=ends[1:])
+            self.ends.append(ends)
+            if operand == Operand.I:
+                plain = RELEVANT[operand].copy()
+                plain[list(_WINDOW_LOOPS)] = False
+                relevant = plain[loop]
+            self.products.append(_cumulative(np.where(relevant, factor, 1.0)))
+        self._window = {one: _cumulative(np.where(loop == one, factor, 1.0)) for one in _WINDOW_LOOPS}
+
+    def at(self, values: Array, prefix: Array) -> Array:
+        """Picks one prefix of each candidate: (n,)."""
+        result: Array = values[prefix, self._columns]
+        return result
+
+    def per_candidate(self, values: Array) -> Array:
+        """Values of jobs (n_jobs,) as values of candidates (n,)."""
+        result: Array = values[self.job]
+        return result
+
+    def storage_bits(self, operand: Operand) -> Array:
+        """Bits an element takes in a memory; unfinished outputs take those of a partial sum: (n,)."""
+        layers = self._layers
+        return self.per_candidate((layers.weight_bits, layers.input_bits, layers.psum_bits)[operand])
+
+    @property
+    def output_bits(self) -> Array:
+        """Bits of a finished output: (n,)."""
+        return self.per_candidate(self._layers.output_bits)
+
+    def still_cycles(self, operand: Operand) -> Array:
+        """Consecutive cycles in which an operand's word does not change: (n,)."""
+        return self.at(self.cycles, (self.ends[operand] == 0).sum(axis=0) - 1)
+
+    def extended(self, operand: Operand, prefix: Array) -> Array:
+        """The longest prefix that holds the same elements: (n,)."""
+        result: Array = (self.ends[operand] <= self.at(self.ends[operand], prefix)).sum(axis=0) - 1
+        return result
+
+    def instances(self, served: tuple[bool, ...]) -> Array:
+        """Instances in use of a memory that serves some dimensions: (n,)."""
+        outside = tuple(not one for one in served)
+        return self.per_candidate(np.prod(self._unrolling(outside), axis=1))
+
+    def elements(self, operand: Operand, served: tuple[bool, ...], prefix: Array | None = None) -> Array:
+        """Distinct elements of an operand within the reach of one memory instance.
+
+        Args:
+            operand: Which.
+            served: Per array dimension, whether one instance serves all PEs along it.
+            prefix: One prefix per candidate (n,); all prefixes when not given.
+
+        Returns:
+            (n,), or (n_slots + 1, n) for all prefixes.
+        """
+        unrolling = self._unrolling(served)
+        plain = RELEVANT[operand].copy()
+        if operand == Operand.I:
+            plain[list(_WINDOW_LOOPS)] = False
+        unrolled = self.per_candidate(np.prod(np.where(plain, unrolling, 1.0), axis=1))
+        result: Array = self._pick(self.products[operand], prefix) * unrolled
+        if operand == Operand.I:
+            columns = self._span(Loop.OX, Loop.FX, unrolling, self._layers.ix, prefix)
+            result = result * columns * self._span(Loop.OY, Loop.FY, unrolling, self._layers.iy, prefix)
+        return result
+
+    def _pick(self, values: Array, prefix: Array | None) -> Array:
+        return values if prefix is None else self.at(values, prefix)
+
+    def _unrolling(self, dimensions: tuple[bool, ...]) -> Array:
+        if dimensions not in self._factors:
+            self._factors[dimensions] = self._spatial.factors(np.array(dimensions))
+        return self._factors[dimensions]
+
+    def _span(self, out: Loop, window: Loop, unrolling: Array, limit: Array, prefix: Array | None) -> Array:
+        """Input columns (or rows) that `out` positions of a window of `window` touch; never the padding."""
+        outs = self._pick(self._window[out], prefix) * self.per_candidate(unrolling[:, out])
+        taps = self._pick(self._window[window], prefix) * self.per_candidate(unrolling[:, window])
+        stride = self.per_candidate(self._layers.stride)
+        touched = np.where(taps >= stride, (outs - 1) * stride + taps, outs * taps)
+        result: Array = np.minimum(touched, self.per_candidate(limit))
+        return result
+
+    def take(self, index: Array) -> Nest:
+        """The candidates of the given indices."""
+        part = object.__new__(Nest)
+        part.job, part.n = self.job[index], len(index)
+        part._columns = np.arange(part.n)
+        part._spatial, part._layers, part._factors = self._spatial, self._layers, self._factors
+        part.cycles = self.cycles[:, index]
+        part.ends = [ends[:, index] for ends in self.ends]
+        part.products = [products[:, index] for products in self.products]
+        part._window = {loop: values[:, index] for loop, values in self._window.items()}
+        return part
+
+
+def _cumulative(factor: Array) -> Array:
+    result = np.ones((len(factor) + 1, *factor.shape[1:]))
+    for slot in range(len(factor)):
+        np.multiply(result[slot], factor[slot], out=result[slot + 1])
+    return result
