@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.device import device_name
 from study.config import StudyConfig
 
 if TYPE_CHECKING:
@@ -79,15 +80,6 @@ def processor() -> str:
     except OSError:
         pass
     return platform.processor() or "unknown"
-
-
-def device_name(device: str) -> str:
-    """The accelerator's name, or `cpu`."""
-    if device != "cuda":
-        return device
-    import torch
-
-    return torch.cuda.get_device_name()
 
 
 def _version(package: str) -> str | None:

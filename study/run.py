@@ -142,12 +142,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     from rich.console import Console
 
-    from study.setup import Paths, build_accelerator, check_data_source, resolve_device
+    from models.device import resolve_device
+    from study.setup import Paths, build_accelerator, build_backbone, build_space, check_data_source
     from study.storage import default_url
 
     config, name = configure(arguments)
     check_data_source(config.data.source)
-    build_accelerator(config)
+    # Built only to be refused where it cannot be: reading data takes long.
+    build_space(config, build_backbone(config, channels=3), build_accelerator(config))
     paths = Paths.of(config, name)
     device = resolve_device(config.run.device)
     storage_url = config.run.storage or default_url(paths.out)
