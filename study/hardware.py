@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from hwcost.evaluate import CostModel, StageCosts
 
 from hwcost.accelerator import Accelerator
+from hwcost.evaluate import CostModel, StageCosts
 from hwcost.networks import BackboneSpec, early_exit_workload
 from hwcost.report import LayerReport, layer_report
 from hwcost.workload import Workload

@@ -196,7 +196,6 @@ def _architectures_trained(trials: Any) -> int:
 
 def _write_report(out: Path, console: Any) -> None:
     from dashboards.report import write_report
-
     from study.results import load_run
 
     write_report(load_run(out), out / "report.html")

@@ -32,7 +32,7 @@ def front_table(pareto: pd.DataFrame, reference: dict[str, Any]) -> Table:
     front = pareto[pareto["headline"]] if len(pareto) else pareto
     shown = front.iloc[_spread(len(front), _MOST_ROWS)]
     for row in shown.to_dict("records"):
-        table.add_row(*_cells(str(row["design"]), row))
+        table.add_row(*_cells(str(row["design"]), {str(name): value for name, value in row.items()}))
     if len(front) > len(shown):
         table.caption = f"{len(shown)} of {len(front)} members; all are in pareto.csv"
     return table

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from hwcost.workload import Op
 from study.front import headline_front, objective_front
 from study.hardware import HardwareCosts
 from study.record import DesignRecord
@@ -163,7 +164,7 @@ class TableMaker:
                     "design": design.identifier,
                     "trial": design.trial,
                     "layer": workload.names,
-                    "op": [op.name.lower() for op in workload.ops()],
+                    "op": [Op(value).name.lower() for value in workload.op],
                     "segment": workload.segment,
                     "head": workload.head,
                     "core": report.core,
