@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from brevitas import nn as qnn
+from brevitas.core.quant import IntQuant
 from brevitas.inject.enum import RestrictValueType, ScalingImplType
 from brevitas.quant.scaled_int import (
     Int8ActPerTensorFloatMinMaxInit,
@@ -18,7 +19,8 @@ from brevitas.quant.scaled_int import (
 )
 from torch import Tensor, nn
 
-from models.fast_quantizer import FastIntQuant
+from models.depthwise import DepthwiseMixin
+from models.fast_quantizer import quantize
 
 SCALE_SUFFIX = "scaling_impl.value"
 """How the names of learned scales end in a state dict; a float network has none of these."""
@@ -38,7 +40,8 @@ class QuantLayers:
         self, in_channels: int, out_channels: int, kernel: int, stride: int, groups: int, weight_bits: int
     ) -> nn.Conv2d:
         """A convolution without bias, its weights quantized per output channel."""
-        layer = qnn.QuantConv2d(
+        make: Any = _QuantConv  # its constructor is Brevitas's
+        layer = make(
             in_channels,
             out_channels,
             kernel,
@@ -66,24 +69,41 @@ class QuantLayers:
         quantizer = Uint8ActPerTensorFloatMaxInit.let(
             bit_width=bits, min_val=0.0, max_val=6.0, restrict_scaling_type=RestrictValueType.LOG_FP
         )
-        return self._activation(quantizer, 0, 2**bits - 1)
+        return self._activation(quantizer)
 
     def identity(self, bits: int) -> nn.Module:
         """A signed quantizer."""
         quantizer = Int8ActPerTensorFloatMinMaxInit.let(
             bit_width=bits, min_val=-6.0, max_val=6.0, restrict_scaling_type=RestrictValueType.LOG_FP
         )
-        return self._activation(quantizer, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        return self._activation(quantizer)
 
-    def _activation(self, quantizer: type, low: int, high: int) -> nn.Module:
-        layer = qnn.QuantIdentity(act_quant=quantizer)
-        proxy = layer.act_quant
-        proxy.skip_create_quant_tensor = True
-        if self.fast:
-            tensor_quant = proxy.fused_activation_quant_proxy.tensor_quant
-            tensor_quant.int_quant = FastIntQuant(tensor_quant.int_quant, low, high)
+    def _activation(self, quantizer: Any) -> nn.Module:
+        # As part of the recipe of the quantizer, not put in afterwards: Brevitas builds quantizers anew
+        # whenever a state dict is loaded.
+        layer = qnn.QuantIdentity(
+            act_quant=quantizer.let(int_quant=PiecewiseIntQuant) if self.fast else quantizer
+        )
+        layer.act_quant.skip_create_quant_tensor = True
         module: nn.Module = layer
         return module
+
+
+class _QuantConv(DepthwiseMixin, qnn.QuantConv2d):
+    """Brevitas's convolution with our gradient of depth-wise weights."""
+
+
+class PiecewiseIntQuant(IntQuant):
+    """Brevitas's integer quantizer with our arithmetic where that applies: one scale, float32, on a CPU."""
+
+    def forward(self, scale: Tensor, zero_point: Tensor, bit_width: Tensor, x: Tensor) -> Tensor:
+        """Any shape of x; the same shape."""
+        if x.device.type != "cpu" or scale.numel() != 1 or x.dtype != torch.float32:
+            slow: Tensor = super().forward(scale, zero_point, bit_width, x)
+            return slow
+        levels = 2 ** int(bit_width)
+        low, high = (-(levels // 2), levels // 2 - 1) if self.signed else (0, levels - 1)
+        return quantize(x, scale, low, high)
 
 
 def activation_quantizers(network: nn.Module) -> dict[str, Any]:
@@ -155,14 +175,13 @@ def scale_parameters(network: nn.Module) -> list[nn.Parameter]:
     return [parameter for name, parameter in network.named_parameters() if name.endswith(SCALE_SUFFIX)]
 
 
-def _weight_quantizer(bits: int) -> type:
-    quantizer: type = Int8WeightPerChannelFloat.let(
+def _weight_quantizer(bits: int) -> Any:
+    return Int8WeightPerChannelFloat.let(
         bit_width=bits,
         scaling_impl_type=ScalingImplType.PARAMETER,
         scaling_init=1.0,
         restrict_scaling_type=RestrictValueType.LOG_FP,
     )
-    return quantizer
 
 
 def _activation_tensor_quant(quantizer: Any) -> Any:

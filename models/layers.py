@@ -8,6 +8,8 @@ from typing import Protocol
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.depthwise import DepthwiseMixin
+
 
 class LayerFactory(Protocol):
     """Makes the layers of one network."""
@@ -47,6 +49,10 @@ class FloatActivation(nn.Module):
         return x if self.signed else F.relu6(x)
 
 
+class _FloatConv(DepthwiseMixin, nn.Conv2d):
+    """A float convolution."""
+
+
 class FloatLayers:
     """Layers without quantization; bits are ignored."""
 
@@ -56,7 +62,7 @@ class FloatLayers:
         """See `LayerFactory`."""
         del weight_bits
         padding = kernel // 2
-        return nn.Conv2d(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
+        return _FloatConv(in_channels, out_channels, kernel, stride, padding, groups=groups, bias=False)
 
     def linear(self, in_features: int, out_features: int, weight_bits: int) -> nn.Linear:
         """See `LayerFactory`."""
