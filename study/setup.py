@@ -73,22 +73,6 @@ def folder_name(study_name: str) -> str:
     return kept[:100] or "study"
 
 
-def resolve_device(name: str) -> str:
-    """`cpu` or `cuda`; `auto` takes CUDA where there is one.
-
-    Raises:
-        OfframpError: CUDA is asked for and there is none.
-    """
-    if name == "cpu":
-        return name
-    import torch
-
-    present = torch.cuda.is_available()
-    if name == "cuda" and not present:
-        raise OfframpError("expected a CUDA device for --device cuda, got none; use --device cpu or auto")
-    return "cuda" if present else "cpu"
-
-
 def check_data_source(source: str) -> None:
     """Refuse a source that is neither a known name nor something that exists.
 
@@ -222,6 +206,18 @@ def train_static(context: StudyContext, trained: Literal["alone", "jointly"]) ->
             memo.store(Architecture.static(n_blocks, kind), network)
         known = {kind: memo.find(Architecture.static(n_blocks, kind)) for kind in kinds}
     return {kind: network for kind, network in known.items() if network is not None}
+
+
+def _train_jointly(context: StudyContext, kinds: tuple[str, ...]) -> dict[str, TrainedNetwork]:
+    from models.train import train_architecture
+    points = context.spec.mounting_points
+    n = context.spec.n_blocks
+    architecture = Architecture(points, ("fc",) * (len(points) + 1), (8,) * n, (8,) * n)
+    seed = training_seed(context.config.search.seed, architecture.key(), SEARCH_RUNG, 0)
+    r = train_architecture(architecture, context.spec, context.data, context.warm, context.config.qat, seed, context.device)
+    last = [len(points)]
+    network = TrainedNetwork(r.calibration.select(last), r.validation.select(last), r.training_samples, r.seconds)
+    return {"fc": network}
 
 
 def memo_context(config: StudyConfig, data: str, warm: str, device: str) -> dict[str, str | int]:

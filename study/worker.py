@@ -125,13 +125,15 @@ def _guarded(task: WorkerTask, events: Any, work: Callable[[], None]) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         work()
-        events.put(WorkerEvent("done", task.index))
+        last = WorkerEvent("done", task.index)
     except Interrupted:
-        events.put(WorkerEvent("done", task.index))
+        last = WorkerEvent("done", task.index)
     except OfframpError as error:
-        events.put(WorkerEvent("fatal", task.index, reason=str(error)))
+        last = WorkerEvent("fatal", task.index, reason=str(error))
     except Exception as error:
-        events.put(WorkerEvent("fatal", task.index, reason=_explain(error, task.paths)))
+        last = WorkerEvent("fatal", task.index, reason=_explain(error, task.paths))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the queue is still being flushed on the way out
+    events.put(last)
 
 
 def _train_reference(task: WorkerTask, trained: Literal["alone", "jointly"]) -> None:
