@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from study.genome import Genome
+from tests.reference.policy_oracle import run_policy
+from tests.study.bench import CLASSES, bench_context, predictions
+
+
+@pytest.fixture
+def context(tmp_path):
+    return bench_context(tmp_path)
+
+
+def random_genomes(context, count: int) -> list[Genome]:
+    rng = np.random.default_rng(0)
+    return [context.space.decode(context.space.random(rng)) for _ in range(count)]
+
+
+def some_feasible(context, early: int = 2) -> Genome:
+    for genome in random_genomes(context, 400):
+        if len(genome.architecture.exits) == early and context.evaluator.meets_constraints(genome):
+            return genome
+    raise AssertionError("expected a feasible design among 400")
+
+
+def test_infeasible_hardware_is_found_before_training(context):
+    genomes = random_genomes(context, 40)
+    records = [context.evaluator.evaluate(genome) for genome in genomes]
+    for genome, record in zip(genomes, records, strict=True):
+        assert record.feasible == context.evaluator.meets_constraints(genome) == (max(record.violations) <= 0)
+        assert record.trained == record.feasible
+        if not record.feasible:
+            assert record.accuracy == 1 / CLASSES
+            assert record.mean_latency_cycles == record.worst_latency_cycles
+            assert record.training_samples == 0
+    kinds = [record.feasible for record in records]
+    assert 5 < sum(kinds) < 35
+    trained = {a.key() for a in context.evaluator.train.trained}
+    assert trained == {r.genome.architecture.key() for r in records if r.feasible}
+
+
+def test_violations_are_relative_to_the_bounds(context):
+    static = context.hardware.static
+    costs = context.hardware.stage_costs(
+        context.hardware.static_architecture, np.array([context.hardware.accelerator.default_allocation])
+    )
+    bounds = replace_bounds(context, worst_latency=1.25, weight_memory=0.5)
+    assert context.hardware.violations(costs, bounds)[0] == pytest.approx([1 / 1.25 - 1, 1 / 0.5 - 1])
+    assert static.edp_pj_cycles == pytest.approx(costs.latency_cycles[0, -1] * costs.energy_pj[0, -1])
+
+
+def replace_bounds(context, **values):
+    return context.config.constraints.model_copy(update=values)
+
+
+def test_a_record_is_what_a_walk_through_the_exits_gives(context):
+    for early in (0, 1, 3):
+        genome = some_feasible(context, early)
+        record = context.evaluator.evaluate(genome)
+        costs = context.hardware.stage_costs(genome.architecture, np.array([genome.allocation]))
+        validation = predictions(genome.architecture).validation
+        plain = run_policy(
+            validation.confidence.astype(float).tolist(),
+            validation.correct.tolist(),
+            [*record.thresholds, -np.inf],
+            costs.latency_cycles[0].tolist(),
+            costs.energy_pj[0].tolist(),
+        )
+        assert record.accuracy == pytest.approx(plain.accuracy)
+        assert record.mean_latency_cycles == pytest.approx(plain.latency)
+        assert record.mean_energy_pj == pytest.approx(plain.energy)
+        assert record.mean_edp_pj_cycles == pytest.approx(plain.edp)
+        assert np.array(record.exit_ratios) * validation.n_samples == pytest.approx(plain.left)
+        assert record.exit_accuracies == pytest.approx(validation.accuracies)
+        assert record.worst_latency_cycles == costs.latency_cycles[0, -1]
+        assert record.genome == genome
+
+
+def test_thresholds_are_chosen_on_calibration_and_keep_the_target_there(context):
+    genome = some_feasible(context, early=3)
+    calibration = predictions(genome.architecture).calibration
+    products = []
+    for target in context.config.space.policy_targets:
+        record = context.evaluator.evaluate(replace(genome, policy_target=target))
+        plain = run_policy(
+            calibration.confidence.astype(float).tolist(), calibration.correct.tolist(),
+            [*record.thresholds, -np.inf], [1.0, 2.0, 3.0, 4.0], [1.0] * 4,
+        )  # fmt: skip
+        assert plain.accuracy >= calibration.accuracies[-1] - target - 1e-9
+        products.append(record.mean_edp_pj_cycles)
+    assert products[-1] < products[0]
+
+
+def test_one_network_is_trained_once_whatever_it_runs_on(context):
+    genome = some_feasible(context)
+    other = replace(genome, policy_target=0.04)
+    first = context.evaluator.evaluate(genome)
+    second = context.evaluator.evaluate(other)
+    assert (first.source, first.training_samples) == ("proposed", 1000)
+    assert (second.source, second.training_samples) == ("memo", 0)
+    assert len(context.evaluator.train.trained) == 1
+
+
+def test_derived_designs_are_the_best_of_all_allocations(context):
+    genome = some_feasible(context)
+    network = predictions(genome.architecture)
+    derived = context.evaluator.derive(genome.architecture, network)
+    keys = [record.genome.key() for record in derived]
+    assert len(set(keys)) == len(keys)
+    for record in derived:
+        assert record.source == "derived"
+        assert record.feasible
+        assert record.training_samples == 0
+        assert context.space.canonical(record.genome) == record.genome
+        assert context.evaluator.meets_constraints(record.genome)
+    assert {r.genome.policy_target for r in derived} == set(context.config.space.policy_targets)
+    for target in context.config.space.policy_targets:
+        points = [
+            (r.mean_latency_cycles, r.mean_energy_pj) for r in derived if r.genome.policy_target == target
+        ]
+        assert not any(
+            q != p and q[0] <= p[0] and q[1] <= p[1] for p in points for q in points
+        )  # fmt: skip
+    # A random allocation, evaluated on its own, is beaten or equalled at the strictest target.
+    strict = [r for r in derived if r.genome.policy_target == 0.0]
+    alone = context.evaluator.measure(genome.architecture, network, genome.allocation)
+    assert min(r.mean_latency_cycles for r in strict) <= alone.mean_latency_cycles * 1.001
+    assert min(r.mean_energy_pj for r in strict) <= alone.mean_energy_pj * 1.001
+
+
+def test_a_network_without_exits_has_one_policy(context):
+    static = context.hardware.static_architecture
+    derived = context.evaluator.derive(static, predictions(static))
+    assert {r.genome.policy_target for r in derived} == {0.0}
+    assert all(r.exit_ratios == (1.0,) and r.thresholds == () for r in derived)
+
+
+def test_the_published_policy_has_one_threshold_for_all_exits(tmp_path):
+    context = bench_context(tmp_path, "paper", backbone={"width": 0.25}, data={"image_size": 16})
+    genome = some_feasible(context, early=3)
+    record = context.evaluator.evaluate(genome)
+    assert len(set(record.thresholds)) == 1
+    assert record.thresholds[0] in (0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
