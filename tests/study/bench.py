@@ -65,6 +65,7 @@ def static_reference(context: StudyContext) -> StaticReference:
 def run_trials(context: StudyContext, count: int, config: StudyConfig | None = None) -> optuna.Study:
     """A study in sqlite with so many finished proposals."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    context.paths.out.mkdir(parents=True, exist_ok=True)
     who = StudyIdentity("bench", identity(config or context.config), "d", population=4)
     study = open_study(open_storage(default_url(context.paths.out)), who)
     study.sampler = GenomeNSGAIISampler(context.space, 4, np.random.default_rng(0))

@@ -92,7 +92,7 @@ def test_a_polite_signal_writes_results_and_leaves_nothing_running(tmp_path: Pat
     _wait_for_finished(tmp_path, process, 1)
     workers = _children(process.pid)
     os.kill(process.pid, number)
-    stdout, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
     assert not any(map(_alive, workers))
