@@ -1,0 +1,1 @@
+"""Comparison with reference tables; costs come from the simulator alone."""
