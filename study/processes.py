@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -29,7 +30,13 @@ class ProcessGroup:
         process = self.context.Process(
             target=target, args=(*arguments, self._queue), name=f"offramp-{index}", daemon=True
         )
-        process.start()
+        # Ctrl-C reaches the whole group. The parent decides what to do; a child that is still importing must not
+        # die with a traceback, and it inherits the signal as ignored.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            process.start()
+        finally:
+            signal.signal(signal.SIGINT, before)
         self._processes[index] = process
 
     def events(self) -> Iterator[WorkerEvent]:
