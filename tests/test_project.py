@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,7 @@ import pytest
 from hwcost.networks import load_backbone
 from models.architecture import ALLOWED_BITS
 from study.config_io import load_preset, preset_names, resolve
+from study.run import main
 from tests.python_sources import ROOMS, ROOT, sources
 from tests.test_import_directions import name_of, normal
 
@@ -134,13 +136,24 @@ def test_help_answers_at_once_and_without_torch():
         (["--storage", "nonsense"], "expected a storage URL"),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(options, message, tmp_path):
-    command = [sys.executable, "-m", "study.run", "--out", str(tmp_path / "out"), *options]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert ended.returncode == 2, ended.stderr
-    (line,) = ended.stderr.splitlines()
+def test_bad_input_is_one_line_and_exit_code_2(options, message, tmp_path, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        code = main(["--out", str(tmp_path / "out"), *options])
+    except SystemExit as ended:  # argparse
+        code = ended.code
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert code == 2
+    (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert message in line
+
+
+def test_the_process_ends_with_that_code(tmp_path):
+    command = [sys.executable, "-m", "study.run", "--out", str(tmp_path / "out"), "--preset", "quick"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stdout, len(ended.stderr.splitlines())) == (2, "", 1)
 
 
 @pytest.mark.parametrize(

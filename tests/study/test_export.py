@@ -22,7 +22,7 @@ FILES = {*(f"{name}.csv" for name in TABLES), "config.toml", "environment.json",
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     context = bench_context(tmp_path_factory.mktemp("run"))
-    study = run_trials(context, 8)
+    study = run_trials(context, 3)
     exported = export(study, context, static_reference(context), ENVIRONMENT)
     return context, study, exported
 
