@@ -47,9 +47,10 @@ class TransferCosts:
 def transfer_costs(accelerator: Accelerator, workload: Workload, layer: int, source: int) -> TransferCosts:
     """Cost of moving the output of layer `source` (-1: the network's input) to where `layer` runs.
 
-    A tensor that stays on its core costs nothing. Between cores it is read from the sender's activation
-    memory, crosses the link and is written into the receiver's: bits / slowest of the three cycles. The
-    network's input is read from DRAM. A core whose activations live in DRAM has paid for them in its layers.
+    A tensor that stays on its core costs nothing. It is read from the sender's activation memory, crosses the
+    link and is written into the receiver's: bits / slowest of the three, in cycles. Where one of the two memories
+    is DRAM (the network's input; cores whose activations live there) there is no link between them, and between
+    two cores that both keep activations in DRAM nothing moves: their layers have paid.
     """
     receivers = cores_for(accelerator, Op(workload.op[layer]))
     if source < 0:
@@ -65,20 +66,27 @@ def transfer_costs(accelerator: Accelerator, workload: Workload, layer: int, sou
         target = _home(receiver, Operand.I)
         for i in range(shape[0]):
             origin = _home(senders[i], Operand.O) if senders else accelerator.dram
-            if senders and senders[i].name == receiver.name:
-                continue
-            if not senders and target.level == "dram":
-                continue
-            widths = [accelerator.link.bits_per_cycle] if senders else []
-            if origin.level != "dram" or not senders:
-                widths.append(origin.read_bits_per_cycle)
-                amount = charge(np.array(bits), origin.read_granule_bits, origin.read_pj_per_bit)
-                energy[i, j, LEVEL_NAMES.index(origin.level)] += float(amount)
-            if target.level != "dram":
-                widths.append(target.write_bits_per_cycle)
-                amount = charge(np.array(bits), target.write_granule_bits, target.write_pj_per_bit)
-                energy[i, j, LEVEL_NAMES.index(target.level)] += float(amount)
-            if senders:
-                energy[i, j, LEVEL_NAMES.index("link")] = bits * accelerator.link.pj_per_bit
-            latency[i, j] = np.ceil(bits / min(widths))
+            stays = bool(senders) and senders[i].name == receiver.name
+            if not stays:
+                latency[i, j], energy[i, j] = _move(accelerator, origin, target, bits)
     return TransferCosts(latency, energy)
+
+
+def _move(accelerator: Accelerator, origin: Memory, target: Memory, bits: float) -> tuple[float, Array]:
+    """Cycles and energy by level of moving bits from one memory to another."""
+    energy = np.zeros(len(LEVEL_NAMES))
+    in_dram = (origin.level == "dram", target.level == "dram")
+    if all(in_dram):
+        return 0.0, energy
+    widths = [origin.read_bits_per_cycle, target.write_bits_per_cycle]
+    amount = np.array(bits)
+    energy[LEVEL_NAMES.index(origin.level)] += charge(
+        amount, origin.read_granule_bits, origin.read_pj_per_bit
+    )
+    energy[LEVEL_NAMES.index(target.level)] += charge(
+        amount, target.write_granule_bits, target.write_pj_per_bit
+    )
+    if not any(in_dram):
+        widths.append(accelerator.link.bits_per_cycle)
+        energy[LEVEL_NAMES.index("link")] = bits * accelerator.link.pj_per_bit
+    return float(np.ceil(bits / min(widths))), energy

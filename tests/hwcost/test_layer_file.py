@@ -1,0 +1,54 @@
+"""Layers from CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hwcost.errors import OfframpError
+from hwcost.layer_file import read_layers
+from hwcost.workload import Op
+
+HEADER = "name,op,k,c,g,ox,oy,fx,fy,stride,segment,sources"
+ROWS = [
+    "c1,conv,16,3,1,32,32,3,3,1,0,",
+    "c2,conv,16,16,1,32,32,3,3,1,0,",
+    "s,add,1,1,16,32,32,1,1,1,0,c2 c1",
+    "p,pool,1,1,16,8,8,4,4,4,0,",
+    "f,linear,10,1024,1,1,1,1,1,1,0,",
+    "c3,conv,32,16,1,16,16,3,3,2,1,s",
+]
+
+
+def write(tmp_path: Path, *lines: str) -> Path:
+    path = tmp_path / "layers.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_reads_operations_sources_and_segments(tmp_path: Path) -> None:
+    workload = read_layers(write(tmp_path, HEADER, *ROWS))
+    assert workload.op.tolist() == [Op.CONV, Op.CONV, Op.ADD, Op.POOL, Op.LINEAR, Op.CONV]
+    assert workload.sources.tolist() == [[-1, -2], [0, -2], [1, 0], [2, -2], [3, -2], [2, -2]]
+    assert workload.n_segments == 2
+    assert workload.weight_bits.tolist() == [8, 8, 0, 0, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("lines", "word"),
+    [
+        ((HEADER.replace("stride", "step"), *ROWS), "missing column 'stride'"),
+        ((HEADER + ",colour", *(row + ",red" for row in ROWS)), "unknown column 'colour'"),
+        ((HEADER + ",k", *(row + ",1" for row in ROWS)), "given twice"),
+        ((HEADER, ROWS[0].replace("conv", "convolve")), "line 2: expected op"),
+        ((HEADER, ROWS[0].replace("16", "many")), "integer in column 'k'"),
+        ((HEADER, ROWS[0] + "nowhere"), "source 'nowhere'"),
+        ((HEADER, ROWS[0], "c2,conv,1"), "line 3"),
+        ((HEADER, ROWS[0].replace("16", "")), "'k' is empty"),
+        ((HEADER,), "at least one layer"),
+    ],
+)
+def test_refuses_by_name(tmp_path: Path, lines: tuple[str, ...], word: str) -> None:
+    with pytest.raises(OfframpError, match=word):
+        read_layers(write(tmp_path, *lines))

@@ -1,0 +1,70 @@
+"""The command that prints what a network costs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwcost import evaluate, load_accelerator
+from hwcost.networks import early_exit_workload, load_backbone, uniform_precision
+from hwcost.simulate import main
+
+
+def test_json_holds_what_evaluate_returns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "figures.json"
+    arguments = [
+        "--network",
+        "paper",
+        "--exits",
+        "0,4",
+        "--heads",
+        "fc,gap,fc",
+        "--bits",
+        "4/8",
+        "--json",
+        str(out),
+    ]
+    assert main(arguments) == 0
+    assert "b0.depthwise" in capsys.readouterr().out
+    figures = json.loads(out.read_text())
+    accelerator = load_accelerator("edge_tpu_quad")
+    precision = uniform_precision(12, 4, 8)
+    workload = early_exit_workload(load_backbone("paper"), (0, 4), ("fc", "gap", "fc"), precision, 32, 10)
+    costs = evaluate(workload, accelerator, np.array([accelerator.default_allocation]))
+    assert [e["latency_cycles"] for e in figures["exits"]] == costs.latency_cycles[0].tolist()
+    assert [e["energy_pj"] for e in figures["exits"]] == pytest.approx(costs.energy_pj[0].tolist())
+    assert len(figures["layers"]) == workload.n_layers
+    assert sum(layer["latency_cycles"] for layer in figures["layers"]) == costs.worst_latency_cycles[0]
+
+
+def test_arrays_are_chosen_by_label(capsys: pytest.CaptureFixture[str]) -> None:
+    arrays = "32x1x4x4,8x8x4x4,16x4x4x4,4x4x2x2"
+    assert main(["--network", "paper", "--width", "0.25", "--arrays", arrays]) == 0
+    used = capsys.readouterr().out
+    assert "32x1x4x4" in used or "16x4x4x4" in used
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--network", "nothing"],
+        ["--network", "paper", "--exits", "0,x"],
+        ["--network", "paper", "--exits", "11"],
+        ["--network", "paper", "--heads", "fc,fc"],
+        ["--network", "paper", "--bits", "8"],
+        ["--network", "paper", "--bits", "0/8"],
+        ["--network", "paper", "--accelerator", "nothing"],
+        ["--network", "paper", "--accelerator", "nothing.toml"],
+        ["--network", "paper", "--arrays", "1x1"],
+        ["--network", "paper", "--classes", "0"],
+        ["--layers", "nothing.csv"],
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1

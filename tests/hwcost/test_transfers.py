@@ -1,0 +1,48 @@
+"""Moves between cores and from DRAM, derived by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwcost import load_accelerator
+from hwcost.transfers import LEVEL_NAMES, transfer_costs
+from hwcost.workload import Layer, Op, Workload
+
+# 16 x 64 outputs of 4 bit
+WORKLOAD = Workload.from_layers(
+    [
+        Layer("a", Op.CONV, k=16, c=3, ox=8, oy=8, output_bits=4),
+        Layer("b", Op.CONV, k=8, c=16, ox=8, oy=8, input_bits=4, sources=(0,)),
+        Layer("p", Op.POOL, g=8, ox=1, oy=1, fx=8, fy=8, stride=8, weight_bits=0, sources=(1,)),
+    ]
+)
+
+
+def test_between_compute_cores_the_link_is_the_slowest() -> None:
+    move = transfer_costs(load_accelerator("edge_tpu_quad"), WORKLOAD, 1, 0)
+    bits = 16 * 64 * 4
+    assert move.latency_cycles.shape == (4, 4)
+    assert (np.diag(move.latency_cycles) == 0).all()
+    assert move.latency_cycles[0, 1] == bits / 32
+    sram = move.energy_pj[0, 1, LEVEL_NAMES.index("sram")]
+    assert sram == pytest.approx(bits / 2048 * (416.16 + 378.4))
+    assert move.energy_pj[np.arange(4), np.arange(4)].sum() == 0
+
+
+def test_the_network_input_comes_from_dram() -> None:
+    move = transfer_costs(load_accelerator("edge_tpu_quad"), WORKLOAD, 0, -1)
+    bits = 3 * 64 * 8
+    assert move.latency_cycles.tolist() == [[bits / 64] * 4]
+    assert move.energy_pj[0, 0, LEVEL_NAMES.index("dram")] == pytest.approx(bits / 64 * 1000)
+    assert move.energy_pj[0, 0, LEVEL_NAMES.index("sram")] == pytest.approx(bits / 2048 * 378.4)
+
+
+def test_a_core_with_activations_in_dram_has_paid() -> None:
+    single = load_accelerator("edge_tpu_like")
+    assert transfer_costs(single, WORKLOAD, 0, -1).latency_cycles.tolist() == [[0.0]]
+    assert transfer_costs(single, WORKLOAD, 1, 0).energy_pj.sum() == 0
+    # pooling reads them from DRAM
+    move = transfer_costs(single, WORKLOAD, 2, 1)
+    assert move.latency_cycles.tolist() == [[8 * 64 * 8 / 64]]
+    assert move.energy_pj[0, 0, LEVEL_NAMES.index("dram")] == pytest.approx(8 * 64 * 8 / 64 * 700)
