@@ -26,6 +26,6 @@ def exit_predictions(logits: Tensor, labels: Tensor) -> ExitPredictions:
     return ExitPredictions(
         confidence=top[..., 0].float().numpy(),
         correct=correct.numpy(),
-        entropy=-(probabilities * logs).sum(-1).clamp_min(0).float().numpy(),
+        entropy=(-probabilities * logs).sum(-1).clamp_min(0).float().numpy(),
         margin=(top[..., 0] - top[..., 1]).float().numpy(),
     )

@@ -111,7 +111,7 @@ class Pretraining:
         )
         if not torch.isfinite(loss):
             raise NonFiniteLoss(
-                f"expected a finite loss, got {float(loss)} in step {step + 1} of {n_steps} of the "
+                f"expected a finite loss, got {float(loss.detach())} in step {step + 1} of {n_steps} of the "
                 f"pre-training; lower learning_rate (now {recipe.learning_rate:g})"
             )
         self.optimizer.zero_grad()

@@ -85,11 +85,11 @@ def train_static_reference(
     alone = train_architecture(
         architecture, spec, data, warm_start, recipe, derive_seed("alone", seed), device
     )
-    jointly = _train_jointly(spec, head_kinds, data, warm_start, recipe, derive_seed("jointly", seed), device)
+    jointly = train_jointly(spec, head_kinds, data, warm_start, recipe, derive_seed("jointly", seed), device)
     return StaticReference(alone, jointly)
 
 
-def _train_jointly(
+def train_jointly(
     spec: BackboneSpec,
     head_kinds: tuple[str, ...],
     data: TrainingData,
@@ -98,6 +98,14 @@ def _train_jointly(
     seed: int,
     device: str,
 ) -> dict[str, TrainResult]:
+    """The joint training alone, see `train_static_reference`.
+
+    Returns:
+        By kind of the final head; samples, seconds and loss of each are those of the one training they share.
+
+    Raises:
+        NonFiniteLoss: When the loss becomes NaN or infinite.
+    """
     started = time.perf_counter()
     last = spec.n_blocks - 1
     early = tuple(Mount(block, REFERENCE_HEAD) for block in spec.mounting_points)

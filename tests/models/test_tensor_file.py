@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from hwcost.errors import OfframpError
+from models.tensor_file import checksum, read_tensors, write_tensors
+
+TENSORS = {"a": torch.arange(6).reshape(2, 3), "b": torch.tensor(1.5), "c": torch.zeros(0, 4)}
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file.safetensors"
+    found = write_tensors(path, TENSORS, {"epoch": 3})
+    tensors, meta = read_tensors(path)
+    assert meta == {"epoch": 3}
+    assert found == checksum(tensors) == checksum(TENSORS)
+    for name, tensor in TENSORS.items():
+        assert torch.equal(tensors[name], tensor)
+        assert tensors[name].dtype == tensor.dtype
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_the_checksum_sees_names_types_shapes_and_values() -> None:
+    base = {"a": torch.zeros(2, 3)}
+    others: list[dict[str, torch.Tensor]] = [
+        {"b": torch.zeros(2, 3)},
+        {"a": torch.zeros(3, 2)},
+        {"a": torch.zeros(2, 3, dtype=torch.int32)},
+        {"a": torch.full((2, 3), 1e-30)},
+    ]
+    assert len({checksum(tensors) for tensors in [base, *others]}) == 5
+
+
+def test_the_checksum_does_not_see_memory_formats() -> None:
+    tensor = torch.randn((2, 3, 4, 4), generator=torch.Generator().manual_seed(0))
+    assert checksum({"a": tensor}) == checksum({"a": tensor.to(memory_format=torch.channels_last)})
+
+
+def test_every_flipped_byte_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "file.safetensors"
+    write_tensors(path, TENSORS, {"epoch": 3})
+    content = path.read_bytes()
+    for position in range(len(content)):
+        damaged = bytearray(content)
+        damaged[position] ^= 0x04
+        path.write_bytes(damaged)
+        try:
+            tensors, meta = read_tensors(path)
+        except OfframpError:
+            continue
+        # What got through must be spelling only: blanks of the header's padding.
+        assert checksum(tensors) == checksum(TENSORS), position
+        assert meta == {"epoch": 3}, position
+
+
+def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "file.safetensors"
+    write_tensors(path, TENSORS, {"epoch": 3})
+    with pytest.raises(TypeError):
+        write_tensors(path, TENSORS, {"bad": object()})
+    assert read_tensors(path)[1] == {"epoch": 3}
+    assert len(list(tmp_path.iterdir())) == 1

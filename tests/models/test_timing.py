@@ -1,0 +1,23 @@
+import dataclasses
+
+from models.recipe import PretrainRecipe, QatRecipe
+from models.timing import StepTimes, estimate_step_seconds
+from tests.models.small import HEADS, SPEC
+
+
+def test_times_are_measured_and_grow_with_the_batch() -> None:
+    small = estimate_step_seconds(SPEC, HEADS, 10, 16, PretrainRecipe(batch_size=8), QatRecipe(batch_size=8))
+    large = estimate_step_seconds(
+        SPEC, HEADS, 10, 16, PretrainRecipe(batch_size=256), QatRecipe(batch_size=256)
+    )
+    assert 0 < small.pretrain_step_seconds < large.pretrain_step_seconds
+    assert 0 < small.qat_step_seconds < large.qat_step_seconds
+    assert large.evaluation_image_seconds * 256 < large.qat_step_seconds
+
+
+def test_totals_count_steps_and_images() -> None:
+    times = StepTimes(pretrain_step_seconds=1.0, qat_step_seconds=2.0, evaluation_image_seconds=0.5)
+    assert times.pretrain_seconds(PretrainRecipe(epochs=3, batch_size=10), 100) == 30
+    recipe = QatRecipe(epochs=0.5, batch_size=10, norm_batches=0)
+    assert times.training_seconds(recipe, 100, 8) == 5 * 2 + 8 * 0.5
+    assert times.training_seconds(dataclasses.replace(recipe, norm_batches=1), 100, 8) == 5 * 2 + 18 * 0.5

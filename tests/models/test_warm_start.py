@@ -1,0 +1,211 @@
+import dataclasses
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from hwcost.errors import OfframpError
+from hwcost.networks import load_backbone, uniform_precision
+from models.brevitas_adapter import SCALE_SUFFIX
+from models.network import EarlyExitNetwork, Mount
+from models.objective import NonFiniteLoss
+from models.train import empty_network
+from models.warm_start import load_warm_weights, pretrain, warm_start_key
+from tests.models.small import HEADS, PRETRAIN, SPEC, digits, warm_start
+
+SHORT = dataclasses.replace(PRETRAIN, epochs=2)
+
+
+def folder_of(cache: Path) -> Path:
+    (folder,) = (cache / "warm").iterdir()
+    return folder
+
+
+def test_it_learns_every_exit_and_head() -> None:
+    warm = warm_start()
+    assert set(warm.accuracies) == {f"{kind}_{block}" for kind in HEADS for block in range(3)}
+    assert warm.accuracies["fc_2"] > 0.85
+    # The mean of eight channels says little about a digit: `gap` learns behind the last block only.
+    assert min(accuracy for name, accuracy in warm.accuracies.items() if not name.startswith("gap")) > 0.8
+    assert warm.accuracies["gap_2"] > 0.3
+    assert warm.teacher_logits.shape == (len(digits().train_images), 10)
+    teacher_accuracy = (warm.teacher_logits.argmax(1) == digits().train_labels).float().mean()
+    assert teacher_accuracy > 0.85
+
+
+def test_the_second_call_reads_the_cache(tmp_path: Path) -> None:
+    calls: list[tuple[str, int, int, float]] = []
+    first = pretrain(SPEC, HEADS, digits(), SHORT, tmp_path, 0, progress=lambda *call: calls.append(call))
+    assert calls[-1][1] == calls[-1][2] > 0
+    n_calls = len(calls)
+    second = pretrain(SPEC, HEADS, digits(), SHORT, tmp_path, 0, progress=lambda *call: calls.append(call))
+    assert len(calls) == n_calls
+    assert first.checksum == second.checksum
+    assert first.seconds == second.seconds
+    assert all(torch.equal(first.state[name], second.state[name]) for name in first.state)
+
+
+def test_everything_it_depends_on_is_in_the_key() -> None:
+    data = digits()
+    keys = {
+        warm_start_key(SPEC, HEADS, data, SHORT, 0),
+        warm_start_key(SPEC, HEADS, data, SHORT, 1),
+        warm_start_key(SPEC, HEADS[:2], data, SHORT, 0),
+        warm_start_key(SPEC, HEADS, data, PRETRAIN, 0),
+        warm_start_key(SPEC, HEADS, data, dataclasses.replace(SHORT, threads=2), 0),
+        warm_start_key(SPEC, HEADS, dataclasses.replace(data, fingerprint="other"), SHORT, 0),
+        warm_start_key(load_backbone("paper"), HEADS, data, SHORT, 0),
+        warm_start_key(SPEC, HEADS, data, SHORT, 0, device="cuda"),
+    }
+    assert len(keys) == 8
+
+
+class StopAt(Exception):
+    """Raised in place of a power cut."""
+
+
+def test_an_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
+    data = digits()
+    recipe = dataclasses.replace(PRETRAIN, epochs=3)
+    whole = pretrain(SPEC, HEADS, data, recipe, tmp_path / "whole", 0)
+
+    def stop(_stage: str, done: int, total: int, _accuracy: float) -> None:
+        if done > total * 0.7:
+            raise StopAt
+
+    with pytest.raises(StopAt):
+        pretrain(SPEC, HEADS, data, recipe, tmp_path / "parts", 0, progress=stop)
+    assert [path.name for path in folder_of(tmp_path / "parts").glob("*.safetensors")] == [
+        "progress.safetensors"
+    ]
+    first_steps: list[int] = []
+    parts = pretrain(
+        SPEC,
+        HEADS,
+        data,
+        recipe,
+        tmp_path / "parts",
+        0,
+        progress=lambda _s, done, _t, _a: first_steps.append(done),
+    )
+    assert first_steps[0] > 2 * (len(data.train_images) // recipe.batch_size)
+    assert parts.checksum == whole.checksum
+    assert parts.training_samples == whole.training_samples
+    assert not list(folder_of(tmp_path / "parts").glob("progress*"))
+
+
+def test_a_killed_process_loses_at_most_an_epoch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from models.warm_start import pretrain;"
+        "from tests.models.small import HEADS, PRETRAIN, SPEC, digits; import dataclasses;"
+        f"pretrain(SPEC, HEADS, digits(), dataclasses.replace(PRETRAIN, epochs=500), Path({str(tmp_path)!r}), 0)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code])
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob("progress.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    steps: list[int] = []
+
+    def stop(_stage: str, done: int, _total: int, _accuracy: float) -> None:
+        steps.append(done)
+        raise StopAt
+
+    recipe = dataclasses.replace(PRETRAIN, epochs=500)
+    with pytest.raises(StopAt):  # the lock is free again, and the first step is not step 1
+        pretrain(SPEC, HEADS, digits(), recipe, tmp_path, 0, progress=stop)
+    assert steps[0] > len(digits().train_images) // recipe.batch_size
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty"])
+def test_a_damaged_cache_is_trained_again_with_a_warning(tmp_path: Path, damage: str) -> None:
+    recipe = dataclasses.replace(PRETRAIN, epochs=1)
+    first = pretrain(SPEC, ("fc",), digits(), recipe, tmp_path, 0)
+    path = folder_of(tmp_path) / "warm.safetensors"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes({"flipped": content, "truncated": content[: len(content) // 2], "empty": b""}[damage])
+    with pytest.warns(UserWarning, match="damaged and is trained again"):
+        second = pretrain(SPEC, ("fc",), digits(), recipe, tmp_path, 0)
+    assert first.checksum == second.checksum
+
+
+def test_a_damaged_interrupted_training_starts_again_with_a_warning(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(PRETRAIN, epochs=1)
+    first = pretrain(SPEC, ("fc",), digits(), recipe, tmp_path, 0)
+    folder = folder_of(tmp_path)
+    (folder / "warm.safetensors").unlink()
+    (folder / "progress.safetensors").write_bytes(b"torn")
+    with pytest.warns(UserWarning, match="starts again"):
+        second = pretrain(SPEC, ("fc",), digits(), recipe, tmp_path, 0)
+    assert first.checksum == second.checksum
+
+
+def _pretrain_into(cache: str, results: "multiprocessing.Queue[str]") -> None:
+    recipe = dataclasses.replace(PRETRAIN, epochs=2)
+    stages: list[str] = []
+    warm = pretrain(
+        SPEC, ("fc",), digits(), recipe, Path(cache), 0, progress=lambda s, *_rest: stages.append(s)
+    )
+    results.put(json.dumps([warm.checksum, "pre-training" in stages, os.getpid()]))
+
+
+def test_two_processes_at_once_train_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    results: multiprocessing.Queue[str] = context.Queue()
+    processes = [context.Process(target=_pretrain_into, args=(str(tmp_path), results)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    found = [json.loads(results.get(timeout=120)) for _ in processes]
+    for process in processes:
+        process.join()
+    assert found[0][0] == found[1][0]
+    assert sorted(trained for _, trained, _ in found) == [False, True]
+
+
+def test_an_endless_learning_rate_ends_with_its_reason(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(SHORT, learning_rate=float("inf"))
+    with pytest.raises(NonFiniteLoss, match=r"finite loss, got .* of the pre-training"):
+        pretrain(SPEC, ("fc",), digits(), recipe, tmp_path, 0)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_images_of_other_channels_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(OfframpError, match="1 input channels, got 3"):
+        pretrain(load_backbone("paper"), ("fc",), digits(), SHORT, tmp_path, 0)
+
+
+def test_only_scales_may_be_missing_and_only_heads_superfluous() -> None:
+    state = dict(warm_start().state)
+    network = empty_network(SPEC, (Mount(2, "fc"),), uniform_precision(SPEC.n_blocks), 10, 16)
+    load_warm_weights(network, state, SCALE_SUFFIX)
+    assert torch.equal(
+        network.state_dict()["blocks.1.expand.conv.weight"], state["blocks.1.expand.conv.weight"]
+    )
+    short = {name: tensor for name, tensor in state.items() if name != "blocks.1.expand.conv.weight"}
+    with pytest.raises(OfframpError, match=r"blocks\.1\.expand\.conv\.weight"):
+        load_warm_weights(network, short, SCALE_SUFFIX)
+    with pytest.raises(OfframpError, match=r"blocks\.7\.extra"):
+        load_warm_weights(network, state | {"blocks.7.extra": torch.zeros(1)}, SCALE_SUFFIX)
+    with pytest.raises(OfframpError, match=r"heads\.fc_2\.fc\.weight"):
+        load_warm_weights(EarlyExitNetwork(SPEC, (Mount(2, "fc"),), 7, 16), state, SCALE_SUFFIX)
+
+
+def test_global_random_numbers_and_threads_are_left_alone(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    threads = torch.get_num_threads()
+    pretrain(
+        SPEC, ("fc",), digits(), dataclasses.replace(PRETRAIN, epochs=1, threads=threads + 1), tmp_path, 0
+    )
+    assert torch.equal(torch.rand(1), expected)
+    assert torch.get_num_threads() == threads
