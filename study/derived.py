@@ -16,26 +16,30 @@ if TYPE_CHECKING:
 
 
 def write_derived(context: StudyContext, architecture: Architecture) -> list[DesignRecord]:
-    """All allocations and policy targets of a trained network, evaluated once and kept.
+    """Evaluates all allocations and policy targets of a trained network and keeps them.
 
     Raises:
-        OfframpError: The network has no predictions here, or the disk is full.
+        OfframpError: The disk is full.
     """
-    path = _path(context, architecture)
-    if path.exists():
-        return _read(path)
     network = context.evaluator.memo.find(architecture)
     if network is None:
         return []
     records = context.evaluator.derive(architecture, network)
-    write_text(path, "".join(json.dumps(record.to_json()) + "\n" for record in records))
+    text = "".join(json.dumps(record.to_json()) + "\n" for record in records)
+    write_text(_path(context, architecture), text)
     return records
 
 
+def read_derived(context: StudyContext, architecture: Architecture) -> list[DesignRecord]:
+    """What was kept; evaluated now where a killed process did not get that far."""
+    path = _path(context, architecture)
+    return _read(path) if path.exists() else write_derived(context, architecture)
+
+
 def _path(context: StudyContext, architecture: Architecture) -> Path:
-    # Derived designs depend on hardware, constraints and targets too, which the memo's key leaves out.
+    # Not the memo's key: a newer version of the training code must not make finished designs disappear.
     study = fingerprint(identity(context.config))[:12]
-    return context.paths.derived / f"{study}-{context.evaluator.memo.key(architecture)[:32]}.jsonl"
+    return context.paths.derived / f"{study}-{architecture.key()[:32]}.jsonl"
 
 
 def _read(path: Path) -> list[DesignRecord]:

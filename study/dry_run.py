@@ -28,10 +28,17 @@ def dry_run(
     space = build_space(config, spec, build_accelerator(config))
     n_train = len(data.train_labels)
     steps = estimate_step_seconds(
-        spec, data.classes, config.data.image_size, head_kinds(config), config.pretrain, config.qat, device
+        spec,
+        head_kinds(config),
+        data.classes,
+        config.data.image_size,
+        config.pretrain,
+        config.qat,
+        device,
     )
-    pretrain_steps = config.pretrain.epochs * -(-n_train // config.pretrain.batch_size)
-    trial_seconds = steps.qat_seconds * config.qat.steps(n_train)
+    evaluated = len(data.calibration_labels) + len(data.validation_labels)
+    pretrain_seconds = steps.pretrain_seconds(config.pretrain, n_train)
+    trial_seconds = steps.training_seconds(config.qat, n_train, evaluated)
     trainings = config.search.trials + 2  # the static reference is trained alone and jointly
     figures: dict[str, Any] = {
         "study": name,
@@ -40,10 +47,9 @@ def dry_run(
         "log10_designs": space.log10_size(),
         "allocations": len(space.allocations.all()),
         "population": config.population(),
-        "pretrain_seconds": steps.pretrain_seconds * pretrain_steps,
+        "pretrain_seconds": pretrain_seconds,
         "trial_seconds": trial_seconds,
-        "total_seconds": steps.pretrain_seconds * pretrain_steps
-        + trial_seconds * trainings / config.search.workers,
+        "total_seconds": pretrain_seconds + trial_seconds * trainings / config.search.workers,
     }
     console.print(to_toml(config), highlight=False, markup=False)
     for line in (

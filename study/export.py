@@ -11,7 +11,7 @@ import pandas as pd
 
 from study.atomic import write_text
 from study.config_io import to_toml
-from study.derived import write_derived
+from study.derived import read_derived
 from study.reference import StaticReference
 from study.sampler import GenomeNSGAIISampler
 from study.storage import record_of
@@ -49,7 +49,7 @@ def evaluated_designs(study: optuna.Study, context: StudyContext) -> list[Design
         key = record.genome.architecture.key()
         if record.trained and key not in known:
             known.add(key)
-            derived += [Design(r, trial.number) for r in write_derived(context, record.genome.architecture)]
+            derived += [Design(r, trial.number) for r in read_derived(context, record.genome.architecture)]
     return unique([*designs, *derived])
 
 

@@ -170,7 +170,7 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
                   f"{device}; results in {paths.out}", highlight=False, markup=False)  # fmt: skip
     outcome = run_study(config, name, paths, storage_url, device, console, recorded_command(argv))
     reference = json.loads((paths.out / "static_reference.json").read_text(encoding="utf-8"))
-    console.print(front_table(outcome.exported.pareto, reference))
+    console.print(front_table(outcome.exported.pareto, reference, console.width))
     _write_report(paths.out, console)
     if arguments.json is not None:
         front = outcome.exported.pareto

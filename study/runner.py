@@ -22,7 +22,7 @@ from study.processes import ProcessGroup
 from study.progress import StageProgress
 from study.record import DesignRecord
 from study.reference import StaticReference, choose_reference
-from study.setup import Paths, StudyContext, load_data, open_context, train_static
+from study.setup import Paths, StudyContext, load_data, open_context, statics_missing, train_static
 from study.storage import (
     StudyIdentity,
     fail_abandoned,
@@ -144,11 +144,12 @@ def _prepare(
 
 def _reference(context: StudyContext, task: WorkerTask, progress: StageProgress) -> StaticReference:
     """Trains the reference both ways, side by side where there is more than one worker."""
-    ways = ("alone", "jointly")
-    progress.update("static reference", 0, len(ways))
-    group = ProcessGroup()
-    try:
-        if context.config.search.workers > 1:
+    ways = statics_missing(context)
+    total = 2
+    progress.update("static reference", total - len(ways), total)
+    if len(ways) > 1 and context.config.search.workers > 1:
+        group = ProcessGroup()
+        try:
             for index, way in enumerate(ways):
                 group.start(index, run_reference, _for_worker(task, index), way)
             done = 0
@@ -156,13 +157,13 @@ def _reference(context: StudyContext, task: WorkerTask, progress: StageProgress)
                 if event.kind in ("fatal", "died"):
                     raise OfframpError(event.reason)
                 done += event.kind == "done"
-                progress.update("static reference", done, len(ways))
-    finally:
-        group.stop()
+                progress.update("static reference", done, total)
+        finally:
+            group.stop()
     # Whatever was trained above is found in the memo here.
     networks = [train_static(context, "alone"), train_static(context, "jointly")]
     reference = choose_reference(networks[0]["fc"], networks[1], context)
-    progress.update("static reference", len(ways), len(ways), f"accuracy {reference.record.accuracy:.1%}")
+    progress.update("static reference", total, total, f"accuracy {reference.record.accuracy:.1%}")
     return reference
 
 

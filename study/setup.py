@@ -17,7 +17,7 @@ from hwcost.accelerator_file import load_accelerator
 from hwcost.errors import OfframpError
 from hwcost.networks import BackboneSpec, load_backbone
 from models.architecture import Architecture
-from models.seeds import training_seed
+from models.seeds import derive_seed, training_seed
 from study.allocation import AllocationSpace
 from study.config import StudyConfig
 from study.evaluate import Evaluator
@@ -26,9 +26,8 @@ from study.hardware import HardwareCosts
 from study.memo import PredictionMemo, TrainedNetwork, training_code_version
 
 if TYPE_CHECKING:
-    from models.warm_start import WarmStart
-
     from models.training_data import TrainingData
+    from models.warm_start import WarmStart
 
 SEARCH_RUNG = 0
 Progress = Callable[[str, int, int, float], None]
@@ -208,16 +207,29 @@ def train_static(context: StudyContext, trained: Literal["alone", "jointly"]) ->
     return {kind: network for kind, network in known.items() if network is not None}
 
 
+def statics_missing(context: StudyContext) -> list[Literal["alone", "jointly"]]:
+    """The ways of training the static reference that have not been done yet."""
+    n_blocks = context.spec.n_blocks
+    missing: list[Literal["alone", "jointly"]] = []
+    if context.evaluator.memo.find(context.hardware.static_architecture) is None:
+        missing.append("alone")
+    memo = joint_memo(context)
+    if any(memo.find(Architecture.static(n_blocks, kind)) is None for kind in head_kinds(context.config)):
+        missing.append("jointly")
+    return missing
+
+
 def _train_jointly(context: StudyContext, kinds: tuple[str, ...]) -> dict[str, TrainedNetwork]:
-    from models.train import train_architecture
-    points = context.spec.mounting_points
-    n = context.spec.n_blocks
-    architecture = Architecture(points, ("fc",) * (len(points) + 1), (8,) * n, (8,) * n)
-    seed = training_seed(context.config.search.seed, architecture.key(), SEARCH_RUNG, 0)
-    r = train_architecture(architecture, context.spec, context.data, context.warm, context.config.qat, seed, context.device)
-    last = [len(points)]
-    network = TrainedNetwork(r.calibration.select(last), r.validation.select(last), r.training_samples, r.seconds)
-    return {"fc": network}
+    """One training with an exit behind every mounting point and every kind of final head."""
+    from models.static_reference import train_jointly
+
+    config = context.config
+    seed = derive_seed("jointly", config.search.seed, SEARCH_RUNG)
+    trained = train_jointly(context.spec, kinds, context.data, context.warm, config.qat, seed, context.device)
+    return {
+        kind: TrainedNetwork(result.calibration, result.validation, result.training_samples, result.seconds)
+        for kind, result in trained.items()
+    }
 
 
 def memo_context(config: StudyConfig, data: str, warm: str, device: str) -> dict[str, str | int]:

@@ -9,32 +9,39 @@ from rich.console import Console
 from rich.table import Table
 
 _MOST_ROWS = 15
+_WIDE = 150
 
 
-def front_table(pareto: pd.DataFrame, reference: dict[str, Any]) -> Table:
+def front_table(pareto: pd.DataFrame, reference: dict[str, Any], width: int) -> Table:
     """The front in (accuracy, mean energy-latency product) under the static designs.
 
     Args:
         pareto: `pareto.csv`.
         reference: `static_reference.json`.
+        width: Columns of the terminal; a narrow one gets the results and the exits, a wide one bits and arrays too.
     """
-    table = Table(
-        title="Front in accuracy (validation) and mean energy-latency product", title_justify="left"
-    )
-    for name, justify in (
-        ("design", "left"), ("accuracy", "right"), ("drop", "right"), ("latency", "right"), ("energy", "right"),
-        ("product", "right"), ("exits after", "left"), ("heads", "left"), ("W bits", "left"), ("A bits", "left"),
-        ("PE arrays", "left"),
-    ):  # fmt: skip
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    table.add_row(*_cells("static", reference), style="bold")
-    table.add_row(*_cells("best static", reference["best_static"]), end_section=True)
     front = pareto[pareto["headline"]] if len(pareto) else pareto
     shown = front.iloc[_spread(len(front), _MOST_ROWS)]
+    table = Table(
+        title="Front in accuracy (validation) and mean energy-latency product (EDP)", title_justify="left"
+    )
+    for name in ("design", "accuracy", "drop", "latency", "energy", "EDP"):
+        table.add_column(name, justify="left" if name == "design" else "right", no_wrap=True)
+    table.add_column("exits", overflow="fold")
+    wide = width >= _WIDE
+    for name in ("W bits", "A bits", "PE arrays") if wide else ():
+        table.add_column(name, overflow="fold")
+    table.add_row(*_cells("static", reference, wide), style="bold")
+    table.add_row(*_cells("static*", reference["best_static"], wide), end_section=True)
     for row in shown.to_dict("records"):
-        table.add_row(*_cells(str(row["design"]), {str(name): value for name, value in row.items()}))
+        table.add_row(*_cells(str(row["design"])[:8], {str(k): v for k, v in row.items()}, wide))
+    notes = [
+        "static: the fixed reference; static*: the best static design; exits as block:head, K the final one"
+    ]
     if len(front) > len(shown):
-        table.caption = f"{len(shown)} of {len(front)} members; all are in pareto.csv"
+        notes.append(f"{len(shown)} of {len(front)} members, all are in pareto.csv")
+    table.caption = "\n".join(notes)
+    table.caption_justify = "left"
     return table
 
 
@@ -51,20 +58,20 @@ def print_next_steps(console: Console, out: str, storage: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
-def _cells(name: str, row: dict[str, Any]) -> list[str]:
-    return [
+def _cells(name: str, row: dict[str, Any], wide: bool) -> list[str]:
+    heads = str(row["heads"]).split()
+    exits = [f"{block}:{head}" for block, head in zip(str(row["exits"]).split(), heads[:-1], strict=True)]
+    cells = [
         name,
         f"{row['accuracy']:.2%}",
         f"{100 * row['accuracy_drop']:+.2f}",
-        f"{row['mean_latency_cycles'] / 1e3:.1f} k",
+        f"{row['mean_latency_cycles'] / 1e3:.1f} kcy",
         f"{row['mean_energy_pj'] / 1e6:.2f} uJ",
         f"{row['edp_relative']:.1%}",
-        str(row["exits"]) or "-",
-        str(row["heads"]),
-        _runs(str(row["weight_bits"])),
-        _runs(str(row["activation_bits"])),
-        str(row["pe_arrays"]),
+        " ".join([*exits, f"K:{heads[-1]}"]),
     ]
+    details = [_runs(str(row["weight_bits"])), _runs(str(row["activation_bits"])), str(row["pe_arrays"])]
+    return cells + details if wide else cells
 
 
 def _runs(bits: str) -> str:
