@@ -12,7 +12,7 @@ from hwcost.loops import loop_sizes
 from hwcost.nest import Layers, Nest
 from hwcost.spatial import SpatialMappings, enumerate_spatial
 from hwcost.temporal import TemporalCandidates, TemporalOrders
-from hwcost.tiling import Tiling, tile
+from hwcost.tiling import CapacityUse, Tiling, tile
 from hwcost.timing import energy_pj, latency_cycles
 from hwcost.traffic import Traffic, trace
 from hwcost.workload import IntArray
@@ -21,8 +21,8 @@ Array = np.ndarray
 OBJECTIVES = ("latency", "energy", "edp")
 # Jobs evaluated at once: bounds the memory of the candidate arrays.
 CHUNK_JOBS = 256
-# Parts of each capacity that tiles may fill: all of it, or half so that the next tile can be loaded meanwhile.
-CAPACITY_SHARES = (1.0, 0.5)
+# Ways of using the capacities; later ones count only where they change a tile.
+CAPACITY_USES = (CapacityUse(1.0, 1.0), CapacityUse(1.0, 0.5), CapacityUse(0.5, 0.5))
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,19 +34,19 @@ class CoreCosts:
         energy_pj: By level of `hwcost.timing.ENERGY_LEVELS`: (n, n_levels).
         spatial: The unrolling chosen: one job per row.
         order: Index of the loop order chosen: (n,).
-        share: Index of the capacity share chosen: (n,).
+        use: Index in `CAPACITY_USES` of the use of the capacities chosen: (n,).
     """
 
     latency_cycles: Array
     energy_pj: Array
     spatial: SpatialMappings
     order: IntArray
-    share: IntArray
+    use: IntArray
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Candidates of some jobs with their costs: (n,), ordered by job within each capacity share.
+    """Candidates of some jobs with their costs: (n,), ordered by job.
 
     Attributes:
         spatial: The jobs.
@@ -70,9 +70,9 @@ class Candidates:
 def evaluate_candidates(
     core: ComputeCore, rows: IntArray, spatial: SpatialMappings, orders: TemporalOrders
 ) -> list[Candidates]:
-    """Costs of every loop order for every job, one result per capacity share.
+    """Costs of every loop order for every job, one result per use of the capacities.
 
-    Only candidates that a smaller share tiles in another way appear under it.
+    A later use has only the candidates that it tiles in another way than the earlier ones.
 
     Args:
         core: Where.
@@ -83,12 +83,17 @@ def evaluate_candidates(
     candidates = orders.candidates(spatial.temporal)
     nest = Nest(candidates, spatial, Layers.from_rows(rows))
     macs = np.prod(loop_sizes(rows).astype(np.float64), axis=1)
-    whole = tile(core, nest, CAPACITY_SHARES[0])
-    found = [_cost(core, spatial, candidates, nest, whole, macs)]
-    for share in CAPACITY_SHARES[1:]:
-        tiling = tile(core, nest, share)
-        other = np.flatnonzero(tiling.differs(whole))
-        found.append(_cost(core, spatial, candidates.take(other), nest.take(other), tiling.take(other), macs))
+    found: list[Candidates] = []
+    tilings: list[Tiling] = []
+    for use in CAPACITY_USES:
+        tiling = tile(core, nest, use)
+        fresh = np.ones(nest.n, dtype=bool)
+        for earlier in tilings:
+            fresh &= tiling.differs(earlier)
+        tilings.append(tiling)
+        index = np.flatnonzero(fresh)
+        part = candidates.take(index), nest.take(index), tiling.take(index)
+        found.append(_cost(core, spatial, *part, macs))
     return found
 
 
@@ -125,28 +130,28 @@ def map_layers(core: ComputeCore, rows: IntArray, arrays: IntArray, objective: s
     for start in range(0, spatial.n_jobs, CHUNK_JOBS):
         part = spatial.take(np.arange(start, min(start + CHUNK_JOBS, spatial.n_jobs)))
         parts.append(_best_candidates(core, rows[part.layer], part, orders, objective))
-    latency, energy, order, share = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    latency, energy, order, use = (np.concatenate([part[i] for part in parts]) for i in range(4))
     first, second = _scores(latency, energy.sum(axis=1), objective)
     best = _first_of_each(spatial.layer, first, second)
     if not np.isfinite(first[best]).all():
         row = int(np.flatnonzero(~np.isfinite(first[best]))[0])
         raise OfframpError(f"row {row} fits no memory of core {core.name!r}; enlarge its smallest memory")
-    return CoreCosts(latency[best], energy[best], spatial.take(best), order[best], share[best])
+    return CoreCosts(latency[best], energy[best], spatial.take(best), order[best], use[best])
 
 
 def _best_candidates(
     core: ComputeCore, rows: IntArray, spatial: SpatialMappings, orders: TemporalOrders, objective: str
 ) -> tuple[Array, Array, Array, Array]:
-    """Latency, energy by level, order and share of the best candidate of each job."""
+    """Latency, energy by level, order and use of the best candidate of each job."""
     found = evaluate_candidates(core, rows, spatial, orders)
     latency = np.concatenate([part.latency_cycles for part in found])
     energy = np.concatenate([part.energy_pj for part in found])
     job = np.concatenate([part.orders.job for part in found])
     order = np.concatenate([part.orders.order for part in found])
-    share = np.repeat(np.arange(len(found)), [part.nest.n for part in found])
+    use = np.repeat(np.arange(len(found)), [part.nest.n for part in found])
     first, second = _scores(latency, energy.sum(axis=1), objective)
     best = _first_of_each(job, first, second)
-    return latency[best], energy[best], order[best], share[best]
+    return latency[best], energy[best], order[best], use[best]
 
 
 def check_objective(objective: str) -> None:

@@ -49,14 +49,25 @@ class Tiling:
         )
 
 
-def tile(core: ComputeCore, nest: Nest, share: float) -> Tiling:
+@dataclass(frozen=True)
+class CapacityUse:
+    """Part of the capacities that tiles may fill: all, or half to leave room for the next tile."""
+
+    registers: float
+    others: float
+
+    def of(self, level: str) -> float:
+        """The part for a memory of a level."""
+        return self.registers if level == "register" else self.others
+
+
+def tile(core: ComputeCore, nest: Nest, use: CapacityUse) -> Tiling:
     """Fills the memories from the PEs outwards.
 
     Args:
         core: Whose memories.
         nest: The candidates.
-        share: Part of each capacity that may be used: 1, or 0.5 to leave room for the next tile.
-            Where not even the smallest tile fits that part, the whole capacity is used.
+        use: How much of the capacities; where not even the smallest tile fits that part, all is used.
     """
     prefix: dict[tuple[int, Operand], Array] = {}
     double: dict[int, Array] = {}
@@ -72,18 +83,33 @@ def tile(core: ComputeCore, nest: Nest, share: float) -> Tiling:
         if not inner:
             continue
         served = core.served_dimensions(memory)
-        bits = nest.elements(inner[0], served) * nest.storage_bits(inner[0])
-        for operand in inner[1:]:
-            bits = bits + nest.elements(operand, served) * nest.storage_bits(operand)
+        bits = np.zeros((N_SLOTS + 1, nest.n))
+        for operand in inner:
+            own = nest.elements(operand, served) * nest.storage_bits(operand)
+            # never less than the memory below holds
+            bits += np.maximum(own, nest.at(own, below[operand]))
         whole = (bits <= memory.size_bits).sum(axis=0) - 1
+        share = use.of(memory.level)
         part = whole if share == 1 else (bits <= memory.size_bits * share).sum(axis=0) - 1
         chosen = np.where(part >= 0, part, np.maximum(whole, 0))
         for operand in inner:
-            chosen = np.maximum(chosen, below[operand])
+            chosen = np.minimum(chosen, _limit_above(core, nest, operand, m))
         size = nest.at(bits, chosen)
         double[m] = size <= memory.size_bits / 2
         fits &= size <= memory.size_bits
         for operand in inner:
+            held = np.maximum(chosen, below[operand])
             # slots the operand does not depend on extend its tile at no cost
-            below[operand] = prefix[m, operand] = nest.extended(operand, chosen)
+            below[operand] = prefix[m, operand] = nest.extended(operand, held)
     return Tiling(prefix, double, fits)
+
+
+def _limit_above(core: ComputeCore, nest: Nest, operand: Operand, m: int) -> Array | int:
+    """The largest prefix that the memories between this one and the home can hold."""
+    limit: Array | int = N_SLOTS
+    chain = core.chain(operand)
+    for upper in chain[chain.index(m) + 1 : -1]:
+        memory = core.memories[upper]
+        bits = nest.elements(operand, core.served_dimensions(memory)) * nest.storage_bits(operand)
+        limit = np.minimum(limit, np.maximum((bits <= memory.size_bits).sum(axis=0) - 1, 0))
+    return limit

@@ -17,14 +17,19 @@ from hwcost.workload import Workload
 
 COLUMNS = ("config", "network", "accelerator", "schedule", "w_bits", "a_bits", "psum_bits", "latency_cycles",
            "energy_pj")  # fmt: skip
-_PRESETS = {"edge_tpu_like_quad_core": "edge_tpu_quad", "tpu_like_quad_core": "tpu_quad"}
+# Layer by layer, Stream brings activations through DRAM; fused they stay on the chip.
+_PRESETS = {
+    ("edge_tpu_like_quad_core", "layer_by_layer"): "edge_tpu_quad_dram",
+    ("edge_tpu_like_quad_core", "layer_fused"): "edge_tpu_quad",
+    ("tpu_like_quad_core", "layer_fused"): "tpu_quad",
+}
 
 
 def validate_stream(path: Path, layers_path: Path | None) -> dict[str, Any]:
     """Ours over theirs per config, and whether networks come in the same order on each system.
 
-    The layer table has no residual sources: additions are left out, layers form a chain. Ours is layer by
-    layer with activations on the chip, whatever the row's schedule.
+    The layer table has no residual sources: additions are left out, layers form a chain. Ours runs layer by
+    layer whatever the row's schedule; activations go through DRAM where they do in the row.
     """
     rows = read_rows(path, COLUMNS)
     if layers_path is None:
@@ -36,11 +41,11 @@ def validate_stream(path: Path, layers_path: Path | None) -> dict[str, Any]:
     configs: dict[str, Any] = {}
     ours: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for row in rows:
-        preset = _PRESETS.get(row["accelerator"])
+        preset = _PRESETS.get((row["accelerator"], row["schedule"]))
         if preset is None or row["network"] not in networks:
             raise OfframpError(
-                f"{path.name}: expected accelerators {', '.join(_PRESETS)} and networks of {layers_path.name}, got "
-                f"{row['accelerator']!r}, {row['network']!r}"
+                f"{path.name}: no preset for accelerator {row['accelerator']!r} with schedule {row['schedule']!r}, or no "
+                f"network {row['network']!r} in {layers_path.name}; known: {sorted(_PRESETS)}"
             )
         accelerator = load_accelerator(preset)
         costs = CostModel(accelerator).evaluate(
