@@ -44,8 +44,8 @@ def validate_stream(path: Path, layers_path: Path | None) -> dict[str, Any]:
         preset = _PRESETS.get((row["accelerator"], row["schedule"]))
         if preset is None or row["network"] not in networks:
             raise OfframpError(
-                f"{path.name}: no preset for accelerator {row['accelerator']!r} with schedule {row['schedule']!r}, or no "
-                f"network {row['network']!r} in {layers_path.name}; known: {sorted(_PRESETS)}"
+                f"{path.name}: no preset for accelerator {row['accelerator']!r} with schedule {row['schedule']!r}, "
+                f"or no network {row['network']!r} in {layers_path.name}; known: {sorted(_PRESETS)}"
             )
         accelerator = load_accelerator(preset)
         costs = CostModel(accelerator).evaluate(
