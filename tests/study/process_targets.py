@@ -26,8 +26,9 @@ def train_through_memo(folder: str, context: dict[str, Any], architecture: Any, 
     Path(folder, f"answer-{index}").write_text(str(network.training_samples))
 
 
-def take_tickets(tickets: Any, events: Any) -> None:
+def take_tickets(tickets: Any, start: Any, events: Any) -> None:
     """Takes tickets until none is left, gives every third back, and says how many it kept."""
+    start.wait(60)  # all at once
     kept = 0
     while tickets.take():
         kept += 1
@@ -68,7 +69,8 @@ def wait_for_signal(index: int, stubborn: bool, events: Any) -> None:
 
     signal.signal(signal.SIGTERM, signal.SIG_IGN if stubborn else stop)
     events.put(WorkerEvent("ready", index))
-    while True:
+    deadline = time.monotonic() + 60  # should nobody stop it after all
+    while time.monotonic() < deadline:
         time.sleep(0.05)
 
 

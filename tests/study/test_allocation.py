@@ -63,6 +63,9 @@ def test_the_largest_core_shrinks_first_and_only_as_far_as_needed():
     assert space.decode((1, 1)) == (1, 1)
     # 512 + 512: the first steps to 256, then the second (now the larger) to 256, then the first to 128.
     assert space.decode((3, 3)) == (1, 2)
+    # Two shapes of one size: neither is the larger, the first core steps down.
+    shapes = AllocationSpace((64, 128, 128), (0, 0), ((0,), (1,)), budget=200)
+    assert shapes.decode((1, 2)) == (0, 2)
 
 
 def test_equal_cores_are_sorted_and_others_left_alone():

@@ -149,12 +149,12 @@ def test_infeasible_proposals_are_drawn_again():
     space = small_space()
 
     def feasible(genes) -> bool:
-        return evaluate(space.decode(genes)).feasible
+        return evaluate(space.decode(genes)).mean_latency_cycles <= 48.0
 
     plain = run(new_study(sampler(space)), space, 30)
-    assert sum(total_violation(t) > 0 for t in plain.trials) >= 3  # the space does have an infeasible part
+    assert sum(not feasible(t.params) for t in plain.trials) >= 10  # without it many are infeasible
     study = run(new_study(sampler(space, feasible=feasible, redraws=200)), space, 30)
-    assert all(total_violation(t) == 0 for t in study.trials)
+    assert all(feasible(t.params) for t in study.trials)
     # The static start design at the highest bits is infeasible here and was left out; the others come first.
     good = [space.decode(g).key() for g in start_designs(space) if feasible(g)]
     assert 0 < len(good) < 4

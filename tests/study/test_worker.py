@@ -37,8 +37,8 @@ def test_tickets_run_out():
 
 def test_processes_share_tickets_without_losing_or_adding_any():
     count = 30_000
-    tickets, events = Tickets(SPAWN, count), SPAWN.Queue()
-    processes = [SPAWN.Process(target=take_tickets, args=(tickets, events)) for _ in range(2)]
+    tickets, start, events = Tickets(SPAWN, count), SPAWN.Barrier(2), SPAWN.Queue()
+    processes = [SPAWN.Process(target=take_tickets, args=(tickets, start, events)) for _ in range(2)]
     for process in processes:
         process.start()
     kept = sum(events.get(timeout=60)[1] for _ in processes)
