@@ -11,7 +11,7 @@ from hwcost.cost_model import LayerCostTable
 from hwcost.errors import OfframpError
 from hwcost.mapper import check_objective
 from hwcost.schedule import Schedule, Scheduler
-from hwcost.transfers import LEVEL_NAMES
+from hwcost.transfers import LEVEL_NAMES, Transfers
 from hwcost.workload import IntArray, Workload
 
 Array = np.ndarray
@@ -51,6 +51,7 @@ class CostModel:
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
         self._table = LayerCostTable(accelerator)
+        self._transfers = Transfers(accelerator)
 
     def evaluate(
         self, workload: Workload, allocations: IntArray, mapping_objective: str = "edp"
@@ -87,7 +88,9 @@ class CostModel:
     def schedule(self, workload: Workload, allocations: IntArray, mapping_objective: str = "edp") -> Schedule:
         """Maps layers to cores for each allocation."""
         costs = self._table.costs(workload, mapping_objective)
-        return Scheduler(self.accelerator, workload, costs, allocations).solve(mapping_objective)
+        return Scheduler(self.accelerator, self._transfers, workload, costs, allocations).solve(
+            mapping_objective
+        )
 
 
 def _stage_sums(workload: Workload, schedule: Schedule) -> tuple[Array, Array]:

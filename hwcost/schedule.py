@@ -9,7 +9,7 @@ import numpy as np
 from hwcost.accelerator import Accelerator
 from hwcost.cost_model import LayerCosts
 from hwcost.placement import shortest_path
-from hwcost.transfers import LEVEL_NAMES, transfer_costs
+from hwcost.transfers import LEVEL_NAMES, Transfers
 from hwcost.workload import IntArray, Workload
 
 Array = np.ndarray
@@ -36,7 +36,12 @@ class Scheduler:
     """Assigns the layers of one workload for a batch of designs."""
 
     def __init__(
-        self, accelerator: Accelerator, workload: Workload, costs: LayerCosts, allocations: IntArray
+        self,
+        accelerator: Accelerator,
+        transfers: Transfers,
+        workload: Workload,
+        costs: LayerCosts,
+        allocations: IntArray,
     ) -> None:
         self._workload = workload
         self._costs = costs
@@ -45,7 +50,7 @@ class Scheduler:
         self._n_options = np.where(workload.has_weights, accelerator.n_compute_cores, 1)
         self._sources = [[int(s) for s in pair if s > -2] for pair in workload.sources]
         self._moves = [
-            [transfer_costs(accelerator, workload, i, source) for source in sources]
+            [transfers.costs(workload, i, source) for source in sources]
             for i, sources in enumerate(self._sources)
         ]
         # totals that the search needs; the breakdown is looked up for the result only

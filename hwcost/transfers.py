@@ -10,7 +10,6 @@ from hwcost.accelerator import Accelerator
 from hwcost.core import ComputeCore, VectorCore
 from hwcost.loops import Operand
 from hwcost.memory import Memory
-from hwcost.vector_cost import charge
 from hwcost.workload import Op, Workload
 
 Array = np.ndarray
@@ -44,49 +43,82 @@ class TransferCosts:
     energy_pj: Array
 
 
-def transfer_costs(accelerator: Accelerator, workload: Workload, layer: int, source: int) -> TransferCosts:
-    """Cost of moving the output of layer `source` (-1: the network's input) to where `layer` runs.
+@dataclass(frozen=True, eq=False)
+class _Route:
+    """Everything about moves from one kind of core to another but the amount; free moves have infinite width.
+
+    Attributes:
+        bits_per_cycle: (n_from, n_to).
+        read_granule: Bits a read is charged in: (n_from, n_to, 1).
+        write_granule: Likewise for the write.
+        read_pj: Energy per bit at its level: (n_from, n_to, n_levels).
+        write_pj: Likewise for the write.
+        link_pj: Likewise for the link.
+    """
+
+    bits_per_cycle: Array
+    read_granule: Array
+    write_granule: Array
+    read_pj: Array
+    write_pj: Array
+    link_pj: Array
+
+
+class Transfers:
+    """Costs of moving tensors on one accelerator.
 
     A tensor that stays on its core costs nothing. It is read from the sender's activation memory, crosses the
     link and is written into the receiver's: bits / slowest of the three, in cycles. Where one of the two memories
     is DRAM (the network's input; cores whose activations live there) there is no link between them, and between
     two cores that both keep activations in DRAM nothing moves: their layers have paid.
     """
-    receivers = cores_for(accelerator, Op(workload.op[layer]))
-    if source < 0:
-        bits = float(workload.input_elements[layer] * workload.input_bits[layer])
-        senders: tuple[ComputeCore | VectorCore, ...] = ()
-    else:
-        bits = float(workload.output_elements[source] * workload.output_bits[source])
-        senders = cores_for(accelerator, Op(workload.op[source]))
-    shape = (max(1, len(senders)), len(receivers))
-    latency = np.zeros(shape)
-    energy = np.zeros((*shape, len(LEVEL_NAMES)))
-    for j, receiver in enumerate(receivers):
-        target = _home(receiver, Operand.I)
-        for i in range(shape[0]):
-            origin = _home(senders[i], Operand.O) if senders else accelerator.dram
-            stays = bool(senders) and senders[i].name == receiver.name
-            if not stays:
-                latency[i, j], energy[i, j] = _move(accelerator, origin, target, bits)
-    return TransferCosts(latency, energy)
 
+    def __init__(self, accelerator: Accelerator) -> None:
+        self._accelerator = accelerator
+        self._routes: dict[tuple[Op | None, Op], _Route] = {}
 
-def _move(accelerator: Accelerator, origin: Memory, target: Memory, bits: float) -> tuple[float, Array]:
-    """Cycles and energy by level of moving bits from one memory to another."""
-    energy = np.zeros(len(LEVEL_NAMES))
-    in_dram = (origin.level == "dram", target.level == "dram")
-    if all(in_dram):
-        return 0.0, energy
-    widths = [origin.read_bits_per_cycle, target.write_bits_per_cycle]
-    amount = np.array(bits)
-    energy[LEVEL_NAMES.index(origin.level)] += charge(
-        amount, origin.read_granule_bits, origin.read_pj_per_bit
-    )
-    energy[LEVEL_NAMES.index(target.level)] += charge(
-        amount, target.write_granule_bits, target.write_pj_per_bit
-    )
-    if not any(in_dram):
-        widths.append(accelerator.link.bits_per_cycle)
-        energy[LEVEL_NAMES.index("link")] = bits * accelerator.link.pj_per_bit
-    return float(np.ceil(bits / min(widths))), energy
+    def costs(self, workload: Workload, layer: int, source: int) -> TransferCosts:
+        """Cost of moving the output of layer `source` (-1: the network's input) to where `layer` runs."""
+        if source < 0:
+            bits = float(workload.input_elements[layer] * workload.input_bits[layer])
+            kind = None
+        else:
+            bits = float(workload.output_elements[source] * workload.output_bits[source])
+            kind = Op(workload.op[source])
+        key = kind, Op(workload.op[layer])
+        if key not in self._routes:
+            self._routes[key] = self._route(*key)
+        route = self._routes[key]
+        read = np.ceil(bits / route.read_granule) * route.read_granule * route.read_pj
+        write = np.ceil(bits / route.write_granule) * route.write_granule * route.write_pj
+        return TransferCosts(np.ceil(bits / route.bits_per_cycle), read + write + bits * route.link_pj)
+
+    def _route(self, sender_op: Op | None, receiver_op: Op) -> _Route:
+        receivers = cores_for(self._accelerator, receiver_op)
+        senders = cores_for(self._accelerator, sender_op) if sender_op is not None else (None,)
+        shape = (len(senders), len(receivers))
+        route = _Route(
+            np.full(shape, np.inf),
+            np.ones((*shape, 1)),
+            np.ones((*shape, 1)),
+            *(np.zeros((*shape, len(LEVEL_NAMES))) for _ in range(3)),
+        )
+        for i, sender in enumerate(senders):
+            for j, receiver in enumerate(receivers):
+                origin = _home(sender, Operand.O) if sender else self._accelerator.dram
+                if sender is None or sender.name != receiver.name:
+                    self._connect(route, (i, j), origin, _home(receiver, Operand.I))
+        return route
+
+    def _connect(self, route: _Route, at: tuple[int, int], origin: Memory, target: Memory) -> None:
+        in_dram = (origin.level == "dram", target.level == "dram")
+        if all(in_dram):
+            return
+        widths = [origin.read_bits_per_cycle, target.write_bits_per_cycle]
+        route.read_granule[at], route.write_granule[at] = origin.read_granule_bits, target.write_granule_bits
+        route.read_pj[(*at, LEVEL_NAMES.index(origin.level))] = origin.read_pj_per_bit
+        route.write_pj[(*at, LEVEL_NAMES.index(target.level))] = target.write_pj_per_bit
+        if not any(in_dram):
+            widths.append(self._accelerator.link.bits_per_cycle)
+            route.link_pj[(*at, LEVEL_NAMES.index("link"))] = self._accelerator.link.pj_per_bit
+        route.bits_per_cycle[at] = min(widths)

@@ -167,3 +167,32 @@ def test_fewer_bits_never_cost_more(core: ComputeCore, column: str) -> None:
             assert (fewer_cost.latency_cycles <= more_cost.latency_cycles).all()
         else:
             assert (fewer_cost.energy_pj.sum(axis=1) <= more_cost.energy_pj.sum(axis=1) * (1 + 1e-9)).all()
+
+
+def test_a_systolic_layer_derived_by_hand() -> None:
+    # 64 -> 32 channels on 16x16, array K32 C32: two halves of C, 256 positions each: 512 cycles.
+    tpu = load_accelerator("tpu_quad").compute_cores[0]
+    row = Workload.from_layers([Layer("pw", Op.CONV, k=32, c=64, ox=16, oy=16)]).cost_rows()[0]
+    mapping = describe_mapping(tpu, row, PeArray((32, 32)), "energy")
+    assert mapping.mac_cycles == 512
+    register = (
+        2048 * 0.095  # each weight written once
+        + 512 * 1024 * 0.095  # C innermost: another weight at every PE each cycle
+        + 2 * 512 * 1024 * 0.021  # sums read and written at every PE each cycle
+        + 256 * 1024 * 0.021  # and read out once an output, before they are added along C
+    )
+    assert energy(mapping, "register") == pytest.approx(register)
+    sram = 512 * 32 * 8 / 2048 * 416.16 + 256 * 32 * 8 / 2048 * 378.4
+    assert energy(mapping, "sram") == pytest.approx(sram)
+    # 1024 weights of 8 bit start the array, 1024 more follow while it runs; 31 + 31 cycles of skew, 1 of drain
+    fast = describe_mapping(tpu, row, PeArray((32, 32)), "latency")
+    assert fast.fill_cycles == 1024 * 8 / 64
+    assert fast.latency_cycles == 128 + 512 + 62 + 1
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_batch_reuses_weights(core: ComputeCore, batch: int) -> None:
+    mapping = one(core, Layer("pw", Op.CONV, k=64, c=64, ox=8, oy=8, b=batch), "energy")
+    moved = sum(a.total_bits for a in mapping.accesses if (a.memory, a.operand) == ("dram", "W"))
+    assert moved == 64 * 64 * 8
+    assert mapping.mac_cycles == batch * 8 * 8 * 2 * 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hwcost import load_accelerator
-from hwcost.transfers import LEVEL_NAMES, transfer_costs
+from hwcost.transfers import LEVEL_NAMES, Transfers
 from hwcost.workload import Layer, Op, Workload
 
 # 16 x 64 outputs of 4 bit
@@ -20,7 +20,7 @@ WORKLOAD = Workload.from_layers(
 
 
 def test_between_compute_cores_the_link_is_the_slowest() -> None:
-    move = transfer_costs(load_accelerator("edge_tpu_quad"), WORKLOAD, 1, 0)
+    move = Transfers(load_accelerator("edge_tpu_quad")).costs(WORKLOAD, 1, 0)
     bits = 16 * 64 * 4
     assert move.latency_cycles.shape == (4, 4)
     assert (np.diag(move.latency_cycles) == 0).all()
@@ -31,7 +31,7 @@ def test_between_compute_cores_the_link_is_the_slowest() -> None:
 
 
 def test_the_network_input_comes_from_dram() -> None:
-    move = transfer_costs(load_accelerator("edge_tpu_quad"), WORKLOAD, 0, -1)
+    move = Transfers(load_accelerator("edge_tpu_quad")).costs(WORKLOAD, 0, -1)
     bits = 3 * 64 * 8
     assert move.latency_cycles.tolist() == [[bits / 64] * 4]
     assert move.energy_pj[0, 0, LEVEL_NAMES.index("dram")] == pytest.approx(bits / 64 * 1000)
@@ -39,10 +39,10 @@ def test_the_network_input_comes_from_dram() -> None:
 
 
 def test_a_core_with_activations_in_dram_has_paid() -> None:
-    single = load_accelerator("edge_tpu_like")
-    assert transfer_costs(single, WORKLOAD, 0, -1).latency_cycles.tolist() == [[0.0]]
-    assert transfer_costs(single, WORKLOAD, 1, 0).energy_pj.sum() == 0
+    single = Transfers(load_accelerator("edge_tpu_like"))
+    assert single.costs(WORKLOAD, 0, -1).latency_cycles.tolist() == [[0.0]]
+    assert single.costs(WORKLOAD, 1, 0).energy_pj.sum() == 0
     # pooling reads them from DRAM
-    move = transfer_costs(single, WORKLOAD, 2, 1)
+    move = single.costs(WORKLOAD, 2, 1)
     assert move.latency_cycles.tolist() == [[8 * 64 * 8 / 64]]
     assert move.energy_pj[0, 0, LEVEL_NAMES.index("dram")] == pytest.approx(8 * 64 * 8 / 64 * 700)
