@@ -91,7 +91,8 @@ def describe_mapping(core: ComputeCore, row: IntArray, array: PeArray, objective
     """
     rows = row[None, :]
     best = map_layers(core, rows, np.array([array.sizes], dtype=np.int64), objective)
-    found = evaluate_candidates(core, rows, best.spatial, TemporalOrders())[int(best.use[0])]
+    everything = evaluate_candidates(core, rows, best.spatial, TemporalOrders())
+    found = next(part for part in everything if part.use == best.use[0])
     chosen = int(np.flatnonzero(found.orders.order == best.order[0])[0])
 
     def one(values: np.ndarray) -> float:

@@ -20,7 +20,7 @@ from hwcost.workload import IntArray
 Array = np.ndarray
 OBJECTIVES = ("latency", "energy", "edp")
 # Jobs evaluated at once: bounds the memory of the candidate arrays.
-CHUNK_JOBS = 256
+CHUNK_JOBS = 128
 # Ways of using the capacities; later ones count only where they change a tile.
 CAPACITY_USES = (CapacityUse(1.0, 1.0), CapacityUse(1.0, 0.5), CapacityUse(0.5, 0.5))
 
@@ -49,6 +49,7 @@ class Candidates:
     """Candidates of some jobs with their costs: (n,), ordered by job.
 
     Attributes:
+        use: Index in `CAPACITY_USES`.
         spatial: The jobs.
         orders: The loop nests; `orders.job` and `orders.order` tell candidates apart.
         nest: Their prefixes.
@@ -58,6 +59,7 @@ class Candidates:
         energy_pj: By level: (n, n_levels).
     """
 
+    use: int
     spatial: SpatialMappings
     orders: TemporalCandidates
     nest: Nest
@@ -85,20 +87,24 @@ def evaluate_candidates(
     macs = np.prod(loop_sizes(rows).astype(np.float64), axis=1)
     found: list[Candidates] = []
     tilings: list[Tiling] = []
-    for use in CAPACITY_USES:
+    for u, use in enumerate(CAPACITY_USES):
         tiling = tile(core, nest, use)
         fresh = np.ones(nest.n, dtype=bool)
         for earlier in tilings:
             fresh &= tiling.differs(earlier)
         tilings.append(tiling)
         index = np.flatnonzero(fresh)
-        part = candidates.take(index), nest.take(index), tiling.take(index)
-        found.append(_cost(core, spatial, *part, macs))
+        if index.size == nest.n:
+            found.append(_cost(core, u, spatial, candidates, nest, tiling, macs))
+        elif index.size:
+            part = candidates.take(index), nest.take(index), tiling.take(index)
+            found.append(_cost(core, u, spatial, *part, macs))
     return found
 
 
 def _cost(
     core: ComputeCore,
+    use: int,
     spatial: SpatialMappings,
     orders: TemporalCandidates,
     nest: Nest,
@@ -108,7 +114,7 @@ def _cost(
     traffic = trace(core, nest, tiling)
     latency = np.where(tiling.fits, latency_cycles(core, nest, spatial, traffic), np.inf)
     energy = energy_pj(core, nest.per_candidate(macs), traffic)
-    return Candidates(spatial, orders, nest, tiling, traffic, latency, energy)
+    return Candidates(use, spatial, orders, nest, tiling, traffic, latency, energy)
 
 
 def map_layers(core: ComputeCore, rows: IntArray, arrays: IntArray, objective: str) -> CoreCosts:
@@ -148,7 +154,7 @@ def _best_candidates(
     energy = np.concatenate([part.energy_pj for part in found])
     job = np.concatenate([part.orders.job for part in found])
     order = np.concatenate([part.orders.order for part in found])
-    use = np.repeat(np.arange(len(found)), [part.nest.n for part in found])
+    use = np.concatenate([np.full(part.nest.n, part.use) for part in found])
     first, second = _scores(latency, energy.sum(axis=1), objective)
     best = _first_of_each(job, first, second)
     return latency[best], energy[best], order[best], use[best]

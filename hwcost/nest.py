@@ -51,7 +51,9 @@ class Nest:
         self._columns = np.arange(self.n)
         self._spatial = spatial
         self._layers = layers
+        # by reach, filled on first use
         self._factors: dict[tuple[bool, ...], Array] = {}
+        self._elements: dict[tuple[Operand, tuple[bool, ...]], Array] = {}
         factor, loop = candidates.factor, candidates.loop
         self.cycles = _cumulative(factor)
         steps = factor > 1
@@ -115,6 +117,8 @@ class Nest:
         Returns:
             (n,), or (n_slots + 1, n) for all prefixes.
         """
+        if prefix is None and (operand, served) in self._elements:
+            return self._elements[operand, served]
         unrolling = self._unrolling(served)
         plain = RELEVANT[operand].copy()
         if operand == Operand.I:
@@ -124,6 +128,8 @@ class Nest:
         if operand == Operand.I:
             columns = self._span(Loop.OX, Loop.FX, unrolling, self._layers.ix, prefix)
             result = result * columns * self._span(Loop.OY, Loop.FY, unrolling, self._layers.iy, prefix)
+        if prefix is None:
+            self._elements[operand, served] = result
         return result
 
     def _pick(self, values: Array, prefix: Array | None) -> Array:
@@ -149,6 +155,7 @@ class Nest:
         part.job, part.n = self.job[index], len(index)
         part._columns = np.arange(part.n)
         part._spatial, part._layers, part._factors = self._spatial, self._layers, self._factors
+        part._elements = {key: values[:, index] for key, values in self._elements.items()}
         part.cycles = self.cycles[:, index]
         part.ends = [ends[:, index] for ends in self.ends]
         part.products = [products[:, index] for products in self.products]

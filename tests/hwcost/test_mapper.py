@@ -59,7 +59,7 @@ def test_no_candidate_beats_a_bound(core: ComputeCore, array: tuple[int, ...]) -
     spatial = enumerate_spatial(loop_sizes(rows), arrays, core.dimensions)
     macs = loop_sizes(rows)[spatial.layer].prod(axis=1)
     by_use = evaluate_candidates(core, rows[spatial.layer], spatial, TemporalOrders())
-    assert len(by_use) == len(CAPACITY_USES)
+    assert 1 <= len(by_use) <= len(CAPACITY_USES)
     assert np.isfinite(by_use[0].latency_cycles).any()
     for found in by_use:
         usable = np.isfinite(found.latency_cycles)
