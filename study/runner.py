@@ -30,6 +30,7 @@ from study.storage import (
     open_storage,
     open_study,
     record_of,
+    storage_failures,
 )
 from study.worker import Tickets, WorkerEvent, WorkerTask, run_reference, run_worker
 
@@ -105,7 +106,7 @@ def run_study(
         OfframpError: An input cannot be used, a worker gave up, or a file cannot be written.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with own_folder(paths), StageProgress(console).shown() as progress:
+    with own_folder(paths), storage_failures(storage_url), StageProgress(console).shown() as progress:
         storage = open_storage(storage_url)
         progress.log(f"data: {config.data.source}")
         data = load_data(config, paths.cache)

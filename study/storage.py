@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
@@ -46,6 +48,24 @@ class StudyIdentity:
     config: Mapping[str, Any]
     data_fingerprint: str
     population: int
+
+
+@contextmanager
+def storage_failures(url: str) -> Iterator[None]:
+    """Turns what a storage raises when it breaks in the middle (full disk, server gone) into one clear line.
+
+    Raises:
+        OfframpError: Instead of what SQLAlchemy or Optuna raise.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        cause = error.__cause__ or error
+        reason = str(cause).strip().splitlines()[0]
+        raise OfframpError(
+            f"expected a storage that takes results, got {reason} from {_without_password(url)}; finished trials "
+            "are kept, make room or restart the server and run the same command again"
+        ) from error
 
 
 def default_url(folder: Path) -> str:
