@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwcost.accelerator import Accelerator
+from hwcost.capacity import check_activations_fit
 from hwcost.cost_model import LayerCostTable
 from hwcost.errors import OfframpError
 from hwcost.mapper import check_objective
@@ -87,6 +88,7 @@ class CostModel:
 
     def schedule(self, workload: Workload, allocations: IntArray, mapping_objective: str = "edp") -> Schedule:
         """Maps layers to cores for each allocation."""
+        check_activations_fit(self.accelerator, workload)
         costs = self._table.costs(workload, mapping_objective)
         return Scheduler(self.accelerator, self._transfers, workload, costs, allocations).solve(
             mapping_objective
