@@ -8,14 +8,20 @@ from models.layers import LayerFactory
 
 
 class MaxPool(nn.Module):
-    """Max-pooling without padding; of quantized values it stays quantized."""
+    """Max-pooling without padding; of quantized values it stays quantized.
 
-    def __init__(self, window: PoolWindow) -> None:
+    Maps of another size than the network is for (in early pre-training) are pooled to the same output.
+    """
+
+    def __init__(self, window: PoolWindow, in_size: int) -> None:
         super().__init__()
         self.window = window
+        self.in_size = in_size
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) to (n, c, window.out_size, window.out_size)."""
+        if x.shape[-1] != self.in_size:
+            return F.adaptive_max_pool2d(x, self.window.out_size)
         return F.max_pool2d(x, self.window.kernel, self.window.stride)
 
 
@@ -63,7 +69,9 @@ class ExitHead(nn.Module):
         if not window.is_identity:
             is_mean = kind == "gap"
             self.pool = (
-                GlobalAveragePool(window, layers.identity(activation_bits)) if is_mean else MaxPool(window)
+                GlobalAveragePool(window, layers.identity(activation_bits))
+                if is_mean
+                else MaxPool(window, in_size)
             )
         self.hidden: nn.Linear | None = None
         self.act: nn.Module | None = None

@@ -6,13 +6,18 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from models.allocator import keep_freed_memory
 from models.augment import normalize_batch
 from models.training_data import TrainingData
 
 
 @contextlib.contextmanager
 def torch_threads(n_threads: int) -> Iterator[None]:
-    """Runs the body with a number of CPU threads and restores the old number."""
+    """Runs the body with a number of CPU threads and restores the old number.
+
+    On the way in, the process is told to keep freed memory, see `models.allocator`.
+    """
+    keep_freed_memory()
     before = torch.get_num_threads()
     torch.set_num_threads(n_threads)
     try:
@@ -79,7 +84,7 @@ def measure_norms(network: nn.Module, data: TrainingData, indices: Iterator[Tens
         norm.momentum = momentum
 
 
-def collect_logits(network: nn.Module, images: Tensor, data: TrainingData, batch_size: int = 500) -> Tensor:
+def collect_logits(network: nn.Module, images: Tensor, data: TrainingData, batch_size: int = 128) -> Tensor:
     """Logits of every exit on images as they are.
 
     Args:
