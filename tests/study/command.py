@@ -24,7 +24,9 @@ def environment(cache: Path) -> dict[str, str]:
     return {**os.environ, "OFFRAMP_CACHE": str(cache), "COLUMNS": "200"}
 
 
-def run_study(folder: Path, cache: Path, *options: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+def run_study(
+    folder: Path, cache: Path, *options: str, timeout: float = 300
+) -> subprocess.CompletedProcess[str]:
     """Runs the command in a folder and waits for it."""
     return subprocess.run(
         study_command(*options),

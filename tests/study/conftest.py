@@ -19,3 +19,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         libc.umount2(str(folder).encode(), 2)  # MNT_DETACH: also while a file on it is open
+
+
+@pytest.fixture(scope="session")
+def study_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Decoded data and the pre-trained network of the tiny study: made once, as users have it too."""
+    return tmp_path_factory.mktemp("cache")

@@ -23,10 +23,10 @@ REQUIRED = [
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, study_cache: Path) -> Path:
     """A folder in which the tiny quickstart has run."""
     folder = tmp_path_factory.mktemp("study")
-    done = run_study(folder, folder / "cache", "--trials", str(TRIALS), "--json", "figures.json")
+    done = run_study(folder, study_cache, "--trials", str(TRIALS), "--json", "figures.json")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     (folder / "stdout.txt").write_text(done.stdout, encoding="utf-8")
@@ -39,9 +39,7 @@ def results(folder: Path) -> RunResults:
 
 
 def test_exactly_the_trials_asked_for_are_finished(folder: Path, results: RunResults) -> None:
-    study = optuna.load_study(
-        study_name="quickstart", storage=f"sqlite:///{folder}/runs/quickstart/study.db"
-    )
+    study = optuna.load_study(study_name="quickstart", storage=f"sqlite:///{folder}/runs/quickstart/study.db")
     complete = [t for t in study.trials if t.state == optuna.trial.TrialState.COMPLETE]
     assert len(complete) == TRIALS == (results.trials["state"] == "COMPLETE").sum()
     assert study.metric_names == ["error", "mean_latency_cycles", "mean_energy_pj"]
@@ -100,11 +98,17 @@ def test_the_front_is_not_dominated(results: RunResults) -> None:
     usable = results.designs[results.designs["feasible"]]
     cost = ["mean_latency_cycles", "mean_energy_pj"]
     for row in results.pareto[~results.pareto["headline"]].to_dict("records"):
-        better = (usable["accuracy"] >= row["accuracy"]) & (usable[cost] <= [row[c] for c in cost]).all(axis=1)
-        strictly = (usable["accuracy"] > row["accuracy"]) | (usable[cost] < [row[c] for c in cost]).any(axis=1)
+        better = (usable["accuracy"] >= row["accuracy"]) & (usable[cost] <= [row[c] for c in cost]).all(
+            axis=1
+        )
+        strictly = (usable["accuracy"] > row["accuracy"]) | (usable[cost] < [row[c] for c in cost]).any(
+            axis=1
+        )
         assert not (better & strictly).any()
     for row in results.pareto[results.pareto["headline"]].to_dict("records"):
-        better = (usable["accuracy"] >= row["accuracy"]) & (usable["mean_edp_pj_cycles"] < row["mean_edp_pj_cycles"])
+        better = (usable["accuracy"] >= row["accuracy"]) & (
+            usable["mean_edp_pj_cycles"] < row["mean_edp_pj_cycles"]
+        )
         assert not better.any()
 
 
@@ -131,7 +135,14 @@ def test_results_say_which_split_and_name_no_folder(folder: Path, results: RunRe
 
 def test_the_terminal_shows_the_front_and_what_to_do_next(folder: Path) -> None:
     stdout = (folder / "stdout.txt").read_text(encoding="utf-8")
-    for expected in ("static", "hypervolume", "feasible", "optuna-dashboard", "dashboards.report", "pareto.csv"):
+    for expected in (
+        "static",
+        "hypervolume",
+        "feasible",
+        "optuna-dashboard",
+        "dashboards.report",
+        "pareto.csv",
+    ):
         assert expected in stdout
     figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     assert figures["finished_trials"] == TRIALS
@@ -143,17 +154,17 @@ def test_the_report_is_one_file_with_every_front_member(folder: Path, results: R
     assert "<script src=" not in html
 
 
-def test_another_configuration_under_the_same_name_is_refused(folder: Path) -> None:
-    again = run_study(folder, folder / "cache", "--trials", str(TRIALS), "--seed", "5")
+def test_another_configuration_under_the_same_name_is_refused(folder: Path, study_cache: Path) -> None:
+    again = run_study(folder, study_cache, "--trials", str(TRIALS), "--seed", "5")
     assert again.returncode == 2
     assert "search.seed: the study has 0, asked for 5" in again.stderr
     assert "Traceback" not in again.stderr
 
 
-def test_the_same_command_with_more_trials_goes_on(folder: Path) -> None:
+def test_the_same_command_with_more_trials_goes_on(folder: Path, study_cache: Path) -> None:
     """Last in this file: it adds trials to the study the others look at."""
     before = pd.read_csv(folder / "runs" / "quickstart" / "trials.csv")
-    again = run_study(folder, folder / "cache", "--trials", str(TRIALS + 2), "--workers", "1")
+    again = run_study(folder, study_cache, "--trials", str(TRIALS + 2), "--workers", "1")
     assert again.returncode == 0, again.stderr
     after = pd.read_csv(folder / "runs" / "quickstart" / "trials.csv")
     assert (after["state"] == "COMPLETE").sum() == TRIALS + 2
