@@ -5,11 +5,13 @@ from models.timing import StepTimes, estimate_step_seconds
 from tests.models.small import HEADS, SPEC
 
 
+def _pretrain(batch_size: int) -> PretrainRecipe:
+    return PretrainRecipe(batch_size=batch_size, threads=1)
+
+
 def test_times_are_measured_and_grow_with_the_batch() -> None:
-    small = estimate_step_seconds(SPEC, HEADS, 10, 16, PretrainRecipe(batch_size=8), QatRecipe(batch_size=8))
-    large = estimate_step_seconds(
-        SPEC, HEADS, 10, 16, PretrainRecipe(batch_size=256), QatRecipe(batch_size=256)
-    )
+    small = estimate_step_seconds(SPEC, HEADS, 10, 16, _pretrain(8), QatRecipe(batch_size=8))
+    large = estimate_step_seconds(SPEC, HEADS, 10, 16, _pretrain(256), QatRecipe(batch_size=256))
     assert 0 < small.pretrain_step_seconds < large.pretrain_step_seconds
     assert 0 < small.qat_step_seconds < large.qat_step_seconds
     assert large.evaluation_image_seconds * 256 < large.qat_step_seconds
