@@ -3,17 +3,14 @@
 from collections.abc import Callable, Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from hwcost.errors import OfframpError
-from hwcost.networks.heads import POOLED_SIZE
 from models.augment import augment_batch
+from models.loop import batch_indices, weight_groups
 from models.network import EarlyExitNetwork, initialize
 from models.objective import NonFiniteLoss, exit_weights, joint_loss, learning_rate_factor
 from models.recipe import PretrainRecipe
 from models.seeds import derive_seed
-from models.session import batch_indices, weight_groups
 from models.training_data import TrainingData
 
 _WEIGHT, _AVERAGE, _MOMENTUM = "weight.", "average.", "momentum."
@@ -46,12 +43,6 @@ class Pretraining:
     def __init__(
         self, network: EarlyExitNetwork, data: TrainingData, recipe: PretrainRecipe, seed: int, device: str
     ) -> None:
-        smallest = min(network.spec.out_sizes(network.image_size // 2))
-        if recipe.small_epochs and smallest < POOLED_SIZE:
-            raise OfframpError(
-                f"expected small_epochs 0 for images of {network.image_size} pixels, got {recipe.small_epochs}; "
-                f"at half the size the last map is {smallest}x{smallest}, heads need {POOLED_SIZE}x{POOLED_SIZE}"
-            )
         initialize(network, torch.Generator().manual_seed(derive_seed("weights", seed)))
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network
@@ -106,8 +97,6 @@ class Pretraining:
         images = augment_batch(
             data.train_images[batch], data.augment, data.mean, data.std, generator, channels_last=True
         )
-        if self.epoch < recipe.small_epochs:
-            images = F.avg_pool2d(images, 2)
         labels = data.train_labels[batch]
         factor = learning_rate_factor(step, n_steps, recipe.warmup)
         for group in self.optimizer.param_groups:

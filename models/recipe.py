@@ -15,7 +15,6 @@ class PretrainRecipe:
 
     Attributes:
         epochs: Passes over the training split.
-        small_epochs: How many of them, at the beginning, see images of half the side: a quarter of the time.
         batch_size: Images a step.
         learning_rate: Peak of the one-cycle schedule (SGD with Nesterov momentum).
         momentum: Of SGD.
@@ -31,7 +30,6 @@ class PretrainRecipe:
     """
 
     epochs: int = 30
-    small_epochs: int = 0
     batch_size: int = 128
     learning_rate: float = 0.1
     momentum: float = 0.9
@@ -49,7 +47,6 @@ class PretrainRecipe:
     def __post_init__(self) -> None:
         _at_least("epochs", self.epochs, 1)
         _check_common(self)
-        _in_range("small_epochs", self.small_epochs, 0, self.epochs, upper_open=True)
         _in_range("ema_decay", self.ema_decay, 0.0, 1.0, upper_open=True)
         _at_least("exit_weight", self.exit_weight, 0.0)
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from hwcost.networks import BackboneSpec, uniform_precision
 from models.architecture import REFERENCE_BITS, Architecture
+from models.loop import torch_threads
 from models.network import Mount
 from models.predictions import ExitPredictions
 from models.recipe import QatRecipe
 from models.seeds import derive_seed
-from models.session import torch_threads
 from models.train import TrainResult, evaluate, quantized_network, train_architecture, train_network
 from models.training_data import TrainingData
 from models.warm_start import WarmStart

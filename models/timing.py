@@ -8,10 +8,10 @@ import torch
 
 from hwcost.networks import BackboneSpec, uniform_precision
 from models.augment_spec import AugmentSpec
+from models.loop import collect_logits, torch_threads
 from models.network import EarlyExitNetwork, all_mounts
 from models.pretraining import Pretraining
 from models.recipe import PretrainRecipe, QatRecipe
-from models.session import collect_logits, torch_threads
 from models.train import empty_network, train_network
 from models.training_data import TrainingData
 

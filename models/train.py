@@ -15,12 +15,12 @@ from models.augment import augment_batch
 from models.calibrate import calibrate
 from models.checkpoint import CheckpointKeys, save_checkpoint
 from models.evaluate import exit_predictions
+from models.loop import batch_indices, collect_logits, measure_norms, torch_threads, weight_groups
 from models.network import EarlyExitNetwork, Mount, architecture_mounts
 from models.objective import NonFiniteLoss, exit_weights, joint_loss, learning_rate_factor
 from models.predictions import ExitPredictions
 from models.recipe import QatRecipe
 from models.seeds import derive_seed
-from models.session import batch_indices, collect_logits, measure_norms, torch_threads, weight_groups
 from models.training_data import TrainingData
 from models.warm_start import WarmStart, load_warm_weights
 

@@ -19,10 +19,10 @@ from hwcost.networks import BackboneSpec
 from models.augment import normalize_batch
 from models.calibrate import ActivationRange, measure_ranges, ranges_from_tensors, ranges_to_tensors
 from models.evaluate import exit_predictions
+from models.loop import batch_indices, collect_logits, measure_norms, torch_threads
 from models.network import EarlyExitNetwork, all_mounts
 from models.pretraining import Pretraining
 from models.recipe import PretrainRecipe
-from models.session import batch_indices, collect_logits, measure_norms, torch_threads
 from models.tensor_file import checksum, read_tensors, write_tensors
 from models.training_data import TrainingData
 

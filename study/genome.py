@@ -197,33 +197,44 @@ class SearchSpace:
         return genes
 
 
-def start_designs(space: SearchSpace) -> Iterator[dict[str, int]]:
-    """Genes of designs every study starts from, the most telling first.
+def start_designs(space: SearchSpace) -> Iterator[tuple[dict[str, int], ...]]:
+    """Designs every study starts from, the most telling first; each with cheaper variants to fall back on.
 
-    Static at the highest bits; the paper's network A, E, F, H, K (`fc` heads); the cheapest in everything; one exit
-    in the middle at middle bits.
+    Static at the highest bits; the paper's network A, E, F, H, K; exits at equal distances with the middle bit width
+    everywhere; the cheapest in everything. A variant has the next lower bits everywhere: where the first breaks a
+    constraint, as the paper's heads do under a tight bound on weight memory, the next may not.
+
+    Yields:
+        Genes of one design and its variants, to be tried in this order.
     """
-    config, n = space.config, space.n_blocks
-    low, high, middle = 0, -1, len(config.weight_bits) // 2
-    final = "fc" if "fc" in config.final_heads else config.final_heads[0]
-    exit_head = "fc" if "fc" in config.exit_heads else config.exit_heads[0]
-    cheap = "gap" if "gap" in config.exit_heads else exit_head
-    cheap_final = "gap" if "gap" in config.final_heads else final
-    points = space.mounting_points
-    paper = tuple(block for block in (0, 4, 5, 7) if block in points)
-    centre = (points[len(points) // 2],) if points else ()
-    for exits, head, last, level in (
-        ((), exit_head, final, high),
-        (paper, exit_head, final, high),
-        (centre, cheap, cheap_final, low),
-        (centre, cheap, cheap_final, middle),
+    config, points = space.config, space.mounting_points
+    fc, fc_final = _preferred("fc", config.exit_heads), _preferred("fc", config.final_heads)
+    gap, gap_final = _preferred("gap", config.exit_heads), _preferred("gap", config.final_heads)
+    levels = range(len(config.weight_bits))
+    middle = len(config.weight_bits) // 2
+    for exits, head, final, bits in (
+        ((), fc, fc_final, levels[::-1]),
+        (tuple(block for block in (0, 4, 5, 7) if block in points), fc, fc_final, levels[::-1]),
+        (points[2::3], fc, fc_final, levels[middle::-1]),
+        (points[len(points) // 2 :][:1], gap, gap_final, levels[:1]),
     ):
-        architecture = Architecture(
-            exits=exits,
-            heads=(*(head for _ in exits), last),
-            weight_bits=(config.weight_bits[level],) * n,
-            activation_bits=(config.activation_bits[min(level, len(config.activation_bits) - 1)],) * n,
-            head_weight_bits=config.head_bits[-1],
-            head_activation_bits=config.head_bits[-1],
-        )
-        yield space.encode(Genome(architecture, space.allocations.default, config.policy_targets[0]))
+        yield tuple(space.encode(_uniform(space, exits, head, final, level)) for level in bits)
+
+
+def _preferred(kind: str, offered: tuple[str, ...]) -> str:
+    return kind if kind in offered else offered[0]
+
+
+def _uniform(space: SearchSpace, exits: tuple[int, ...], head: str, final: str, level: int) -> Genome:
+    """The same head at all exits and the same level of bits in all blocks, on the default allocation."""
+    config, n = space.config, space.n_blocks
+    activation_level = min(level, len(config.activation_bits) - 1)
+    architecture = Architecture(
+        exits=exits,
+        heads=(*(head for _ in exits), final),
+        weight_bits=(config.weight_bits[level],) * n,
+        activation_bits=(config.activation_bits[activation_level],) * n,
+        head_weight_bits=config.head_bits[min(level, len(config.head_bits) - 1)],
+        head_activation_bits=config.head_bits[-1],
+    )
+    return Genome(architecture, space.allocations.default, config.policy_targets[0])

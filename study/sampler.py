@@ -87,8 +87,9 @@ class GenomeNSGAIISampler(NSGAIISampler):
     def _founder(self, study: optuna.Study) -> dict[str, int]:
         """A member of generation 0: the first start design nobody has proposed, then random designs."""
         seen = self._seen(study)
-        for genes in start_designs(self._space):
-            if self._space.decode(genes).key() not in seen and self._feasible(genes):
+        for variants in start_designs(self._space):
+            genes = next((variant for variant in variants if self._feasible(variant)), None)
+            if genes is not None and self._space.decode(genes).key() not in seen:
                 return genes
         return self._first_useful(lambda: self._space.random(self._genome_rng), seen)
 

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from models.session import torch_threads
+from models.loop import torch_threads
 
 
 @pytest.fixture(scope="session", autouse=True)

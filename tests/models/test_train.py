@@ -10,9 +10,9 @@ from hwcost.networks import load_backbone
 from models.architecture import Architecture
 from models.checkpoint import CheckpointKeys, load_checkpoint
 from models.evaluate import exit_predictions
+from models.loop import collect_logits
 from models.network import architecture_mounts
 from models.objective import NonFiniteLoss
-from models.session import collect_logits
 from models.train import empty_network, evaluate, quantized_network, train_architecture, train_network
 from tests.models.small import MIXED, QAT, SPEC, digits, warm_start
 

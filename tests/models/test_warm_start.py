@@ -205,16 +205,3 @@ def test_global_random_numbers_are_left_alone(tmp_path: Path) -> None:
     torch.manual_seed(3)
     pretrain(SPEC, ("fc",), digits(), dataclasses.replace(PRETRAIN, epochs=1), tmp_path, 0)
     assert torch.equal(torch.rand(1), expected)
-
-
-def test_epochs_on_small_images_learn_too(tmp_path: Path) -> None:
-    spec = dataclasses.replace(SPEC, blocks=(dataclasses.replace(SPEC.blocks[0], stride=1), *SPEC.blocks[1:]))
-    recipe = dataclasses.replace(PRETRAIN, epochs=4, small_epochs=3)
-    warm = pretrain(spec, ("fc", "gap"), digits(), recipe, tmp_path, 0)
-    assert warm.accuracies["fc_2"] > 0.5
-
-
-def test_small_images_that_heads_cannot_take_are_refused(tmp_path: Path) -> None:
-    recipe = dataclasses.replace(PRETRAIN, small_epochs=1)
-    with pytest.raises(OfframpError, match="small_epochs 0 for images of 16 pixels, got 1"):
-        pretrain(SPEC, ("fc",), digits(), recipe, tmp_path, 0)

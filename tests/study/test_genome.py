@@ -99,16 +99,18 @@ def test_number_of_exits_of_random_designs_is_uniform():
 @given(spaces())
 @settings(max_examples=60, deadline=None)
 def test_start_designs_are_of_their_space(space):
-    for genes in start_designs(space):
-        space.decode(genes)
-    first = space.decode(next(iter(start_designs(space)))).architecture
+    for variants in start_designs(space):
+        levels = [space.decode(genes).architecture.weight_bits[0] for genes in variants]
+        assert levels == sorted(levels, reverse=True)
+    first = space.decode(next(iter(start_designs(space)))[0]).architecture
     assert first.is_static
     assert set(first.weight_bits) == {space.config.weight_bits[-1]}
 
 
 def test_start_designs_of_a_full_space_are_what_they_say():
     space = small_space()
-    static, paper, cheapest, middle = [space.decode(genes).architecture for genes in start_designs(space)]
+    designs = [space.decode(variants[0]).architecture for variants in start_designs(space)]
+    static, paper, middle, cheapest = designs
     assert static == Architecture.static(5)
     assert (paper.exits, set(paper.heads), set(paper.weight_bits)) == ((0,), {"fc"}, {8})
     assert (cheapest.exits, set(cheapest.heads)) == ((1,), {"gap"})

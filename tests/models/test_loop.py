@@ -6,8 +6,8 @@ from torch import nn
 
 from hwcost.networks import uniform_precision
 from models.augment import normalize_batch
+from models.loop import batch_indices, collect_logits, measure_norms, torch_threads, weight_groups
 from models.network import Mount
-from models.session import batch_indices, collect_logits, measure_norms, torch_threads, weight_groups
 from models.train import quantized_network
 from tests.models.small import SPEC, digits, warm_start
 
