@@ -182,6 +182,15 @@ def test_the_largest_tile_fits() -> None:
     check_fits(walk(core, layer, describe(core, layer, "3x3x4x5", "energy")))
 
 
+@pytest.mark.xfail(strict=True, reason="an average of 4.6 times 5 is a little more than 23")
+def test_whole_numbers_are_not_rounded_up() -> None:
+    # inputs: 23 x 64 x 4 bits over 64 and 256 bits a cycle; the first weights cross three memories
+    core, layer = core_of("meta_prototype"), conv(15, 23, 8, weight_bits=3, input_bits=4, output_bits=4)
+    mapping = describe(core, layer, "1x5x4x4", "energy")
+    assert mapping.fill_cycles == 92 + 23 + 3
+    check(core, layer, mapping)
+
+
 def test_every_mac_is_done_once() -> None:
     core = core_of("eyeriss_like")
     layer = conv(3, 4, 3, 2, b=2)
