@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,15 +76,19 @@ class SearchSpace:
         """The genes as Optuna distributions over indices."""
         return {name: IntDistribution(0, count - 1) for name, count in self.genes().items()}
 
-    def legend(self) -> dict[str, list[str]]:
-        """What each index of each gene means, for people."""
+    def legend(self, arrays: Sequence[str]) -> dict[str, list[str]]:
+        """What each index of each gene means, for people.
+
+        Args:
+            arrays: Labels of the accelerator's catalogue.
+        """
         space = self.config
         bits = {
             "weight_bits_b": [str(b) for b in space.weight_bits],
             "activation_bits_b": [str(b) for b in space.activation_bits],
         }
         meaning: dict[str, list[str]] = {}
-        for name, count in self.genes().items():
+        for name in self.genes():
             if name.startswith("exit_after"):
                 meaning[name] = ["none", *space.exit_heads]
             elif name == "final_head":
@@ -94,7 +98,7 @@ class SearchSpace:
             elif name == "policy_target":
                 meaning[name] = [str(t) for t in space.policy_targets]
             elif name.startswith("pe_array"):
-                meaning[name] = [f"array {i} of the catalogue" for i in range(count)]
+                meaning[name] = list(arrays) if self.allocations.searched else ["the accelerator's own"]
             else:
                 meaning[name] = next(v for prefix, v in bits.items() if name.startswith(prefix))
         return meaning

@@ -25,6 +25,7 @@ from study.reference import StaticReference, choose_reference
 from study.setup import Paths, StudyContext, load_data, open_context, statics_missing, train_static
 from study.storage import (
     StudyIdentity,
+    describe_genes,
     fail_abandoned,
     finished_trials,
     open_storage,
@@ -122,6 +123,9 @@ def run_study(
         environment = describe(config, data, device, command)
         task = WorkerTask(config, paths, storage_url, study_name, device, 0)
         context = _prepare(config, paths, device, data, progress)
+        describe_genes(
+            study, context.space.legend(tuple(a.label for a in context.hardware.accelerator.catalogue))
+        )
         reference = _reference(context, task, progress)
         search = _Search(study, context, reference, task, progress)
         interrupted = False

@@ -31,6 +31,7 @@ _IDENTITY_KEY = "identity"
 _FINGERPRINT_KEY = "fingerprint"
 _POPULATION_KEY = "population"
 _DATA_KEY = "data_fingerprint"
+_GENES_KEY = "genes"
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,15 @@ def open_study(storage: BaseStorage, identity: StudyIdentity, sampler: Any = Non
             f"got other images ({identity.data_fingerprint[:12]}); choose another --study-name or the old data"
         )
     return study
+
+
+def describe_genes(study: optuna.Study, legend: Mapping[str, list[str]]) -> None:
+    """Keeps what each index of each gene means beside the study, where optuna-dashboard shows it."""
+    meaning = {
+        name: ", ".join(f"{i}: {text}" for i, text in enumerate(texts)) for name, texts in legend.items()
+    }
+    if study.user_attrs.get(_GENES_KEY) != meaning:
+        study.set_user_attr(_GENES_KEY, meaning)
 
 
 def population_of(study: optuna.Study) -> int:

@@ -147,8 +147,10 @@ def _block_layers(
     project = replace(base, name=f"{prefix}.project", k=block.out_channels, c=expanded, ox=size, oy=size)
     layers.append(replace(project, sources=(projected - 1,)))
     if block.residual:
+        # The skipped input keeps the bits of the block before; a row has one width, the wider one counts for both.
+        widest = max(bits.input, bits.activation)
         add = replace(base, name=f"{prefix}.add", op=Op.ADD, g=block.out_channels, ox=size, oy=size)
-        layers.append(replace(add, weight_bits=0, sources=(projected, block_source)))
+        layers.append(replace(add, weight_bits=0, input_bits=widest, sources=(projected, block_source)))
     return layers
 
 

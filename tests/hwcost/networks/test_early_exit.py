@@ -163,3 +163,14 @@ def test_batch_multiplies_macs_but_not_weights() -> None:
     four = early_exit_workload(spec, (), ("fc",), bits, 32, 10, batch=4)
     assert np.array_equal(four.macs, 4 * one.macs)
     assert np.array_equal(four.weight_elements, one.weight_elements)
+
+
+@pytest.mark.parametrize(("before", "inside", "read"), [(8, 4, 8), (4, 8, 8), (3, 3, 3)])
+def test_an_addition_reads_both_inputs_at_the_wider_width(before: int, inside: int, read: int) -> None:
+    spec = load_backbone("paper")
+    bits = [6] * spec.n_blocks
+    bits[1], bits[2] = before, inside  # block 2 adds the output of block 1
+    precision = Precision((8,) * spec.n_blocks, tuple(bits), 8, 8)
+    workload = early_exit_workload(spec, (), ("fc",), precision, 32, 10)
+    add = workload.names.index("b2.add")
+    assert (workload.input_bits[add], workload.output_bits[add]) == (read, inside)
