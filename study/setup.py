@@ -61,6 +61,11 @@ class Paths:
         return self.out / "predictions"
 
     @property
+    def checkpoints(self) -> Path:
+        """Weights of trained networks, one file a network."""
+        return self.out / "checkpoints"
+
+    @property
     def derived(self) -> Path:
         """Designs derived from trained networks, one file a network."""
         return self.out / "derived"
@@ -170,7 +175,8 @@ def open_context(
 
     def train(architecture: Architecture) -> TrainedNetwork:
         training = training_seed(seed, architecture.key(), SEARCH_RUNG, 0)
-        result = train_architecture(architecture, spec, data, warm, config.qat, training, device)
+        checkpoint = paths.checkpoints / f"{architecture.key()[:32]}.safetensors"
+        result = train_architecture(architecture, spec, data, warm, config.qat, training, device, checkpoint)
         return TrainedNetwork(result.calibration, result.validation, result.training_samples, result.seconds)
 
     memo = PredictionMemo(paths.predictions, memo_context(config, data.fingerprint, warm.checksum, device))

@@ -111,7 +111,7 @@ def test_a_full_disk_while_results_are_written_keeps_what_was_finished(
     run = tmp_path / "run"
     run.mkdir()
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"tmpfs", str(run).encode(), b"tmpfs", 0, b"size=3m") != 0:
+    if libc.mount(b"tmpfs", str(run).encode(), b"tmpfs", 0, b"size=6m") != 0:
         pytest.skip("mounting a file system needs root")
     try:
         full = run_study(tmp_path, study_cache, "--trials", "3", "--workers", "1", "--out", "run")
