@@ -22,7 +22,15 @@ from study.processes import ProcessGroup
 from study.progress import StageProgress
 from study.record import DesignRecord
 from study.reference import StaticReference, choose_reference
-from study.setup import Paths, StudyContext, load_data, open_context, statics_missing, train_static
+from study.setup import (
+    Paths,
+    StudyContext,
+    head_kinds,
+    load_data,
+    open_context,
+    statics_missing,
+    train_static,
+)
 from study.storage import (
     StudyIdentity,
     describe_genes,
@@ -126,6 +134,11 @@ def run_study(
         describe_genes(
             study, context.space.legend(tuple(a.label for a in context.hardware.accelerator.catalogue))
         )
+        environment["pretraining"] = {
+            "seconds": context.warm.seconds,
+            "training_samples": context.warm.training_samples,
+            "final_exit_accuracies": _final_accuracies(context),
+        }
         reference = _reference(context, task, progress)
         search = _Search(study, context, reference, task, progress)
         interrupted = False
@@ -136,6 +149,13 @@ def run_study(
             progress.log("stopping: trials in progress are put aside, finished ones are kept")
         exported = export(study, context, reference, environment)
         return Outcome(context, reference, exported, len(finished_trials(study)), interrupted)
+
+
+def _final_accuracies(context: StudyContext) -> dict[str, float]:
+    """Validation accuracy of the float network's final exit, by kind of head."""
+    last = context.spec.n_blocks - 1
+    accuracies = context.warm.accuracies
+    return {kind: accuracies[f"{kind}_{last}"] for kind in head_kinds(context.config)}
 
 
 def _prepare(
