@@ -8,7 +8,7 @@ import numpy as np
 
 from hwcost.core import ComputeCore, PeArray
 from hwcost.loops import Loop, Operand
-from hwcost.mapper import evaluate_candidates, map_layers
+from hwcost.mapper import Candidates, evaluate_candidates, map_layers
 from hwcost.temporal import TemporalOrders
 from hwcost.timing import ENERGY_LEVELS, flow_energy_pj, port_cycles
 from hwcost.workload import IntArray
@@ -95,6 +95,19 @@ def describe_mapping(core: ComputeCore, row: IntArray, array: PeArray, objective
     found = next(part for part in everything if part.use == best.use[0])
     chosen = int(np.flatnonzero(found.orders.order == best.order[0])[0])
 
+    return spell_out(core, found, chosen)
+
+
+def spell_out(core: ComputeCore, found: Candidates, chosen: int) -> LayerMapping:
+    """Spells out one candidate, whether it is the best or not.
+
+    Args:
+        core: The core.
+        found: Candidates of `hwcost.mapper.evaluate_candidates`.
+        chosen: Index of the one meant.
+    """
+    job = found.orders.job[chosen]
+
     def one(values: np.ndarray) -> float:
         return float(values[chosen])
 
@@ -119,7 +132,7 @@ def describe_mapping(core: ComputeCore, row: IntArray, array: PeArray, objective
         spatial=tuple(
             (dimension.name, Loop(int(loop)).name, int(unroll))
             for dimension, loop, unroll in zip(
-                core.dimensions, best.spatial.loop[0], best.spatial.unroll[0], strict=True
+                core.dimensions, found.spatial.loop[job], found.spatial.unroll[job], strict=True
             )
         ),
         temporal=tuple((Loop(int(loops[i])).name, int(factors[i])) for i in used),
@@ -128,8 +141,8 @@ def describe_mapping(core: ComputeCore, row: IntArray, array: PeArray, objective
             for (m, operand), prefix in found.tiling.prefix.items()
         },
         accesses=accesses,
-        latency_cycles=float(best.latency_cycles[0]),
-        energy_pj=tuple(float(value) for value in best.energy_pj[0]),
+        latency_cycles=one(found.latency_cycles),
+        energy_pj=tuple(float(value) for value in found.energy_pj[chosen]),
         level_names=ENERGY_LEVELS,
         mac_cycles=one(found.nest.cycles[-1]),
         fill_cycles=one(found.traffic.fill_cycles),

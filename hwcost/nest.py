@@ -96,6 +96,17 @@ class Nest:
         """Consecutive cycles in which an operand's word does not change: (n,)."""
         return self.at(self.cycles, (self.ends[operand] == 0).sum(axis=0) - 1)
 
+    def first_use_cycles(self, operand: Operand) -> Array:
+        """MAC cycle in which the last word of each prefix is used for the first time: (n_slots + 1, n).
+
+        All slots the operand depends on are at their last index then, all others still at their first.
+        """
+        position = np.arange(1, N_SLOTS + 1)[:, None]
+        steps = np.where(self.ends[operand][1:] == position, np.diff(self.cycles, axis=0), 0.0)
+        result = np.zeros_like(self.cycles)
+        np.cumsum(steps, axis=0, out=result[1:])
+        return result
+
     def extended(self, operand: Operand, prefix: Array) -> Array:
         """The longest prefix that holds the same elements: (n,)."""
         result: Array = (self.ends[operand] <= self.at(self.ends[operand], prefix)).sum(axis=0) - 1

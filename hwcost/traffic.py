@@ -159,8 +159,9 @@ def _fill(scene: _Scene, operand: Operand, lower: int, upper: int) -> tuple[list
 def _stream_stall(scene: _Scene, operand: Operand, lower: int, upper: int) -> Array:
     """How far the stream of the first tile lags behind the PEs.
 
-    The last word of prefix q arrives `cycles(q) - cycles(0)` after the first MAC may start, and is wanted when
-    the nest has run through q once; the largest lag over the prefixes of the tile is the stall.
+    The last word of prefix q arrives `cycles(q) - cycles(0)` after the first MAC may start, and must be there when
+    it is used for the first time; the largest lag over the prefixes of the tile is the stall. In between both are
+    linear in the index of every slot, so no other word lags more.
     """
     nest, core = scene.nest, scene.core
     prefix = scene.tiling.prefix[lower, operand]
@@ -172,8 +173,7 @@ def _stream_stall(scene: _Scene, operand: Operand, lower: int, upper: int) -> Ar
     cycles = np.maximum(written, taken)
     position = np.arange(len(cycles))[:, None]
     counts = (nest.ends[operand] == position) & (position <= prefix)
-    wanted = np.maximum(nest.cycles - nest.still_cycles(operand), 0.0)
-    lag: Array = np.where(counts, cycles - cycles[0] - wanted, 0.0).max(axis=0)
+    lag: Array = np.where(counts, cycles - cycles[0] - nest.first_use_cycles(operand), 0.0).max(axis=0)
     return np.maximum(lag, 0.0)
 
 

@@ -18,13 +18,17 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hwcost import load_accelerator
 from hwcost.core import ComputeCore, PeArray
-from hwcost.layer_mapping import LayerMapping, describe_mapping
-from hwcost.loops import Operand
+from hwcost.layer_mapping import LayerMapping, describe_mapping, spell_out
+from hwcost.loops import Operand, loop_sizes
+from hwcost.mapper import evaluate_candidates
 from hwcost.memory import Memory
+from hwcost.spatial import enumerate_spatial
+from hwcost.temporal import TemporalOrders
 from hwcost.workload import Layer, Op, Workload
 from tests.reference.tile_clock import Clock, clock, deadline_bound_cycles
 from tests.reference.tile_moves import Flow
@@ -51,6 +55,16 @@ def core_of(preset: str, shrink: int = 1, registers: int = 1) -> ComputeCore:
 def describe(core: ComputeCore, layer: Layer, array: str, objective: str) -> LayerMapping:
     row = Workload.from_layers([layer]).cost_rows()[0]
     return describe_mapping(core, row, PeArray.parse(array), objective)
+
+
+def describe_order(core: ComputeCore, layer: Layer, array: str, loops: list[str]) -> LayerMapping:
+    """The first way of filling the memories under a given order of the loops, whatever the mapper would choose."""
+    rows = Workload.from_layers([layer]).cost_rows()
+    sizes = np.array([PeArray.parse(array).sizes], dtype=np.int64)
+    spatial = enumerate_spatial(loop_sizes(rows), sizes, core.dimensions)
+    part = evaluate_candidates(core, rows[spatial.layer], spatial, TemporalOrders())[0]
+    mappings = (spell_out(core, part, i) for i in range(part.nest.n))
+    return next(mapping for mapping in mappings if [loop for loop, _ in mapping.temporal] == loops)
 
 
 def conv(
