@@ -56,7 +56,7 @@ class Candidates:
         tiling: What the memories hold.
         traffic: What moves.
         latency_cycles: Infinite for candidates that do not fit: (n,).
-        energy_pj: By level: (n, n_levels).
+        energy_pj: By level, infinite as well: (n, n_levels).
     """
 
     use: int
@@ -114,6 +114,7 @@ def _cost(
     traffic = trace(core, nest, tiling)
     latency = np.where(tiling.fits, latency_cycles(core, nest, spatial, traffic), np.inf)
     energy = energy_pj(core, nest.per_candidate(macs), traffic)
+    energy = np.where(tiling.fits[:, None], energy, np.inf)
     return Candidates(use, spatial, orders, nest, tiling, traffic, latency, energy)
 
 

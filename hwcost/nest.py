@@ -12,6 +12,7 @@ from hwcost.temporal import N_SLOTS, TemporalCandidates
 from hwcost.workload import COST_COLUMNS, IntArray
 
 Array = np.ndarray
+# Inputs depend on these in pairs: OX with FX, OY with FY.
 _WINDOW_LOOPS = (Loop.OX, Loop.OY, Loop.FX, Loop.FY)
 
 
@@ -54,6 +55,8 @@ class Nest:
         # by reach, filled on first use
         self._factors: dict[tuple[bool, ...], Array] = {}
         self._elements: dict[tuple[Operand, tuple[bool, ...]], Array] = {}
+        self._largest: dict[tuple[Operand, tuple[bool, ...]], Array] = {}
+        self._candidates = candidates
         factor, loop = candidates.factor, candidates.loop
         self.cycles = _cumulative(factor)
         steps = factor > 1
@@ -91,6 +94,13 @@ class Nest:
     def output_bits(self) -> Array:
         """Bits of a finished output: (n,)."""
         return self.per_candidate(self._layers.output_bits)
+
+    def finished(self, prefix: Array) -> Array:
+        """Whether all products of an output lie within a prefix: (n,) bool."""
+        outputs = self.products[Operand.O]
+        # whole numbers, so that equality is exact
+        done: Array = outputs[-1] * self.at(self.cycles, prefix) == self.cycles[-1] * self.at(outputs, prefix)
+        return done
 
     def still_cycles(self, operand: Operand) -> Array:
         """Consecutive cycles in which an operand's word does not change: (n,)."""
@@ -143,6 +153,38 @@ class Nest:
             self._elements[operand, served] = result
         return result
 
+    def largest_elements(self, operand: Operand, served: tuple[bool, ...]) -> Array:
+        """Like `elements` of all prefixes, but of the largest tile instead of the average one."""
+        if (operand, served) not in self._largest:
+            result = self.elements(operand, served)
+            uneven = np.flatnonzero((self._spatial.average != self._spatial.unroll).any(axis=1)[self.job])
+            if uneven.size:
+                result = result.copy()
+                result[:, uneven] = self._largest_elements(operand, served, uneven)
+            self._largest[operand, served] = result
+        return self._largest[operand, served]
+
+    def _largest_elements(self, operand: Operand, served: tuple[bool, ...], index: Array) -> Array:
+        candidates, job = self._candidates, self.job[index]
+        loops, factors = candidates.loop[:, index], candidates.factor[:, index]
+        sizes = self._spatial.sizes
+        unrolling = self._spatial.factors(np.array(served), average=False)
+
+        def extent(loop: Loop) -> Array:
+            """Iterations met: a full tile, or the whole loop where it ends before that."""
+            met = _cumulative(np.where(loops == loop, factors, 1.0))
+            return np.minimum(met * unrolling[job, loop], sizes[job, loop])
+
+        result = np.ones((N_SLOTS + 1, len(index)))
+        for loop in Loop:
+            if RELEVANT[operand, loop] and not (operand == Operand.I and loop in _WINDOW_LOOPS):
+                result *= extent(loop)
+        if operand == Operand.I:
+            stride = self._layers.stride[job]
+            result *= _touched(extent(Loop.OX), extent(Loop.FX), stride, self._layers.ix[job])
+            result *= _touched(extent(Loop.OY), extent(Loop.FY), stride, self._layers.iy[job])
+        return result
+
     def _pick(self, values: Array, prefix: Array | None) -> Array:
         return values if prefix is None else self.at(values, prefix)
 
@@ -155,10 +197,7 @@ class Nest:
         """Input columns (or rows) that `out` positions of a window of `window` touch; never the padding."""
         outs = self._pick(self._window[out], prefix) * self.per_candidate(unrolling[:, out])
         taps = self._pick(self._window[window], prefix) * self.per_candidate(unrolling[:, window])
-        stride = self.per_candidate(self._layers.stride)
-        touched = np.where(taps >= stride, (outs - 1) * stride + taps, outs * taps)
-        result: Array = np.minimum(touched, self.per_candidate(limit))
-        return result
+        return _touched(outs, taps, self.per_candidate(self._layers.stride), self.per_candidate(limit))
 
     def take(self, index: Array) -> Nest:
         """The candidates of the given indices."""
@@ -166,12 +205,21 @@ class Nest:
         part.job, part.n = self.job[index], len(index)
         part._columns = np.arange(part.n)
         part._spatial, part._layers, part._factors = self._spatial, self._layers, self._factors
+        part._candidates = self._candidates.take(index)
         part._elements = {key: values[:, index] for key, values in self._elements.items()}
+        part._largest = {}
         part.cycles = self.cycles[:, index]
         part.ends = [ends[:, index] for ends in self.ends]
         part.products = [products[:, index] for products in self.products]
         part._window = {loop: values[:, index] for loop, values in self._window.items()}
         return part
+
+
+def _touched(outs: Array, taps: Array, stride: Array, limit: Array) -> Array:
+    """Input columns (or rows) under `outs` positions of a window of `taps`; at most those of the map."""
+    touched = np.where(taps >= stride, (outs - 1) * stride + taps, outs * taps)
+    result: Array = np.minimum(touched, limit)
+    return result
 
 
 def _cumulative(factor: Array) -> Array:

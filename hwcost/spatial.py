@@ -35,6 +35,13 @@ class SpatialMappings:
         """Number of unrollings, over all layers."""
         return len(self.layer)
 
+    @property
+    def sizes(self) -> IntArray:
+        """Loop sizes of each job: (n_jobs, 8)."""
+        used = self.factors(np.ones(self.loop.shape[1], dtype=bool))
+        result: IntArray = np.rint(self.temporal * used).astype(np.int64)
+        return result
+
     def take(self, index: np.ndarray) -> SpatialMappings:
         """The jobs of the given indices."""
         return SpatialMappings(

@@ -2,7 +2,8 @@
 
 A memory holds a prefix of the nest: the elements its operand touches in the innermost p slots. p is the
 largest that fits; slots the operand does not depend on come for free. A memory shared by operands has one
-prefix for them, and the home memory of an operand (the last of its chain) holds everything.
+prefix for them, and the home memory of an operand (the last of its chain) holds everything. Where sizes do not
+divide it is the largest tile that must fit, not the average one.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ def tile(core: ComputeCore, nest: Nest, use: CapacityUse) -> Tiling:
         served = core.served_dimensions(memory)
         bits = np.zeros((N_SLOTS + 1, nest.n))
         for operand in inner:
-            own = nest.elements(operand, served) * nest.storage_bits(operand)
+            own = nest.largest_elements(operand, served) * _bits_per_element(
+                core, nest, operand, m, below[operand]
+            )
             # never less than the memory below holds
             bits += np.maximum(own, nest.at(own, below[operand]))
         whole = (bits <= memory.size_bits).sum(axis=0) - 1
@@ -104,12 +107,19 @@ def tile(core: ComputeCore, nest: Nest, use: CapacityUse) -> Tiling:
     return Tiling(prefix, double, fits)
 
 
+def _bits_per_element(core: ComputeCore, nest: Nest, operand: Operand, m: int, below: Array) -> Array:
+    """Bits an element takes in memory m: those of a finished output where the memory below adds up all of it."""
+    if operand != Operand.O or m == core.chain(operand)[0]:
+        return nest.storage_bits(operand)
+    return np.where(nest.finished(below), nest.output_bits, nest.storage_bits(operand))
+
+
 def _limit_above(core: ComputeCore, nest: Nest, operand: Operand, m: int) -> Array | int:
-    """The largest prefix that the memories between this one and the home can hold."""
+    """The largest prefix that the memories between this one and the home can hold, be outputs finished or not."""
     limit: Array | int = N_SLOTS
     chain = core.chain(operand)
     for upper in chain[chain.index(m) + 1 : -1]:
         memory = core.memories[upper]
-        bits = nest.elements(operand, core.served_dimensions(memory)) * nest.storage_bits(operand)
+        bits = nest.largest_elements(operand, core.served_dimensions(memory)) * nest.storage_bits(operand)
         limit = np.minimum(limit, np.maximum((bits <= memory.size_bits).sum(axis=0) - 1, 0))
     return limit

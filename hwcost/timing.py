@@ -7,6 +7,7 @@ import numpy as np
 from hwcost.core import ComputeCore
 from hwcost.memory import MEMORY_LEVELS
 from hwcost.nest import Nest
+from hwcost.rounding import round_up
 from hwcost.spatial import SpatialMappings
 from hwcost.traffic import Flow, Traffic
 
@@ -64,7 +65,7 @@ def latency_cycles(core: ComputeCore, nest: Nest, spatial: SpatialMappings, traf
     names = [dimension.name for dimension in core.dimensions]
     systolic = sum((spatial.unroll[:, names.index(name)] - 1 for name in core.systolic_dimensions), start=0)
     pipeline = nest.per_candidate(np.broadcast_to(systolic, (spatial.n_jobs,)))
-    result: Array = np.ceil(traffic.fill_cycles + total + worst + traffic.drain_cycles + pipeline)
+    result: Array = round_up(traffic.fill_cycles + total + worst + traffic.drain_cycles + pipeline)
     return result
 
 
@@ -73,8 +74,7 @@ def flow_energy_pj(core: ComputeCore, flow: Flow) -> Array:
     memory = core.memories[flow.memory]
     granule = memory.write_granule_bits if flow.write else memory.read_granule_bits
     per_bit = memory.write_pj_per_bit if flow.write else memory.read_pj_per_bit
-    # 1e-9: sizes are products of averages; a full granule must not become two by rounding
-    charged = np.ceil(flow.bits / granule - 1e-9) * granule
+    charged = round_up(flow.bits / granule) * granule
     energy: Array = charged * per_bit * flow.instances * flow.events
     return energy
 

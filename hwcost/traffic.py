@@ -14,6 +14,7 @@ import numpy as np
 from hwcost.core import ComputeCore
 from hwcost.loops import Operand
 from hwcost.nest import Nest
+from hwcost.rounding import round_up
 from hwcost.tiling import Tiling
 
 Array = np.ndarray
@@ -110,7 +111,7 @@ def trace(core: ComputeCore, nest: Nest, tiling: Tiling) -> Traffic:
         for lower, upper in itertools.pairwise(chain):
             pair, cycles = _fill(scene, operand, lower, upper)
             flows.extend(pair)
-            fill = fill + np.ceil(cycles)
+            fill = fill + round_up(cycles)
             if _has_register(core, operand):
                 stalls[upper, lower] = _stream_stall(scene, operand, lower, upper)
     chain = core.chain(Operand.O)
@@ -118,7 +119,7 @@ def trace(core: ComputeCore, nest: Nest, tiling: Tiling) -> Traffic:
     for lower, upper in itertools.pairwise(chain):
         drains, cycles = _drain(scene, lower, upper)
         flows.extend(drains)
-        drain = drain + np.ceil(cycles)
+        drain = drain + round_up(cycles)
     return Traffic(flows, fill, drain, stalls)
 
 

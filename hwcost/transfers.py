@@ -10,6 +10,7 @@ from hwcost.accelerator import Accelerator
 from hwcost.core import ComputeCore, VectorCore
 from hwcost.loops import Operand
 from hwcost.memory import Memory
+from hwcost.rounding import round_up
 from hwcost.workload import Op, Workload
 
 Array = np.ndarray
@@ -89,9 +90,9 @@ class Transfers:
         if key not in self._routes:
             self._routes[key] = self._route(*key)
         route = self._routes[key]
-        read = np.ceil(bits / route.read_granule) * route.read_granule * route.read_pj
-        write = np.ceil(bits / route.write_granule) * route.write_granule * route.write_pj
-        return TransferCosts(np.ceil(bits / route.bits_per_cycle), read + write + bits * route.link_pj)
+        read = round_up(bits / route.read_granule) * route.read_granule * route.read_pj
+        write = round_up(bits / route.write_granule) * route.write_granule * route.write_pj
+        return TransferCosts(round_up(bits / route.bits_per_cycle), read + write + bits * route.link_pj)
 
     def _route(self, sender_op: Op | None, receiver_op: Op) -> _Route:
         receivers = cores_for(self._accelerator, receiver_op)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwcost.core import VectorCore
+from hwcost.rounding import round_up
 from hwcost.timing import ENERGY_LEVELS
 from hwcost.workload import COST_COLUMNS, IntArray, Op
 
@@ -47,7 +48,7 @@ def vector_costs(core: VectorCore, rows: IntArray) -> tuple[Array, Array]:
     read_cycles = read_bits / memory.read_bits_per_cycle
     write_cycles = write_bits / memory.write_bits_per_cycle
     busy = read_cycles + write_cycles if memory.shared_port else np.maximum(read_cycles, write_cycles)
-    latency = np.ceil(np.maximum(passes, busy)) + 1
+    latency = round_up(np.maximum(passes, busy)) + 1
     energy = np.zeros((len(rows), len(ENERGY_LEVELS)))
     energy[:, ENERGY_LEVELS.index("mac")] = operations * core.operation_energy_pj
     energy[:, ENERGY_LEVELS.index(memory.level)] = charge(
@@ -58,5 +59,5 @@ def vector_costs(core: VectorCore, rows: IntArray) -> tuple[Array, Array]:
 
 def charge(bits: Array, granule_bits: int, pj_per_bit: float) -> Array:
     """Energy of moving `bits` once, charged in whole granules."""
-    energy: Array = np.ceil(bits / granule_bits) * granule_bits * pj_per_bit
+    energy: Array = round_up(bits / granule_bits) * granule_bits * pj_per_bit
     return energy

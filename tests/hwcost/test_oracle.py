@@ -10,9 +10,10 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
+from hwcost.errors import OfframpError
 from hwcost.workload import Layer, Op
 from tests.hwcost.oracle_checks import (
     check,
@@ -104,7 +105,10 @@ def check_any(
     core = core_of(preset, shrink, registers)
     sizes = sizes[: len(core.dimensions)]
     assume(walkable(layer, sizes))
-    mapping = describe(core, layer, "x".join(map(str, sizes)), objective)
+    try:
+        mapping = describe(core, layer, "x".join(map(str, sizes)), objective)
+    except OfframpError:  # shrunk too far
+        reject()
     assume(mapping.mac_cycles <= MOST_CYCLES)
     check(core, layer, mapping)
 
@@ -152,7 +156,6 @@ def test_a_second_stream_is_there_when_first_used() -> None:
     check(core, layer, describe_order(core, layer, "16x16", ["FX", "FY", "OX", "OY", "C"]))
 
 
-@pytest.mark.xfail(strict=True, reason="candidates that do not fit have no latency, but an energy that wins")
 def test_least_energy_among_mappings_that_fit() -> None:
     layer = conv(3, 6, 6, 3, 2, pad=True, g=2, weight_bits=4, input_bits=4, output_bits=2)
     core = core_of("eyeriss_like", 4096)
@@ -160,9 +163,6 @@ def test_least_energy_among_mappings_that_fit() -> None:
     assert by["latency"].latency_cycles <= by["energy"].latency_cycles < math.inf
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a tile that was extended to finished outputs still counts as partial sums"
-)
 def test_finished_outputs_fill_less_of_a_memory() -> None:
     # the register holds FX, FY: outputs come finished. 9x9 of them with 8 bits and 9x9 inputs with 3 bits are 891
     # bits, less than half of 2048: the next tile is moved while this one is in use.
@@ -171,7 +171,6 @@ def test_finished_outputs_fill_less_of_a_memory() -> None:
     check(core, layer, describe(core, layer, "1x3x5", "energy"))
 
 
-@pytest.mark.xfail(strict=True, reason="capacities are compared with average tiles")
 def test_the_largest_tile_fits() -> None:
     # K 8 over 3 PEs: 3, 3, 2. Weights for 3 x 11 x 2 positions of 8 bits are 528 bits, 16 more than the memory
     layer = conv(8, 11, 3, fx=2, fy=1, oy=8, stride=2, b=2, ix=6, iy=15, output_bits=4)
@@ -179,7 +178,6 @@ def test_the_largest_tile_fits() -> None:
     check_fits(walk(core, layer, describe(core, layer, "3x3x4x5", "energy")))
 
 
-@pytest.mark.xfail(strict=True, reason="an average of 4.6 times 5 is a little more than 23")
 def test_whole_numbers_are_not_rounded_up() -> None:
     # inputs: 23 x 64 x 4 bits over 64 and 256 bits a cycle; the first weights cross three memories
     core, layer = core_of("meta_prototype"), conv(15, 23, 8, weight_bits=3, input_bits=4, output_bits=4)

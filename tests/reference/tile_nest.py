@@ -225,6 +225,32 @@ class AverageTile:
         return min(total, Fraction(self.nest.layer.ix if axis == "OX" else self.nest.layer.iy))
 
 
+@dataclass(frozen=True)
+class LargestTile:
+    """Sizes of a tile without idle PEs: what a memory must have room for."""
+
+    nest: Nest
+
+    def extent(self, loop: str, prefix: int, memory: Memory) -> int:
+        """Indices of a loop in one instance."""
+        times = [range(f) for name, f in self.nest.slots[:prefix] if name == loop]
+        pes = [range(u) for d, u in self.nest.dims_of(loop) if d not in memory.per_dimensions]
+        return min(sum(1 for _ in itertools.product(*times, *pes)), self.nest.size(loop))
+
+    def elements(self, memory: Memory, operand: str, prefix: int) -> int:
+        """Distinct elements in one instance; windows are laid on an unpadded map."""
+        total = 1
+        for axis in AXES[operand]:
+            extents = [self.extent(loop, prefix, memory) for loop in axis]
+            if len(axis) == 1:
+                total *= extents[0]
+            else:
+                steps = range(0, extents[0] * self.nest.layer.stride, self.nest.layer.stride)
+                columns = len({o + i for o in steps for i in range(extents[1])})
+                total *= min(columns, self.nest.layer.ix if axis[0] == "OX" else self.nest.layer.iy)
+        return total
+
+
 def _neighbours(value: Fraction) -> list[tuple[int, Fraction]]:
     below = math.floor(value)
     share = value - below

@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 from hwcost.core import ComputeCore
 from hwcost.layer_mapping import LayerMapping
 from hwcost.memory import Memory
 from hwcost.workload import Layer
 from tests.reference.tile_moves import Flow, stays
-from tests.reference.tile_nest import LOOPS, AverageTile, Indices, Nest, depends
+from tests.reference.tile_nest import LOOPS, AverageTile, Indices, LargestTile, Nest, depends
 
 
 @dataclass
@@ -26,6 +25,7 @@ class Walk:
 
     nest: Nest
     average: AverageTile
+    largest: LargestTile
     flows: list[Flow] = field(default_factory=list)
     mac_cycles: int = 0
     macs: int = 0
@@ -53,7 +53,7 @@ class Walk:
 def walk(core: ComputeCore, layer: Layer, mapping: LayerMapping) -> Walk:
     """Walks a layer under a mapping."""
     nest = Nest(layer.unpadded(), core, mapping)
-    result = Walk(nest, AverageTile(nest))
+    result = Walk(nest, AverageTile(nest), LargestTile(nest))
     _count_macs(result)
     for operand in ("W", "I", "O"):
         chain = nest.chain(operand)
@@ -152,11 +152,11 @@ def tile_bits(result: Walk, memory: Memory, operand: str) -> int:
 
 
 def is_double_buffered(result: Walk, memory: Memory) -> bool:
-    """Whether the average tiles of all its operands fill at most half of a memory."""
-    filled = Fraction(0)
+    """Whether the largest tiles of all its operands fill at most half of a memory."""
+    filled = 0
     for operand in [o.name for o in memory.operands]:
         prefix = result.nest.prefix(memory, operand)
-        filled += result.average.elements(memory, operand, prefix) * tile_bits(result, memory, operand)
+        filled += result.largest.elements(memory, operand, prefix) * tile_bits(result, memory, operand)
     return math.isinf(memory.size_bits) or 2 * filled <= memory.size_bits
 
 
