@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,13 +59,22 @@ def describe(core: ComputeCore, layer: Layer, array: str, objective: str) -> Lay
     return describe_mapping(core, row, PeArray.parse(array), objective)
 
 
-def describe_order(core: ComputeCore, layer: Layer, array: str, loops: list[str]) -> LayerMapping:
-    """The first way of filling the memories under a given order of the loops, whatever the mapper would choose."""
+def fitting_mappings(core: ComputeCore, layer: Layer, array: str) -> list[Callable[[], LayerMapping]]:
+    """Every mapping that fits, whatever the mapper would choose; spelled out when called."""
     rows = Workload.from_layers([layer]).cost_rows()
     sizes = np.array([PeArray.parse(array).sizes], dtype=np.int64)
     spatial = enumerate_spatial(loop_sizes(rows), sizes, core.dimensions)
-    part = evaluate_candidates(core, rows[spatial.layer], spatial, TemporalOrders())[0]
-    mappings = (spell_out(core, part, i) for i in range(part.nest.n))
+    parts = evaluate_candidates(core, rows[spatial.layer], spatial, TemporalOrders())
+    return [
+        partial(spell_out, core, part, int(i))
+        for part in parts
+        for i in np.flatnonzero(np.isfinite(part.latency_cycles))
+    ]
+
+
+def describe_order(core: ComputeCore, layer: Layer, array: str, loops: list[str]) -> LayerMapping:
+    """The first mapping that fits with a given order of the loops."""
+    mappings = (spelled() for spelled in fitting_mappings(core, layer, array))
     return next(mapping for mapping in mappings if [loop for loop, _ in mapping.temporal] == loops)
 
 

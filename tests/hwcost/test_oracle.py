@@ -24,6 +24,7 @@ from tests.hwcost.oracle_checks import (
     depthwise,
     describe,
     describe_order,
+    fitting_mappings,
     linear,
 )
 from tests.reference.tile_nest import LOOPS, Nest
@@ -140,6 +141,29 @@ def test_sizes_that_divide(preset: str, layer: Layer, sizes: list[int], shrink: 
     check_any(preset, layer, sizes, shrink, 1, objective)
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    preset=st.sampled_from(PRESETS),
+    layer=small_layers(),
+    sizes=st.lists(st.integers(1, 6), min_size=4, max_size=4),
+    shrink=st.sampled_from([1, 64, 512, 4096]),
+    registers=st.sampled_from([1, 4]),
+    which=st.integers(0, 10**6),
+)
+def test_any_mapping(
+    preset: str, layer: Layer, sizes: list[int], shrink: int, registers: int, which: int
+) -> None:
+    # not only those that are best: their stalls are longer
+    core = core_of(preset, shrink, registers)
+    sizes = sizes[: len(core.dimensions)]
+    assume(walkable(layer, sizes))
+    mappings = fitting_mappings(core, layer, "x".join(map(str, sizes)))
+    assume(mappings)
+    mapping = mappings[which % len(mappings)]()
+    assume(mapping.mac_cycles <= MOST_CYCLES)
+    check(core, layer, mapping)
+
+
 def test_a_stream_is_there_when_first_used() -> None:
     # 36 words of 256 weights, 32 cycles each over DRAM, behind 144 cycles of inputs: the last one comes in cycle
     # 1296 at the earliest. OX, OY lie between it and the others: it is first used in MAC cycle 305 of 576, so 271
@@ -161,6 +185,14 @@ def test_least_energy_among_mappings_that_fit() -> None:
     core = core_of("eyeriss_like", 4096)
     by = {objective: describe(core, layer, "3x2", objective) for objective in ("latency", "energy")}
     assert by["latency"].latency_cycles <= by["energy"].latency_cycles < math.inf
+
+
+@pytest.mark.parametrize("objective", ["latency", "energy", "edp"])
+def test_a_layer_without_a_mapping_that_fits_is_refused(objective: str) -> None:
+    # 5x5 positions at once: 75 sums of 16 bits and more are in the array, 512 bits in the memory they go through
+    layer = conv(9, 12, 5, pad=True, weight_bits=4, input_bits=4, output_bits=16)
+    with pytest.raises(OfframpError, match="fits no memory"):
+        describe(core_of("ascend_like", 4096), layer, "3x3x5x5", objective)
 
 
 def test_finished_outputs_fill_less_of_a_memory() -> None:
