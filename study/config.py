@@ -31,7 +31,7 @@ class SearchConfig(Section):
 
     trials: int = Field(default=24, ge=1)  # finished proposals over all resumes
     workers: int = Field(default=2, ge=1)  # processes on this machine
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=2**63 - 1)  # what PyTorch's generators take
     redraws: int = Field(
         default=64, ge=0
     )  # a child seen before, or infeasible, is drawn again at most this often

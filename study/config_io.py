@@ -14,6 +14,7 @@ import tomli_w
 from pydantic import ValidationError
 
 from hwcost.errors import OfframpError
+from hwcost.strict_toml import read_toml as read_accelerator_toml
 from study.config import StudyConfig
 
 # What a study may change between two runs of the same command without becoming another study.
@@ -168,8 +169,16 @@ def identity(config: StudyConfig) -> dict[str, Any]:
         else:
             values[section] = {k: v for k, v in values[section].items() if k not in keys}
     values["data"]["source"] = Path(config.data.source).name
-    values["hardware"]["accelerator"] = Path(config.hardware.accelerator).name
+    values["hardware"]["accelerator"] = _accelerator_identity(config.hardware.accelerator)
     return values
+
+
+def _accelerator_identity(accelerator: str) -> str:
+    """A preset's name; of a file its name and content, as another chip in a file of that name is another study."""
+    if not accelerator.endswith(".toml"):
+        return Path(accelerator).name
+    path = Path(accelerator)
+    return f"{path.name} ({fingerprint(read_accelerator_toml(path))[:12]})"
 
 
 def fingerprint(values: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from study.record import DesignRecord
 
 if TYPE_CHECKING:
     from study.setup import StudyContext
+
+_log = logging.getLogger(__name__)
 
 
 def write_derived(context: StudyContext, architecture: Architecture) -> list[DesignRecord]:
@@ -31,9 +34,14 @@ def write_derived(context: StudyContext, architecture: Architecture) -> list[Des
 
 
 def read_derived(context: StudyContext, architecture: Architecture) -> list[DesignRecord]:
-    """What was kept; evaluated now where a killed process did not get that far."""
+    """What was kept; evaluated now where a killed process did not get that far, or where the file is damaged."""
     path = _path(context, architecture)
-    return _read(path) if path.exists() else write_derived(context, architecture)
+    if path.exists():
+        try:
+            return _read(path)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            _log.warning("%s is damaged and its designs are evaluated again: %s", path.name, error)
+    return write_derived(context, architecture)
 
 
 def _path(context: StudyContext, architecture: Architecture) -> Path:

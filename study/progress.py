@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 _LINE_SECONDS = 10.0
+_SPEED_SECONDS = 3600.0  # the bars' own 30 seconds hold no two trials, and so no time left
 
 
 class StageProgress:
@@ -30,9 +31,10 @@ class StageProgress:
             TextColumn("{task.fields[detail]}", markup=False),
             TimeRemainingColumn(),
             console=console,
+            speed_estimate_period=_SPEED_SECONDS,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._started: dict[str, float] = {}
+        self._started: dict[str, tuple[float, int]] = {}  # when, and what was done already
         self._last_line: dict[str, float] = {}
         self._ended: dict[str, str] = {}  # detail of the last line of a stage that has ended
 
@@ -56,7 +58,7 @@ class StageProgress:
         """
         now = time.monotonic()
         if stage not in self._started:
-            self._started[stage] = now
+            self._started[stage] = now, done
         if self._plain:
             self._line(stage, done, total, detail, now)
             return
@@ -78,8 +80,11 @@ class StageProgress:
         elif now - self._last_line.get(stage, -math.inf) < _LINE_SECONDS:
             return
         self._last_line[stage] = now
-        elapsed = now - self._started[stage]
-        left = f", {_clock(elapsed * (total - done) / done)} left" if 0 < done < total else ""
+        started, before = self._started[stage]
+        elapsed, now_done = now - started, done - before
+        left = (
+            f", {_clock(elapsed * (total - done) / now_done)} left" if now_done > 0 and done < total else ""
+        )
         self.log(f"{stage}: {done}/{total}{' ' + detail if detail else ''}, {_clock(elapsed)}{left}")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -72,7 +73,7 @@ def configure(arguments: argparse.Namespace) -> tuple[StudyConfig, str]:
     """
     from study.config_io import load_file, load_preset, merge, parse_assignment, resolve
 
-    preset = arguments.preset or "quickstart"
+    preset = "quickstart" if arguments.preset is None else arguments.preset
     layers: list[dict[str, Any]] = [load_preset(preset)]
     if arguments.config is not None:
         layers.append(load_file(arguments.config))
@@ -92,25 +93,26 @@ def configure(arguments: argparse.Namespace) -> tuple[StudyConfig, str]:
     }  # fmt: skip
     layers.append({s: {k: v for k, v in keys.items() if v is not None} for s, keys in options.items()})
     config = resolve(layers)
-    default_name = arguments.config.stem if arguments.config is not None and not arguments.preset else preset
+    default_name = (
+        arguments.config.stem if arguments.config is not None and arguments.preset is None else preset
+    )
     name = config.run.name or default_name
     return config.model_copy(update={"run": config.run.model_copy(update={"name": name})}), name
 
 
 def recorded_command(argv: Sequence[str]) -> str:
     """The command line for the record: every path cut to its file name, passwords in URLs hidden."""
-    words = []
-    for word in argv:
-        option, separator, value = word.partition("=") if word.startswith("--") else ("", "", word)
-        if "://" in value:
-            from sqlalchemy.engine import make_url
+    return " ".join(["python -m study.run", *(shlex.quote(_without_place(word)) for word in argv)])
 
-            url = make_url(value)
-            value = f"{url.get_backend_name()}:///..." if url.database else url.get_backend_name()
-        elif "/" in value:
-            value = Path(value).name
-        words.append(shlex.quote(f"{option}{separator}{value}"))
-    return " ".join(["python -m study.run", *words])
+
+def _without_place(word: str) -> str:
+    # `--out=DIR`, `data.source=PATH`, `--set=data.source=PATH`, or a bare value.
+    named = re.match(r"(?:--[\w-]+=)?(?:\w+\.\w+=)?", word)
+    name = named.group() if named else ""
+    value = word[len(name) :]
+    if "://" in value:
+        return f"{name}{value.partition('://')[0]}:///..."
+    return name + (Path(value).name if "/" in value else value)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

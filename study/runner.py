@@ -91,6 +91,21 @@ def own_folder(paths: Paths) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def _divergence() -> Iterator[None]:
+    """Turns a pre-training or a static reference that diverged into an error for users.
+
+    Raises:
+        OfframpError: Instead of `NonFiniteLoss`, whose message says what to change.
+    """
+    from models.objective import NonFiniteLoss
+
+    try:
+        yield
+    except NonFiniteLoss as error:
+        raise OfframpError(str(error)) from error
+
+
 def run_study(
     config: StudyConfig,
     study_name: str,
@@ -115,7 +130,12 @@ def run_study(
         OfframpError: An input cannot be used, a worker gave up, or a file cannot be written.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with own_folder(paths), storage_failures(storage_url), StageProgress(console).shown() as progress:
+    with (
+        own_folder(paths),
+        storage_failures(storage_url),
+        _divergence(),
+        StageProgress(console).shown() as progress,
+    ):
         storage = open_storage(storage_url)
         progress.log(f"data: {config.data.source}")
         data = load_data(config, paths.cache)

@@ -82,7 +82,7 @@ def open_storage(url: str) -> BaseStorage:
     """
     try:
         sqlite = make_url(url).get_backend_name() == "sqlite"
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         raise OfframpError(
             f"expected a storage URL such as sqlite:///study.db or postgresql://user@host/name, got {url!r}"
         ) from None

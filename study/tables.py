@@ -186,12 +186,13 @@ class TableMaker:
         """The reference with the names of `trials.csv`, and the best static design beside it."""
         reference = self.reference
         return {
+            "trial": None,  # no trial of the search
             "state": "COMPLETE",
             **self.columns(reference.record),
             "trained": reference.trained,
             "accuracy_alone": reference.accuracy_alone,
             "accuracy_jointly": reference.accuracy_jointly,
-            "best_static": {"state": "COMPLETE", **self.columns(reference.best_static)},
+            "best_static": {"trial": None, "state": "COMPLETE", **self.columns(reference.best_static)},
         }
 
     def _shared(self) -> list[str]:

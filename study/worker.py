@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from filelock import FileLock
 
 from hwcost.errors import OfframpError
 from models.seeds import derive_seed
@@ -190,7 +191,10 @@ def _one_trial(
 
     trial = None
     try:
-        trial = study.ask(context.space.distributions())
+        # One proposal at a time: a design is known to the others only once all its genes are in the storage, and two
+        # workers that begin together would propose the same one.
+        with FileLock(context.paths.out / ".proposal.lock"):
+            trial = study.ask(context.space.distributions())
         events.put(WorkerEvent("started", worker, trial.number))
         record = context.evaluator.evaluate(context.space.decode(trial.params))
         store_result(trial, record)

@@ -85,6 +85,18 @@ def test_the_folder_of_a_file_is_not_identity_but_its_name_is(key):
     assert fingerprint(identity(here)) != fingerprint(identity(other))
 
 
+def test_another_chip_in_a_file_of_the_same_name_is_another_study(tmp_path):
+    chip = tmp_path / "chip.toml"
+    chip.write_text("pe_budget = 4096\n", encoding="utf-8")
+    config = resolve([{"hardware": {"accelerator": str(chip)}}])
+    before = identity(config)
+    chip.write_text("# the same\npe_budget = 4096\n", encoding="utf-8")
+    assert identity(config) == before
+    chip.write_text("pe_budget = 2048\n", encoding="utf-8")
+    (line,) = differences(before, identity(config))
+    assert line.startswith("hardware.accelerator: the study has 'chip.toml (")
+
+
 def test_two_changes_are_two_lines_in_order():
     old, new = StudyConfig(), resolve([{"search": {"seed": 3}, "constraints": {"worst_latency": 2.0}}])
     assert differences(identity(old), identity(new)) == [

@@ -70,6 +70,26 @@ def test_stages_have_clocks_of_their_own(clock):
     assert lines(console) == ["one: 0/2, 0:00", "two: 0/2, 0:00", "one: 1/2, 1:06:40, 1:06:40 left"]
 
 
+def test_time_left_counts_from_where_this_run_began(clock):
+    console = log_console()
+    progress = StageProgress(console)
+    progress.update("trials", 20, 24)
+    clock.now = 60.0
+    progress.update("trials", 21, 24)
+    assert lines(console) == ["trials: 20/24, 0:00", "trials: 21/24, 1:00, 3:00 left"]
+
+
+def test_bars_know_the_time_left_when_steps_take_minutes():
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
+    progress = StageProgress(console)
+    seconds = iter(range(0, 100_000, 100))
+    progress._bars.get_time = lambda: float(next(seconds))
+    for done in range(4):
+        progress.update("trials", done, 24)
+    (task,) = progress._bars.tasks
+    assert task.time_remaining is not None
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_text_is_shown_as_it_is(terminal):
     """Reasons of failures and paths have brackets, which are no markup."""

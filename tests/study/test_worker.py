@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -74,7 +75,8 @@ def bench(tmp_path: Path, evaluate) -> SimpleNamespace:
     who = StudyIdentity("mine", identity(StudyConfig()), "d", population=4)
     study = open_study(open_storage(default_url(tmp_path)), who)
     study.sampler = GenomeNSGAIISampler(space, 4, np.random.default_rng(0))
-    context = SimpleNamespace(space=space, evaluator=SimpleNamespace(evaluate=evaluate))
+    paths = Paths(tmp_path, tmp_path / "cache")
+    context = SimpleNamespace(space=space, evaluator=SimpleNamespace(evaluate=evaluate), paths=paths)
     tickets = Tickets(SPAWN, 1)
     assert tickets.take()
     return SimpleNamespace(study=study, context=context, tickets=tickets, said=Said())
@@ -92,6 +94,24 @@ def test_a_trial_is_asked_evaluated_and_told(tmp_path):
     (trial,) = on.study.trials
     assert (trial.state, record_of(trial)) == (TrialState.COMPLETE, event.record)
     assert not on.tickets.take()  # used up
+
+
+def test_workers_that_begin_together_propose_different_designs(tmp_path):
+    both_evaluate, genomes = threading.Barrier(2, timeout=60), []
+
+    def evaluate(genome):
+        genomes.append(genome)
+        both_evaluate.wait()
+        return record(0.7, 3.0, 4.0, trained=False)
+
+    workers = [bench(tmp_path, evaluate) for _ in range(2)]
+    threads = [threading.Thread(target=one_trial, args=(worker,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(genomes) == 2
+    assert genomes[0].key() != genomes[1].key()
 
 
 def test_a_diverged_training_fails_the_trial_and_the_search_goes_on(tmp_path):
