@@ -141,7 +141,8 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             content = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        # RuntimeError and its NotImplementedError: a flipped bit can look like a password or another compression.
         raise OfframpError(
             f"expected exit predictions in {path.name}, got {error}; delete the file"
         ) from error

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -47,15 +51,26 @@ def front_table(pareto: pd.DataFrame, reference: dict[str, Any], width: int) -> 
 
 def print_next_steps(console: Console, out: str, storage: str) -> None:
     """The commands that look further, ready to be copied."""
+    python, dashboard = program(Path(sys.executable).name), program("optuna-dashboard")
     lines = [
         "",
         "Look further:",
-        f"  report      python -m dashboards.report {out}   (written: {out}/report.html)",
-        f"  dashboard   optuna-dashboard {storage}",
+        f"  report      {python} -m dashboards.report {shlex.quote(out)}   (written: {out}/report.html)",
+        f"  dashboard   {dashboard} {shlex.quote(storage)}",
         f"  CSV         {out}/pareto.csv  designs.csv  trials.csv  exits.csv  layers.csv",
     ]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def program(name: str) -> str:
+    """How a program of the running environment is called from here: by its name where that finds this one."""
+    own = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    if not own.exists() or (found is not None and Path(found).absolute() == own):
+        return name
+    inside = own.is_relative_to(Path.cwd())
+    return shlex.quote(str(own.relative_to(Path.cwd()) if inside else own))
 
 
 def _cells(name: str, row: dict[str, Any], wide: bool) -> list[str]:

@@ -25,7 +25,9 @@ def test_round_trip_is_exact(tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "text", "pickle", "missing"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "flipped", "password", "compression", "text", "pickle", "missing"]
+)
 def test_damaged_files_are_refused(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "predictions.npz"
     make().save(path)
@@ -34,6 +36,10 @@ def test_damaged_files_are_refused(tmp_path: Path, damage: str) -> None:
         path.write_bytes(content[: len(content) // 2])
     elif damage == "flipped":
         content[len(content) // 3] ^= 0xFF
+        path.write_bytes(content)
+    elif damage in ("password", "compression"):  # one bit of a field of the archive's directory
+        entry = content.index(b"PK\x01\x02")
+        content[entry + {"password": 8, "compression": 10}[damage]] ^= 1
         path.write_bytes(content)
     elif damage == "text":
         path.write_text("hello")

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import io
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from study.summary import print_next_steps, program
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """An environment in the current folder, as `make study` makes one, that nobody has activated."""
+    programs = tmp_path / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name in ("python", "optuna-dashboard"):
+        (programs / name).touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(programs / "python"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/usr/bin")
+    return programs
+
+
+def test_programs_outside_the_path_are_called_by_their_place(environment, tmp_path, monkeypatch):
+    assert program("optuna-dashboard") == ".venv/bin/optuna-dashboard"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert program("python") == str(environment / "python")
+
+
+def test_programs_of_an_activated_environment_are_called_by_name(environment, monkeypatch):
+    monkeypatch.setenv("PATH", f"{environment}:/usr/bin")
+    assert program("optuna-dashboard") == "optuna-dashboard"
+
+
+def test_a_program_installed_somewhere_else_is_left_to_the_path(environment):
+    (environment / "optuna-dashboard").unlink()
+    assert program("optuna-dashboard") == "optuna-dashboard"
+
+
+def test_the_commands_can_be_copied(environment):
+    console = Console(file=io.StringIO(), width=40)
+    print_next_steps(console, "runs/my study", "sqlite:///runs/my study/study.db")
+    report, dashboard = console.file.getvalue().splitlines()[2:4]
+    assert shlex.split(report)[1:5] == [".venv/bin/python", "-m", "dashboards.report", "runs/my study"]
+    assert shlex.split(dashboard)[1:] == [".venv/bin/optuna-dashboard", "sqlite:///runs/my study/study.db"]
+    assert Path(report.split("written: ")[1].removesuffix(")")) == Path("runs/my study/report.html")
