@@ -7,7 +7,7 @@ reference that was trained worse than the candidates would flatter them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from models.architecture import Architecture
@@ -85,7 +85,13 @@ def choose_reference(
         for design in context.evaluator.derive(_static(context, head), network)
     ]
     default = tuple(context.hardware.accelerator.default_allocation)
-    record = context.evaluator.measure(_static(context, REFERENCE_HEAD), networks[REFERENCE_HEAD], default)
+    network = networks[REFERENCE_HEAD]
+    record = replace(
+        context.evaluator.measure(_static(context, REFERENCE_HEAD), network, default),
+        source="proposed",  # a training of its own was spent on it
+        training_samples=network.training_samples,
+        seconds=network.seconds,
+    )
     equal = [d for d in designs if d.accuracy >= record.accuracy - NO_LOSS]
     best = min([record, *equal], key=lambda d: d.mean_edp_pj_cycles)
     return StaticReference(record, trained, accuracy_alone, accuracy_jointly, best)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -92,7 +92,10 @@ def check_data_source(source: str) -> None:
 
 def build_accelerator(config: StudyConfig) -> Accelerator:
     """The accelerator by the name of a preset or from a user's file."""
-    return load_accelerator(config.hardware.accelerator)
+    accelerator = load_accelerator(config.hardware.accelerator)
+    asked = config.hardware.pe_budget
+    # A budget above the chip's own makes it a larger chip; one below only leaves allocations out of the space.
+    return accelerator if asked is None else replace(accelerator, pe_budget=max(asked, accelerator.pe_budget))
 
 
 def build_space(config: StudyConfig, spec: BackboneSpec, accelerator: Accelerator) -> SearchSpace:

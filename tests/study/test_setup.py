@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwcost.errors import OfframpError
+from tests.study.bench import bench_context
+
+
+@pytest.mark.parametrize("budget", [4096, 6144])
+def test_a_pe_budget_is_what_allocations_and_the_simulator_go_by(tmp_path, budget):
+    context = bench_context(tmp_path, hardware={"pe_budget": budget})
+    accelerator = context.hardware.accelerator
+    allocations = context.space.allocations.all()
+    pes = np.array([array.n_pes for array in accelerator.catalogue])[allocations].sum(axis=1)
+    assert pes.max() == budget
+    costs = context.hardware.stage_costs(context.hardware.static_architecture, allocations)
+    assert np.isfinite(costs.latency_cycles).all()
+
+
+def test_a_budget_below_the_default_allocation_is_refused(tmp_path):
+    with pytest.raises(OfframpError, match="expected a PE budget of at least 4096"):
+        bench_context(tmp_path, hardware={"pe_budget": 4095})
