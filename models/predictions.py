@@ -109,7 +109,8 @@ class ExitPredictions:
         try:
             with os.fdopen(handle, "wb") as stream:
                 np.savez_compressed(stream, meta=text, **arrays)
-            Path(temporary).replace(path)
+            Path(temporary).chmod(0o644)  # mkstemp gives 0600, which others could not read
+        Path(temporary).replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()

@@ -49,6 +49,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, 
             stream.write(save(plain, metadata=header))
             stream.flush()
             os.fsync(stream.fileno())
+        Path(temporary).chmod(0o644)  # mkstemp gives 0600, which others could not read
         Path(temporary).replace(path)
     except BaseException:
         with contextlib.suppress(OSError):

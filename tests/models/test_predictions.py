@@ -51,6 +51,11 @@ def test_damaged_files_are_refused(tmp_path: Path, damage: str) -> None:
         ExitPredictions.load(path)
 
 
+def test_others_may_read_what_was_saved(tmp_path: Path) -> None:
+    make().save(tmp_path / "predictions.npz")
+    assert (tmp_path / "predictions.npz").stat().st_mode & 0o777 == 0o644
+
+
 def test_a_failing_save_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "predictions.npz"
     make().save(path)

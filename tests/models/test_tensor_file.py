@@ -61,3 +61,8 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
         write_tensors(path, TENSORS, {"bad": object()})
     assert read_tensors(path)[1] == {"epoch": 3}
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_others_may_read_what_was_written(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(1)}, {})
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o644
