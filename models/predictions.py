@@ -110,7 +110,7 @@ class ExitPredictions:
             with os.fdopen(handle, "wb") as stream:
                 np.savez_compressed(stream, meta=text, **arrays)
             Path(temporary).chmod(0o644)  # mkstemp gives 0600, which others could not read
-        Path(temporary).replace(path)
+            Path(temporary).replace(path)
         except BaseException:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
