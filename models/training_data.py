@@ -36,6 +36,7 @@ class TrainingData:
         fingerprint: SHA-256 over images, splits and augmentation: part of every training key.
         archive_name: File that the images came from, without its path.
         archive_sha256: SHA-256 of that file, empty when there is none.
+        content_sha256: SHA-256 over the decoded images and labels of all splits.
     """
 
     name: str
@@ -52,6 +53,7 @@ class TrainingData:
     fingerprint: str
     archive_name: str = ""
     archive_sha256: str = ""
+    content_sha256: str = ""
 
     def __post_init__(self) -> None:
         shape = self.train_images.shape[1:]
@@ -147,6 +149,7 @@ def prepare(
         fingerprint=hashlib.sha256(seen.encode()).hexdigest(),
         archive_name=image_set.archive_name,
         archive_sha256=image_set.archive_sha256,
+        content_sha256=image_set.fingerprint,
         **parts,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,56 @@ from study.config import StudyConfig
 from study.config_io import fingerprint, identity, to_toml
 from study.setup import Paths, build_accelerator, build_backbone, build_space, head_kinds, load_data
 
+_CIFAR10_TRAIN = 50_000
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """How many images of which kind there are.
+
+    Attributes:
+        train: Images trained on.
+        calibration: Images thresholds are tuned on.
+        validation: Images objectives are measured on.
+        channels: Of an image.
+        classes: Of the data.
+    """
+
+    train: int
+    calibration: int
+    validation: int
+    channels: int
+    classes: int
+
+
+def _shape(config: StudyConfig, paths: Paths) -> DataShape:
+    if config.data.source == "cifar10":
+        calibration, validation = config.splits.counts(_CIFAR10_TRAIN)
+        return DataShape(_CIFAR10_TRAIN - calibration - validation, calibration, validation, 3, 10)
+    data = load_data(config, paths.cache)
+    return DataShape(
+        train=len(data.train_labels),
+        calibration=len(data.calibration_labels),
+        validation=len(data.validation_labels),
+        channels=data.channels,
+        classes=data.classes,
+    )
+
 
 def dry_run(
     config: StudyConfig, name: str, paths: Paths, device: str, console: Console, json_file: Path | None
 ) -> None:
     """Prints the resolved configuration, the size of the search space and the estimated time.
 
-    The time comes from a few timed steps on random images; the data are read (and cached) for their shape and number.
+    The time comes from a few timed steps on random images. CIFAR-10 by name is not downloaded for it: its shape is
+    known; other data are read (and cached) for theirs.
     """
     from models.timing import estimate_step_seconds
 
-    data = load_data(config, paths.cache)
+    data = _shape(config, paths)
     spec = build_backbone(config, data.channels)
     space = build_space(config, spec, build_accelerator(config))
-    n_train = len(data.train_labels)
+    n_train = data.train
     steps = estimate_step_seconds(
         spec,
         head_kinds(config),
@@ -36,7 +73,7 @@ def dry_run(
         config.qat,
         device,
     )
-    evaluated = len(data.calibration_labels) + len(data.validation_labels)
+    evaluated = data.calibration + data.validation
     pretrain_seconds = steps.pretrain_seconds(config.pretrain, n_train)
     trial_seconds = steps.training_seconds(config.qat, n_train, evaluated)
     trainings = config.search.trials + 2  # the static reference is trained alone and jointly

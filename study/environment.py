@@ -44,7 +44,8 @@ def describe(config: StudyConfig, data: TrainingData, device: str, command: str)
         "data": {
             "name": data.name,
             "archive": data.archive_name,
-            "sha256": data.archive_sha256,
+            # Data that are no single file have the checksum of their decoded content.
+            "sha256": data.archive_sha256 or data.content_sha256,
             "fingerprint": data.fingerprint,
             "train": len(data.train_labels),
             "calibration": len(data.calibration_labels),

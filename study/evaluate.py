@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import moocore
 import numpy as np
 
 from hwcost.evaluate import StageCosts
@@ -81,8 +82,8 @@ class Evaluator:
     def derive(self, architecture: Architecture, network: TrainedNetwork) -> list[DesignRecord]:
         """Other allocations and policy targets of a trained network, in one array call.
 
-        Of the feasible allocations of each target those are kept that no other one beats in both mean latency and
-        mean energy; the accuracy of one target hardly depends on the allocation.
+        Of the feasible allocations of each target those are kept that no other one beats in error, mean latency and
+        mean energy.
         """
         start = time.monotonic()
         allocations = self.space.allocations.all()
@@ -96,9 +97,8 @@ class Evaluator:
         kept: list[DesignRecord] = []
         for target in targets:
             same = [record for record in records if record.genome.policy_target == target]
-            kept += [
-                same[i] for i in _non_dominated([(r.mean_latency_cycles, r.mean_energy_pj) for r in same])
-            ]
+            front = moocore.is_nondominated(np.array([record.objectives for record in same]))
+            kept += [same[i] for i in np.flatnonzero(front)]
         share = (time.monotonic() - start) / max(1, len(kept))
         return [replace(record, seconds=share) for record in kept]
 
@@ -194,14 +194,3 @@ def _record(
         leaving_accuracies=leaving,
         exit_accuracies=tuple(float(a) for a in point.exit_accuracies),
     )
-
-
-def _non_dominated(points: list[tuple[float, float]]) -> list[int]:
-    """Indices of the two-dimensional front (both minimised), one of several equal points."""
-    kept: list[int] = []
-    best = math.inf
-    for index in sorted(range(len(points)), key=lambda i: points[i]):
-        if points[index][1] < best:
-            best = points[index][1]
-            kept.append(index)
-    return kept

@@ -150,13 +150,15 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 
     from models.device import resolve_device
     from study.setup import Paths, build_accelerator, build_backbone, build_space, check_data_source
-    from study.storage import default_url
+    from study.storage import default_url, without_password
 
     config, name = configure(arguments)
     check_data_source(config.data.source)
     # Built only to be refused where it cannot be: reading data takes long.
     build_space(config, build_backbone(config, channels=3), build_accelerator(config))
     paths = Paths.of(config, name)
+    if arguments.json is not None and arguments.json.is_dir():
+        raise OfframpError(f"expected a file for --json, got the folder {arguments.json}; name a file in it")
     device = resolve_device(config.run.device)
     storage_url = config.run.storage or default_url(paths.out)
     console = Console()
@@ -188,7 +190,7 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
             "front": json.loads(front.to_json(orient="records")),
         }
         write_text(arguments.json, json.dumps(figures, indent=2) + "\n")
-    print_next_steps(console, str(paths.out), storage_url)
+    print_next_steps(console, str(paths.out), without_password(storage_url))
     if outcome.interrupted:
         console.print("Stopped before the end; the same command goes on from here.", highlight=False)
         return EXIT_INTERRUPTED

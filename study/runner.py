@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ from study.storage import (
     describe_genes,
     fail_abandoned,
     finished_trials,
+    keep_reference,
+    kept_reference,
     open_storage,
     open_study,
     record_of,
@@ -159,7 +162,10 @@ def run_study(
             "training_samples": context.warm.training_samples,
             "final_exit_accuracies": _final_accuracies(context),
         }
-        reference = _reference(context, task, progress)
+        reference = kept_reference(study)
+        if reference is None:
+            reference = _reference(context, task, progress)
+            keep_reference(study, reference)
         search = _Search(study, context, reference, task, progress)
         interrupted = False
         try:
@@ -167,6 +173,11 @@ def run_study(
         except KeyboardInterrupt:
             interrupted = True
             progress.log("stopping: trials in progress are put aside, finished ones are kept")
+        except OfframpError:
+            # What is finished gets its tables; if they cannot be written either, the first error is the one to tell.
+            with contextlib.suppress(OfframpError):
+                export(study, context, reference, environment)
+            raise
         exported = export(study, context, reference, environment)
         return Outcome(context, reference, exported, len(finished_trials(study)), interrupted)
 

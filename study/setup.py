@@ -74,7 +74,7 @@ class Paths:
 def folder_name(study_name: str) -> str:
     """The study's name with everything replaced that a folder's name should not have."""
     kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in study_name).lstrip(".")
-    return kept[:100] or "study"
+    return kept.encode()[:100].decode(errors="ignore") or "study"
 
 
 def check_data_source(source: str) -> None:

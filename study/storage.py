@@ -23,6 +23,7 @@ from hwcost.errors import OfframpError
 from study.config_io import differences, fingerprint
 from study.hardware import CONSTRAINTS
 from study.record import DesignRecord
+from study.reference import StaticReference
 
 OBJECTIVES = ("error", "mean_latency_cycles", "mean_energy_pj")
 RESULT_KEY = "result"
@@ -32,6 +33,7 @@ _FINGERPRINT_KEY = "fingerprint"
 _POPULATION_KEY = "population"
 _DATA_KEY = "data_fingerprint"
 _GENES_KEY = "genes"
+_REFERENCE_KEY = "static_reference"
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def storage_failures(url: str) -> Iterator[None]:
         cause = error.__cause__ or error
         reason = str(cause).strip().splitlines()[0]
         raise OfframpError(
-            f"expected a storage that takes results, got {reason} from {_without_password(url)}; finished trials "
+            f"expected a storage that takes results, got {reason} from {without_password(url)}; finished trials "
             "are kept, make room or restart the server and run the same command again"
         ) from error
 
@@ -93,7 +95,7 @@ def open_storage(url: str) -> BaseStorage:
     except (SQLAlchemyError, ImportError, ValueError, RuntimeError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise OfframpError(
-            f"expected a storage that can be reached, got {_without_password(url)}: {reason}; "
+            f"expected a storage that can be reached, got {without_password(url)}: {reason}; "
             "start the server, install its driver or mend the URL"
         ) from None
     if sqlite:
@@ -108,7 +110,8 @@ def _use_wal(connection: Any, _record: Any) -> None:
     connection.execute("PRAGMA synchronous=NORMAL")
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
     return make_url(url).render_as_string(hide_password=True)
 
 
@@ -137,7 +140,7 @@ def open_study(storage: BaseStorage, identity: StudyIdentity, sampler: Any = Non
     study = optuna.load_study(storage=storage, study_name=name, sampler=sampler)
     attributes = study.user_attrs
     if _FINGERPRINT_KEY not in attributes:
-        if not study.get_trials(deepcopy=False):
+        if _IDENTITY_KEY in attributes and not study.get_trials(deepcopy=False):
             optuna.delete_study(storage=storage, study_name=name)
             return open_study(storage, identity, sampler)
         raise OfframpError(
@@ -164,6 +167,21 @@ def describe_genes(study: optuna.Study, legend: Mapping[str, list[str]]) -> None
     }
     if study.user_attrs.get(_GENES_KEY) != meaning:
         study.set_user_attr(_GENES_KEY, meaning)
+
+
+def kept_reference(study: optuna.Study) -> StaticReference | None:
+    """The static reference the study was begun with."""
+    values = study.user_attrs.get(_REFERENCE_KEY)
+    return None if values is None else StaticReference.from_json(values)
+
+
+def keep_reference(study: optuna.Study, reference: StaticReference) -> None:
+    """Fixes the static reference for good.
+
+    Every constraint and every relative number of the study refers to it: another device or a newer version must not
+    put another one under the trials that are there.
+    """
+    study.set_user_attr(_REFERENCE_KEY, reference.to_json())
 
 
 def population_of(study: optuna.Study) -> int:
