@@ -140,7 +140,9 @@ def open_study(storage: BaseStorage, identity: StudyIdentity, sampler: Any = Non
     study = optuna.load_study(storage=storage, study_name=name, sampler=sampler)
     attributes = study.user_attrs
     if _FINGERPRINT_KEY not in attributes:
-        if _IDENTITY_KEY in attributes and not study.get_trials(deepcopy=False):
+        # Nothing is lost with a study that has neither trials nor attributes; one of another tool has attributes.
+        cut_off = _IDENTITY_KEY in attributes or not attributes
+        if cut_off and not study.get_trials(deepcopy=False):
             optuna.delete_study(storage=storage, study_name=name)
             return open_study(storage, identity, sampler)
         raise OfframpError(

@@ -184,3 +184,12 @@ def test_several_processes_share_one_sqlite_study(url):
         assert stored.genome == small_space().decode(trial.params)
     generations = [t.system_attrs["GenomeNSGAIISampler:generation"] for t in trials]
     assert max(generations) >= 2
+
+
+def test_an_empty_study_of_another_tool_is_left_alone(url):
+    storage = open_storage(url)
+    theirs = optuna.create_study(storage=storage, study_name="mine", directions=["minimize"] * 3)
+    theirs.set_user_attr("owner", "another tool")
+    with pytest.raises(OfframpError, match="got 'mine' of another maker"):
+        open_study(storage, IDENTITY)
+    assert optuna.load_study(study_name="mine", storage=storage).user_attrs == {"owner": "another tool"}
