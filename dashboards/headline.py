@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from dashboards.members import ReportData, records
 
-DROPS = (0.0, 0.01, 0.02)
-"""Accuracy drops against the static reference, as fractions of 1."""
+DROPS = (0.002, 0.01, 0.02)
+"""Accuracy drops against the static reference, as fractions of 1; within 0.2 points two designs count as equal."""
 
 
 @dataclass(frozen=True)

@@ -109,11 +109,7 @@ def _section_of(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _card(saving: Saving) -> str:
     points = f"{100 * saving.accuracy_drop:g}"
-    allowed = (
-        "at no loss of accuracy"
-        if not saving.accuracy_drop
-        else f"at most {points} point{'' if points == '1' else 's'} less accuracy"
-    )
+    allowed = f"at most {points} point{'' if points == '1' else 's'} less accuracy"
     if saving.edp_change is None or saving.accuracy is None:
         return f'<div class="card"><b>none</b><span>energy-latency product, {allowed}</span></div>'
     return (
