@@ -82,8 +82,9 @@ class Evaluator:
     def derive(self, architecture: Architecture, network: TrainedNetwork) -> list[DesignRecord]:
         """Other allocations and policy targets of a trained network, in one array call.
 
-        Of the feasible allocations of each target those are kept that no other one beats in error, mean latency and
-        mean energy.
+        Hardware cost is known for every allocation first. One that is dominated, no cheaper than another in latency
+        and in energy at any exit, cannot be better under any thresholds and is not evaluated; every design that is
+        evaluated is returned.
         """
         start = time.monotonic()
         allocations = self.space.allocations.all()
@@ -91,16 +92,13 @@ class Evaluator:
         within = np.flatnonzero((self.hardware.violations(costs, self.bounds) <= 0).all(axis=1))
         if not within.size:
             return []
+        cost_of_exits = np.hstack([costs.latency_cycles[within], costs.energy_pj[within]])
+        useful = within[np.flatnonzero(moocore.is_nondominated(cost_of_exits))]
         targets = self.space.config.policy_targets[: 1 if architecture.is_static else None]
-        chosen = [tuple(int(i) for i in row) for row in allocations[within]]
-        records = self._records(architecture, network, costs, chosen, list(targets), within)
-        kept: list[DesignRecord] = []
-        for target in targets:
-            same = [record for record in records if record.genome.policy_target == target]
-            front = moocore.is_nondominated(np.array([record.objectives for record in same]))
-            kept += [same[i] for i in np.flatnonzero(front)]
-        share = (time.monotonic() - start) / max(1, len(kept))
-        return [replace(record, seconds=share) for record in kept]
+        chosen = [tuple(int(i) for i in row) for row in allocations[useful]]
+        records = self._records(architecture, network, costs, chosen, list(targets), useful)
+        share = (time.monotonic() - start) / len(records)
+        return [replace(record, seconds=share) for record in records]
 
     def _records(
         self,

@@ -55,15 +55,11 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        context: Of the study.
-        reference: The static reference.
         exported: The tables that were written.
         finished: Finished proposals over all resumes.
         interrupted: A signal stopped it before all were.
     """
 
-    context: StudyContext
-    reference: StaticReference
     exported: Exported
     finished: int
     interrupted: bool
@@ -166,7 +162,7 @@ def run_study(
         if reference is None:
             reference = _reference(context, task, progress)
             keep_reference(study, reference)
-        search = _Search(study, context, reference, task, progress)
+        search = _Search(study, context, task, progress)
         interrupted = False
         try:
             search.run()
@@ -179,7 +175,7 @@ def run_study(
                 export(study, context, reference, environment)
             raise
         exported = export(study, context, reference, environment)
-        return Outcome(context, reference, exported, len(finished_trials(study)), interrupted)
+        return Outcome(exported, len(finished_trials(study)), interrupted)
 
 
 def _final_accuracies(context: StudyContext) -> dict[str, float]:
@@ -233,7 +229,6 @@ class _Search:
 
     study: optuna.Study
     context: StudyContext
-    reference: StaticReference
     task: WorkerTask
     progress: StageProgress
     records: list[DesignRecord] = field(default_factory=list)

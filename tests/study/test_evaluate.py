@@ -118,13 +118,21 @@ def test_derived_designs_are_the_best_of_all_allocations(context):
         assert context.space.canonical(record.genome) == record.genome
         assert context.evaluator.meets_constraints(record.genome)
     assert {r.genome.policy_target for r in derived} == set(context.config.space.policy_targets)
-    for target in context.config.space.policy_targets:
-        points = [
-            (r.mean_latency_cycles, r.mean_energy_pj) for r in derived if r.genome.policy_target == target
-        ]
-        assert not any(
-            q != p and q[0] <= p[0] and q[1] <= p[1] for p in points for q in points
-        )  # fmt: skip
+    kept = {r.genome.allocation for r in derived}
+    assert len(derived) == len(kept) * len(context.config.space.policy_targets)
+    # Whatever the thresholds, no feasible allocation that was left out is cheaper than every one that was kept.
+    everything = [tuple(int(i) for i in row) for row in context.space.allocations.all()]
+    costs = context.hardware.stage_costs(genome.architecture, np.array(everything))
+    feasible = (context.hardware.violations(costs, context.evaluator.bounds) <= 0).all(axis=1)
+    rows = [
+        (e, np.concatenate([costs.latency_cycles[i], costs.energy_pj[i]])) for i, e in enumerate(everything)
+    ]
+    survivors = [cost for allocation, cost in rows if allocation in kept]
+    assert 0 < len(survivors) < feasible.sum()
+    for usable, (_, cost) in zip(feasible, rows, strict=True):
+        assert not usable or any((survivor <= cost).all() for survivor in survivors)
+    for one in survivors:
+        assert not any((other <= one).all() and (other < one).any() for other in survivors)
     # A random allocation, evaluated on its own, is beaten or equalled at the strictest target.
     strict = [r for r in derived if r.genome.policy_target == 0.0]
     alone = context.evaluator.measure(genome.architecture, network, genome.allocation)
