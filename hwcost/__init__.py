@@ -1,8 +1,8 @@
 """What a layer table costs on an accelerator: arrays in, arrays out."""
 
-from hwcost.accelerator import Accelerator
-from hwcost.accelerator_file import accelerator_names, load_accelerator
-from hwcost.core import PeArray
+from hwcost.chip.accelerator import Accelerator
+from hwcost.chip.accelerator_file import accelerator_names, load_accelerator
+from hwcost.chip.core import PeArray
 from hwcost.errors import OfframpError
 from hwcost.evaluate import CostModel, StageCosts, evaluate
 from hwcost.report import LayerReport, layer_report

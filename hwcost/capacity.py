@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwcost.accelerator import Accelerator
+from hwcost.chip.accelerator import Accelerator
 from hwcost.errors import OfframpError
-from hwcost.loops import Operand
+from hwcost.mapping.loops import Operand
 from hwcost.workload import Workload
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwcost.accelerator import Accelerator
-from hwcost.mapper import check_objective, map_layers
-from hwcost.timing import ENERGY_LEVELS
-from hwcost.transfers import LEVEL_NAMES
-from hwcost.vector_cost import vector_costs
+from hwcost.chip.accelerator import Accelerator
+from hwcost.mapping.mapper import check_objective, map_layers
+from hwcost.mapping.timing import ENERGY_LEVELS
+from hwcost.mapping.vector_cost import vector_costs
+from hwcost.placement.transfers import LEVEL_NAMES
 from hwcost.workload import IntArray, Op, Workload
 
 Array = np.ndarray

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwcost.accelerator import Accelerator
 from hwcost.capacity import check_activations_fit
+from hwcost.chip.accelerator import Accelerator
 from hwcost.cost_model import LayerCostTable
 from hwcost.errors import OfframpError
-from hwcost.mapper import check_objective
-from hwcost.schedule import Schedule, Scheduler
-from hwcost.transfers import LEVEL_NAMES, Transfers
+from hwcost.mapping.mapper import check_objective
+from hwcost.placement.schedule import Schedule, Scheduler
+from hwcost.placement.transfers import LEVEL_NAMES, Transfers
 from hwcost.workload import IntArray, Workload
 
 Array = np.ndarray

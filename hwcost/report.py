@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwcost.accelerator import Accelerator
+from hwcost.chip.accelerator import Accelerator
 from hwcost.evaluate import CostModel, check_allocations
-from hwcost.layer_mapping import describe_mapping
-from hwcost.transfers import LEVEL_NAMES, cores_for
+from hwcost.mapping.layer_mapping import describe_mapping
+from hwcost.placement.transfers import LEVEL_NAMES, cores_for
 from hwcost.workload import Op, Workload
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from hwcost.accelerator import Accelerator
-from hwcost.accelerator_file import accelerator_names, load_accelerator
+from hwcost.chip.accelerator import Accelerator
+from hwcost.chip.accelerator_file import accelerator_names, load_accelerator
 from hwcost.errors import OfframpError
 from hwcost.evaluate import CostModel, StageCosts
 from hwcost.layer_file import read_layers
-from hwcost.mapper import OBJECTIVES
+from hwcost.mapping.mapper import OBJECTIVES
 from hwcost.networks import HEAD_KINDS, backbone_names, early_exit_workload, load_backbone, uniform_precision
 from hwcost.report import LayerReport, layer_report
 from hwcost.workload import Workload

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from hwcost.accelerator import Accelerator
+from hwcost.chip.accelerator import Accelerator
 from hwcost.evaluate import CostModel, StageCosts
 from hwcost.networks import BackboneSpec, early_exit_workload
 from hwcost.report import LayerReport, layer_report

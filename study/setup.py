@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from hwcost.accelerator import Accelerator
-from hwcost.accelerator_file import load_accelerator
+from hwcost.chip.accelerator import Accelerator
+from hwcost.chip.accelerator_file import load_accelerator
 from hwcost.errors import OfframpError
 from hwcost.networks import BackboneSpec, load_backbone
 from models.architecture import Architecture

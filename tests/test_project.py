@@ -79,7 +79,7 @@ def test_presets_resolve_to_parts_that_exist(name):
     config = resolve([load_preset(name)])
     spec = load_backbone(config.backbone.name).scaled(config.backbone.width)
     assert len(spec.mounting_points) == 10
-    from hwcost.accelerator_file import load_accelerator
+    from hwcost.chip.accelerator_file import load_accelerator
     from study.setup import build_space
 
     accelerator = load_accelerator(config.hardware.accelerator)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hwcost.accelerator_file import load_accelerator
+from hwcost.chip.accelerator_file import load_accelerator
 from hwcost.errors import OfframpError
 from hwcost.evaluate import CostModel
 from hwcost.networks import early_exit_workload, load_backbone, uniform_precision

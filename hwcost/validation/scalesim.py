@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from hwcost.core import PeArray
-from hwcost.systolic import systolic_cycles
+from hwcost.chip.core import PeArray
+from hwcost.mapping.systolic import systolic_cycles
 from hwcost.validation.table import integer, layer_of, read_rows
 from hwcost.workload import Workload
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hwcost.accelerator_file import load_accelerator
+from hwcost.chip.accelerator_file import load_accelerator
 from hwcost.errors import OfframpError
 from hwcost.evaluate import CostModel
 from hwcost.validation.table import Row, integer, layer_of, number, read_rows

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from hwcost.accelerator_file import load_accelerator
-from hwcost.core import ArrayDimension, ComputeCore, PeArray
+from hwcost.chip.accelerator_file import load_accelerator
+from hwcost.chip.core import ArrayDimension, ComputeCore, PeArray
 from hwcost.errors import OfframpError
-from hwcost.loops import Loop, Operand
-from hwcost.mapper import map_layers
+from hwcost.mapping.loops import Loop, Operand
+from hwcost.mapping.mapper import map_layers
 from hwcost.validation.statistics import error_summary, kendall, spearman
 from hwcost.validation.table import Row, integer, layer_of, number, read_rows
 from hwcost.workload import Workload

@@ -24,13 +24,13 @@ import numpy as np
 import pytest
 
 from hwcost import load_accelerator
-from hwcost.core import ComputeCore, PeArray
-from hwcost.layer_mapping import LayerMapping, describe_mapping, spell_out
-from hwcost.loops import Operand, loop_sizes
-from hwcost.mapper import evaluate_candidates
-from hwcost.memory import Memory
-from hwcost.spatial import enumerate_spatial
-from hwcost.temporal import TemporalOrders
+from hwcost.chip.core import ComputeCore, PeArray
+from hwcost.chip.memory import Memory
+from hwcost.mapping.layer_mapping import LayerMapping, describe_mapping, spell_out
+from hwcost.mapping.loops import Operand, loop_sizes
+from hwcost.mapping.mapper import evaluate_candidates
+from hwcost.mapping.spatial import enumerate_spatial
+from hwcost.mapping.temporal import TemporalOrders
 from hwcost.workload import Layer, Op, Workload
 from tests.reference.tile_clock import Clock, clock, deadline_bound_cycles
 from tests.reference.tile_moves import Flow

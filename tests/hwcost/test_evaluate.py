@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from hwcost import CostModel, evaluate, layer_report, load_accelerator
-from hwcost.accelerator import Accelerator
-from hwcost.core import ComputeCore
+from hwcost.chip.accelerator import Accelerator
+from hwcost.chip.core import ComputeCore
+from hwcost.chip.memory import Memory
 from hwcost.errors import OfframpError
-from hwcost.memory import Memory
 from hwcost.networks import early_exit_workload, load_backbone, uniform_precision
 from hwcost.workload import Workload
 

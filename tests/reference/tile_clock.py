@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from hwcost.memory import Memory
+from hwcost.chip.memory import Memory
 from tests.reference.tile_moves import Flow, stays
 from tests.reference.tile_nest import Indices, depends
 from tests.reference.tile_walker import Walk

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from hwcost.memory import Memory
+from hwcost.chip.memory import Memory
 from tests.reference.tile_nest import Indices, Nest, depends
 
 

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from hwcost.core import ComputeCore
-from hwcost.layer_mapping import LayerMapping
-from hwcost.memory import Memory
+from hwcost.chip.core import ComputeCore
+from hwcost.chip.memory import Memory
+from hwcost.mapping.layer_mapping import LayerMapping
 from hwcost.workload import Layer
 
 # O[b,g,k,ox,oy] += W[g,k,c,fx,fy] * I[b,g,c,ox*s+fx,oy*s+fy]: the axes of each tensor, window axes as pairs

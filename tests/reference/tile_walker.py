@@ -11,9 +11,9 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
-from hwcost.core import ComputeCore
-from hwcost.layer_mapping import LayerMapping
-from hwcost.memory import Memory
+from hwcost.chip.core import ComputeCore
+from hwcost.chip.memory import Memory
+from hwcost.mapping.layer_mapping import LayerMapping
 from hwcost.workload import Layer
 from tests.reference.tile_moves import Flow, stays
 from tests.reference.tile_nest import LOOPS, AverageTile, Indices, LargestTile, Nest, depends

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwcost.loops import RELEVANT, Loop, Operand
-from hwcost.spatial import SpatialMappings
-from hwcost.temporal import N_SLOTS, TemporalCandidates
+from hwcost.mapping.loops import RELEVANT, Loop, Operand
+from hwcost.mapping.spatial import SpatialMappings
+from hwcost.mapping.temporal import N_SLOTS, TemporalCandidates
 from hwcost.workload import COST_COLUMNS, IntArray
 
 Array = np.ndarray

@@ -6,11 +6,11 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from hwcost.accelerator import Accelerator, Link
-from hwcost.core import ArrayDimension, ComputeCore, PeArray, VectorCore
+from hwcost.chip.accelerator import Accelerator, Link
+from hwcost.chip.core import ArrayDimension, ComputeCore, PeArray, VectorCore
+from hwcost.chip.memory import Memory
 from hwcost.errors import OfframpError
-from hwcost.loops import Loop, Operand
-from hwcost.memory import Memory
+from hwcost.mapping.loops import Loop, Operand
 from hwcost.strict_toml import Fields, read_toml
 from hwcost.workload import Op
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from hwcost import CostModel, load_accelerator
-from hwcost.accelerator import Accelerator
+from hwcost.chip.accelerator import Accelerator
 from hwcost.cost_model import LayerCostTable
-from hwcost.transfers import Transfers
+from hwcost.placement.transfers import Transfers
 from hwcost.workload import Layer, Op, Workload
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hwcost.core import ComputeCore, PeArray, VectorCore
+from hwcost.chip.core import ComputeCore, PeArray, VectorCore
+from hwcost.chip.memory import Memory
 from hwcost.errors import OfframpError
-from hwcost.memory import Memory
 from hwcost.workload import Op
 
 

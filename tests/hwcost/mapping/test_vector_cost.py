@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hwcost import load_accelerator
-from hwcost.accelerator import Accelerator
-from hwcost.timing import ENERGY_LEVELS
-from hwcost.vector_cost import vector_costs
+from hwcost.chip.accelerator import Accelerator
+from hwcost.mapping.timing import ENERGY_LEVELS
+from hwcost.mapping.vector_cost import vector_costs
 from hwcost.workload import Layer, Op, Workload
 
 

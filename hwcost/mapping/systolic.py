@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwcost.errors import OfframpError
-from hwcost.loops import Loop, loop_sizes
+from hwcost.mapping.loops import Loop, loop_sizes
 from hwcost.workload import IntArray
 
 DATAFLOWS = ("ws", "is", "os")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwcost.core import ComputeCore
-from hwcost.memory import MEMORY_LEVELS
-from hwcost.nest import Nest
+from hwcost.chip.core import ComputeCore
+from hwcost.chip.memory import MEMORY_LEVELS
+from hwcost.mapping.nest import Nest
+from hwcost.mapping.spatial import SpatialMappings
+from hwcost.mapping.traffic import Flow, Traffic
 from hwcost.rounding import round_up
-from hwcost.spatial import SpatialMappings
-from hwcost.traffic import Flow, Traffic
 
 Array = np.ndarray
 # Levels of a core's energy breakdown, in this order.

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwcost.accelerator import Accelerator
+from hwcost.chip.accelerator import Accelerator
 from hwcost.cost_model import LayerCosts
-from hwcost.placement import shortest_path
-from hwcost.transfers import LEVEL_NAMES, Transfers
+from hwcost.placement.shortest_path import shortest_path
+from hwcost.placement.transfers import LEVEL_NAMES, Transfers
 from hwcost.workload import IntArray, Workload
 
 Array = np.ndarray

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hwcost import load_accelerator
-from hwcost.transfers import LEVEL_NAMES, Transfers
+from hwcost.placement.transfers import LEVEL_NAMES, Transfers
 from hwcost.workload import Layer, Op, Workload
 
 # 16 x 64 outputs of 4 bit

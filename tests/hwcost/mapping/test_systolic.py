@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hwcost.errors import OfframpError
-from hwcost.systolic import systolic_cycles
+from hwcost.mapping.systolic import systolic_cycles
 from hwcost.validation.scalesim import validate_scalesim
 from hwcost.workload import Layer, Op, Workload
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwcost.loops import Loop
+from hwcost.mapping.loops import Loop
 from hwcost.workload import IntArray
 
 # Parts of the groups and the loops they iterate, innermost first.

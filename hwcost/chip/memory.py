@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from hwcost.errors import OfframpError
-from hwcost.loops import Operand
+from hwcost.mapping.loops import Operand
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwcost.core import ComputeCore, PeArray
-from hwcost.loops import Loop, Operand
-from hwcost.mapper import Candidates, evaluate_candidates, map_layers
-from hwcost.temporal import TemporalOrders
-from hwcost.timing import ENERGY_LEVELS, flow_energy_pj, port_cycles
+from hwcost.chip.core import ComputeCore, PeArray
+from hwcost.mapping.loops import Loop, Operand
+from hwcost.mapping.mapper import Candidates, evaluate_candidates, map_layers
+from hwcost.mapping.temporal import TemporalOrders
+from hwcost.mapping.timing import ENERGY_LEVELS, flow_energy_pj, port_cycles
 from hwcost.workload import IntArray
 
 
@@ -103,7 +103,7 @@ def spell_out(core: ComputeCore, found: Candidates, chosen: int) -> LayerMapping
 
     Args:
         core: The core.
-        found: Candidates of `hwcost.mapper.evaluate_candidates`.
+        found: Candidates of `hwcost.mapping.mapper.evaluate_candidates`.
         chosen: Index of the one meant.
     """
     job = found.orders.job[chosen]

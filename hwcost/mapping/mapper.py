@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwcost.core import ComputeCore
+from hwcost.chip.core import ComputeCore
 from hwcost.errors import OfframpError
-from hwcost.loops import loop_sizes
-from hwcost.nest import Layers, Nest
-from hwcost.spatial import SpatialMappings, enumerate_spatial
-from hwcost.temporal import TemporalCandidates, TemporalOrders
-from hwcost.tiling import CapacityUse, Tiling, tile
-from hwcost.timing import energy_pj, latency_cycles
-from hwcost.traffic import Traffic, trace
+from hwcost.mapping.loops import loop_sizes
+from hwcost.mapping.nest import Layers, Nest
+from hwcost.mapping.spatial import SpatialMappings, enumerate_spatial
+from hwcost.mapping.temporal import TemporalCandidates, TemporalOrders
+from hwcost.mapping.tiling import CapacityUse, Tiling, tile
+from hwcost.mapping.timing import energy_pj, latency_cycles
+from hwcost.mapping.traffic import Traffic, trace
 from hwcost.workload import IntArray
 
 Array = np.ndarray
@@ -31,7 +31,7 @@ class CoreCosts:
 
     Attributes:
         latency_cycles: (n,).
-        energy_pj: By level of `hwcost.timing.ENERGY_LEVELS`: (n, n_levels).
+        energy_pj: By level of `hwcost.mapping.timing.ENERGY_LEVELS`: (n, n_levels).
         spatial: The unrolling chosen: one job per row.
         order: Index of the loop order chosen: (n,).
         use: Index in `CAPACITY_USES` of the use of the capacities chosen: (n,).

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwcost.core import ArrayDimension
-from hwcost.loops import N_LOOPS
+from hwcost.chip.core import ArrayDimension
+from hwcost.mapping.loops import N_LOOPS
 from hwcost.workload import IntArray
 
 

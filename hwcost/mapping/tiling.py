@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwcost.core import ComputeCore
-from hwcost.loops import Operand
-from hwcost.nest import Nest
-from hwcost.temporal import N_SLOTS
+from hwcost.chip.core import ComputeCore
+from hwcost.mapping.loops import Operand
+from hwcost.mapping.nest import Nest
+from hwcost.mapping.temporal import N_SLOTS
 
 Array = np.ndarray
 

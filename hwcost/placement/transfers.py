@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwcost.accelerator import Accelerator
-from hwcost.core import ComputeCore, VectorCore
-from hwcost.loops import Operand
-from hwcost.memory import Memory
+from hwcost.chip.accelerator import Accelerator
+from hwcost.chip.core import ComputeCore, VectorCore
+from hwcost.chip.memory import Memory
+from hwcost.mapping.loops import Operand
 from hwcost.rounding import round_up
 from hwcost.workload import Op, Workload
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwcost.core import VectorCore
+from hwcost.chip.core import VectorCore
+from hwcost.mapping.timing import ENERGY_LEVELS
 from hwcost.rounding import round_up
-from hwcost.timing import ENERGY_LEVELS
 from hwcost.workload import COST_COLUMNS, IntArray, Op
 
 Array = np.ndarray

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from hwcost import load_accelerator
-from hwcost.core import ComputeCore, PeArray
-from hwcost.layer_mapping import LayerMapping, describe_mapping
-from hwcost.loops import loop_sizes
-from hwcost.mapper import CAPACITY_USES, evaluate_candidates, map_layers
-from hwcost.spatial import enumerate_spatial
-from hwcost.temporal import TemporalOrders
-from hwcost.timing import port_cycles
+from hwcost.chip.core import ComputeCore, PeArray
+from hwcost.mapping.layer_mapping import LayerMapping, describe_mapping
+from hwcost.mapping.loops import loop_sizes
+from hwcost.mapping.mapper import CAPACITY_USES, evaluate_candidates, map_layers
+from hwcost.mapping.spatial import enumerate_spatial
+from hwcost.mapping.temporal import TemporalOrders
+from hwcost.mapping.timing import port_cycles
 from hwcost.workload import COST_COLUMNS, Layer, Op, Workload
 
 ARRAY = PeArray((8, 8, 4, 4))

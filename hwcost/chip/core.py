@@ -6,9 +6,9 @@ import itertools
 import math
 from dataclasses import dataclass
 
+from hwcost.chip.memory import Memory
 from hwcost.errors import OfframpError
-from hwcost.loops import Loop, Operand
-from hwcost.memory import Memory
+from hwcost.mapping.loops import Loop, Operand
 from hwcost.workload import Op
 
 

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from hwcost.placement import shortest_path
+from hwcost.placement.shortest_path import shortest_path
 from hwcost.workload import Layer, Op, Workload
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwcost.core import ComputeCore
-from hwcost.loops import Operand
-from hwcost.nest import Nest
+from hwcost.chip.core import ComputeCore
+from hwcost.mapping.loops import Operand
+from hwcost.mapping.nest import Nest
+from hwcost.mapping.tiling import Tiling
 from hwcost.rounding import round_up
-from hwcost.tiling import Tiling
 
 Array = np.ndarray
 

@@ -1,0 +1,1 @@
+"""Accelerators as data: cores, arrays, memories, links; read from TOML."""

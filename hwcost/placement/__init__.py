@@ -1,0 +1,1 @@
+"""Which core runs which layer, and what moves between cores."""
