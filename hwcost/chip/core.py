@@ -11,6 +11,9 @@ from hwcost.errors import OfframpError
 from hwcost.mapping.loops import Loop, Operand
 from hwcost.workload import Op
 
+COMPUTE_MODELS = ("ideal", "systolic_ws", "systolic_os", "systolic_is")
+MAC_ENERGY_SCALINGS = ("constant", "bit_product")
+
 
 @dataclass(frozen=True)
 class PeArray:
@@ -59,9 +62,19 @@ class ComputeCore:
         dimensions: Of its PE array.
         catalogue: Arrays it can be built with; port widths stay as they are.
         default_array: The one it has unless an allocation says otherwise.
-        mac_energy_pj: Energy of one multiply-accumulate, at every precision.
+        mac_energy_pj: Energy of one multiply-accumulate, at the precision `mac_energy_scaling` refers to.
         memories: Per operand from the PEs outwards, as listed; the last one an operand has is its home.
         systolic_dimensions: Dimensions along which data moves PE by PE: each adds its unrolling - 1 cycles.
+        compute_model: Of `COMPUTE_MODELS`: `ideal`, or the pipeline of a systolic array that keeps weights
+            (`systolic_ws`), outputs (`systolic_os`) or inputs (`systolic_is`) in its PEs.
+        mac_energy_scaling: Of `MAC_ENERGY_SCALINGS`: `constant`, the same energy at every precision (as ZigZag),
+            or `bit_product`, proportional to weight bits x input bits with `mac_energy_pj` at 8 x 8: a multiplier
+            has one adder cell per pair of bits (Horowitz, ISSCC 2014, fig. 1.1.9: 8 bit 0.2 pJ, 32 bit 3.1 pJ;
+            Bit Fusion, ISCA 2018, section III: its work is that of weight bits x input bits / 4 bricks).
+        leakage_w: Static power of the core whatever its array, memories included.
+        leakage_w_per_pe: Static power of each PE on top.
+        area_mm2: Of the core whatever its array, memories included.
+        area_mm2_per_pe: Of each PE on top.
     """
 
     name: str
@@ -72,8 +85,29 @@ class ComputeCore:
     mac_energy_pj: float
     memories: tuple[Memory, ...]
     systolic_dimensions: tuple[str, ...] = ()
+    compute_model: str = "ideal"
+    mac_energy_scaling: str = "constant"
+    leakage_w: float = 0.0
+    leakage_w_per_pe: float = 0.0
+    area_mm2: float = 0.0
+    area_mm2_per_pe: float = 0.0
 
     def __post_init__(self) -> None:
+        _check_choice("compute model", self.compute_model, COMPUTE_MODELS, self.name)
+        _check_choice("MAC energy scaling", self.mac_energy_scaling, MAC_ENERGY_SCALINGS, self.name)
+        if self.compute_model != "ideal" and len(self.dimensions) != 2:
+            raise OfframpError(
+                f"expected two array dimensions in core {self.name!r} with compute model "
+                f"{self.compute_model!r}, got {len(self.dimensions)}; a systolic array has rows and columns"
+            )
+        _check_not_negative(
+            self.name,
+            mac_energy_pj=self.mac_energy_pj,
+            leakage_w=self.leakage_w,
+            leakage_w_per_pe=self.leakage_w_per_pe,
+            area_mm2=self.area_mm2,
+            area_mm2_per_pe=self.area_mm2_per_pe,
+        )
         names = [dimension.name for dimension in self.dimensions]
         if len(set(names)) != len(names):
             raise OfframpError(f"expected distinct dimension names in core {self.name!r}, got {names}")
@@ -123,6 +157,8 @@ class VectorCore:
         unit_sizes: Units along channels, window columns and window rows; an adder has (lanes, 1, 1).
         operation_energy_pj: Energy of one comparison or addition.
         memory: Its activation memory.
+        leakage_w: Static power, memory included.
+        area_mm2: Memory included.
     """
 
     name: str
@@ -131,9 +167,23 @@ class VectorCore:
     unit_sizes: tuple[int, int, int]
     operation_energy_pj: float
     memory: Memory
+    leakage_w: float = 0.0
+    area_mm2: float = 0.0
 
     def __post_init__(self) -> None:
+        _check_not_negative(self.name, leakage_w=self.leakage_w, area_mm2=self.area_mm2)
         if self.op not in (Op.POOL, Op.ADD):
             raise OfframpError(f"expected core {self.name!r} to do pooling or addition, got {self.op!r}")
         if min(self.unit_sizes) < 1:
             raise OfframpError(f"expected at least 1 unit per dimension in core {self.name!r}")
+
+
+def _check_choice(what: str, choice: str, choices: tuple[str, ...], core: str) -> None:
+    if choice not in choices:
+        raise OfframpError(f"expected a {what} of {', '.join(choices)} for core {core!r}, got {choice!r}")
+
+
+def _check_not_negative(core: str, **values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value < math.inf:
+            raise OfframpError(f"expected a finite {name} of at least 0 for core {core!r}, got {value}")
