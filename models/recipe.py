@@ -111,7 +111,7 @@ class QatRecipe:
 
     def training_samples(self, n_train: int) -> int:
         """Images seen in training, repeats counted."""
-        return self.steps(n_train) * self.batch_size
+        return self.steps(n_train) * min(self.batch_size, n_train)
 
 
 def _check_common(recipe: PretrainRecipe | QatRecipe) -> None:

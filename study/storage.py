@@ -72,7 +72,16 @@ def storage_failures(url: str) -> Iterator[None]:
 
 
 def default_url(folder: Path) -> str:
-    """The sqlite database of a run's folder."""
+    """The sqlite database of a run's folder.
+
+    Raises:
+        OfframpError: The folder's name holds a question mark, which ends the file's name in a URL.
+    """
+    if "?" in str(folder):
+        raise OfframpError(
+            f"expected a folder without a question mark for the database, got {str(folder)!r}; rename it or give "
+            "--storage"
+        )
     return f"sqlite:///{folder / 'study.db'}"
 
 

@@ -49,6 +49,11 @@ def test_steps_round_to_whole_batches_and_never_to_none() -> None:
     assert QatRecipe(epochs=0.001, batch_size=100).steps(1000) == 1
 
 
+def test_a_batch_is_never_larger_than_the_split() -> None:
+    # 0.1 epochs of 40 images round to one step, which can only see the 40 there are
+    assert QatRecipe(epochs=0.1, batch_size=100).training_samples(40) == 40
+
+
 def test_pydantic_embeds_them_and_refuses_unknown_keys() -> None:
     adapter = pydantic.TypeAdapter(QatRecipe)
     assert adapter.validate_python({"epochs": 3}).epochs == 3

@@ -193,3 +193,8 @@ def test_an_empty_study_of_another_tool_is_left_alone(url):
     with pytest.raises(OfframpError, match="got 'mine' of another maker"):
         open_study(storage, IDENTITY)
     assert optuna.load_study(study_name="mine", storage=storage).user_attrs == {"owner": "another tool"}
+
+
+def test_a_folder_that_a_url_cannot_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OfframpError, match="question mark"):
+        default_url(tmp_path / "what?")
