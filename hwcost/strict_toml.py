@@ -4,12 +4,35 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hwcost.errors import OfframpError
+
+# Above, numbers are not exact as floats any more; no chip has as much of anything.
+_LARGEST = 2**53
+# What a number is in, by how its key ends; the first that fits.
+_UNITS = {
+    "_bits_per_cycle": "bits per core cycle",
+    "_pj_per_bit": "pJ per bit",
+    "bits_per_cycle": "bits per core cycle",
+    "_bits": "bits",
+    "_pj": "pJ",
+    "_hz": "Hz",
+    "_w": "watts",
+    "_w_per_pe": "watts per PE",
+    "_mm2": "square millimetres",
+    "_mm2_per_pe": "square millimetres per PE",
+    "volts": "volts",
+}
+
+
+def _in_units(expected: str, key: str) -> str:
+    unit = next((unit for ending, unit in _UNITS.items() if key.endswith(ending)), "")
+    return f"{expected} in {unit}" if unit else expected
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -54,6 +77,16 @@ class Fields:
         """Whether an optional key is present."""
         return key in self.values
 
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Adds where we are to messages of objects that do not know which file they come from."""
+        try:
+            yield
+        except OfframpError as error:
+            if str(error).startswith(self.where):
+                raise
+            raise OfframpError(f"{self.where}: {error}") from None
+
     def take(self, key: str, kind: type | tuple[type, ...], expected: str) -> Any:
         """Returns a required value of the given type."""
         if key not in self.values:
@@ -82,21 +115,21 @@ class Fields:
         """An integer of at least `minimum`."""
         if default is not None and not self.has(key):
             return default
-        value = int(self.take(key, int, f"an integer of at least {minimum}"))
-        if value < minimum:
-            raise OfframpError(f"{self.where}: expected at least {minimum} for {key!r}, got {value}")
+        expected = _in_units(f"an integer of at least {minimum}", key)
+        value = int(self.take(key, int, expected))
+        if not minimum <= value <= _LARGEST:
+            raise OfframpError(f"{self.where}: expected {expected} (at most 2^53) for {key!r}, got {value}")
         return value
 
     def number(self, key: str, default: float | None = None) -> float:
         """A finite number of at least 0."""
         if default is not None and not self.has(key):
             return default
-        value = float(self.take(key, (int, float), "a number of at least 0"))
-        if not 0 <= value < float("inf"):
-            raise OfframpError(
-                f"{self.where}: expected a finite number of at least 0 for {key!r}, got {value}"
-            )
-        return value
+        expected = _in_units("a finite number of at least 0", key)
+        value = self.take(key, (int, float), expected)
+        if not 0 <= value <= _LARGEST:
+            raise OfframpError(f"{self.where}: expected {expected} (at most 2^53) for {key!r}, got {value}")
+        return float(value)
 
     def texts(self, key: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """A list of texts."""
@@ -110,7 +143,9 @@ class Fields:
     def integers(self, key: str, minimum: int = 1) -> tuple[int, ...]:
         """A list of integers of at least `minimum`."""
         values = self.take(key, list, "a list of integers")
-        if not all(isinstance(v, int) and not isinstance(v, bool) and v >= minimum for v in values):
+        if not all(
+            isinstance(v, int) and not isinstance(v, bool) and minimum <= v <= _LARGEST for v in values
+        ):
             raise OfframpError(
                 f"{self.where}: expected integers of at least {minimum} in {key!r}, got {values!r}"
             )
@@ -121,6 +156,8 @@ class Fields:
         if not required and not self.has(key):
             return []
         values = self.take(key, list, "a list of tables")
+        if not values:
+            raise OfframpError(f"{self.where}: expected at least one table [[{key}]], got none")
         return [Fields(value, f"{self.where}: {key}[{i}]") for i, value in enumerate(values)]
 
     def table(self, key: str) -> Fields:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from hwcost.chip.accelerator import Accelerator, Link
-from hwcost.chip.core import ArrayDimension, ComputeCore, PeArray, VectorCore
+from hwcost.chip.accelerator import Accelerator
+from hwcost.chip.core import ComputeCore
+from hwcost.chip.core_file import read_compute_cores, read_vector_core
+from hwcost.chip.link import Link, LinkBetween
 from hwcost.chip.memory import Memory
+from hwcost.chip.voltage import DRAM_CLOCKS, VoltageLevel
 from hwcost.errors import OfframpError
-from hwcost.mapping.loops import Loop, Operand
+from hwcost.mapping.loops import Operand
 from hwcost.strict_toml import Fields, read_toml
-from hwcost.workload import Op
 
 ACTIVATION_HOMES = ("onchip", "dram")
-_VECTOR_OPS = {"pooling": Op.POOL, "addition": Op.ADD}
 
 
 def accelerator_names() -> tuple[str, ...]:
@@ -42,126 +42,98 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
 
 def _accelerator(fields: Fields) -> Accelerator:
     dram_fields = fields.table("dram")
+    # Which clock DRAM has makes no difference with one level, and must be said where there are several.
+    dram_clock = _one_of(dram_fields, "clock", DRAM_CLOCKS, None if fields.has("level") else "core")
     dram = _dram(dram_fields)
     link_fields = fields.table("link")
-    link = Link(link_fields.integer("bits_per_cycle"), link_fields.number("pj_per_bit"))
+    link = _link(link_fields)
     link_fields.done()
-    home = fields.text("activations")
-    if home not in ACTIVATION_HOMES:
-        raise OfframpError(
-            f"{fields.where}: expected {' or '.join(ACTIVATION_HOMES)} for 'activations', got {home!r}"
-        )
+    home = _one_of(fields, "activations", ACTIVATION_HOMES)
     compute: list[ComputeCore] = []
     for table in fields.tables("compute_core"):
-        compute.extend(_compute_cores(table, dram, home))
-    vector = tuple(_vector_core(table) for table in fields.tables("vector_core", required=False))
-    accelerator = Accelerator(
-        name=fields.text("name"),
-        compute_cores=tuple(compute),
-        vector_cores=vector,
-        dram=dram,
-        link=link,
-        pe_budget=fields.integer("pe_budget"),
-        clock_hz=fields.number("clock_hz"),
-    )
+        compute.extend(read_compute_cores(table, dram, home))
+    vector = tuple(read_vector_core(table) for table in fields.tables("vector_core", required=False))
+    between = tuple(_link_between(table) for table in fields.tables("link_between", required=False))
+    levels, nominal = _levels(fields)
+    with fields.named():
+        accelerator = Accelerator(
+            name=fields.text("name"),
+            compute_cores=tuple(compute),
+            vector_cores=vector,
+            dram=dram,
+            link=link,
+            pe_budget=fields.integer("pe_budget"),
+            levels=levels,
+            nominal_level=nominal,
+            level=nominal,
+            links_between=between,
+            dram_clock=dram_clock,
+        )
     fields.done()
     return accelerator
 
 
+def _one_of(fields: Fields, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
+    value = fields.text(key, default)
+    if value not in choices:
+        raise OfframpError(f"{fields.where}: expected {' or '.join(choices)} for {key!r}, got {value!r}")
+    return value
+
+
 def _dram(fields: Fields) -> Memory:
     width = fields.integer("bits_per_cycle")
-    memory = Memory(
-        name="dram",
-        level="dram",
-        operands=tuple(Operand),
-        size_bits=float("inf"),
-        read_bits_per_cycle=width,
-        write_bits_per_cycle=width,
-        read_pj=fields.number("read_pj"),
-        write_pj=fields.number("write_pj"),
-        shared_port=fields.flag("shared_port"),
-        granule_bits=fields.integer("granule_bits"),
-    )
-    fields.done()
-    return memory
-
-
-def _memory(fields: Fields) -> Memory:
-    letters = fields.texts("operands")
-    unknown = [letter for letter in letters if letter not in Operand.__members__]
-    if unknown:
-        raise OfframpError(f"{fields.where}: expected operands of W, I, O, got {unknown[0]!r}")
-    memory = Memory(
-        name=fields.text("name"),
-        level=fields.text("level"),
-        operands=tuple(Operand[letter] for letter in letters),
-        size_bits=fields.integer("size_bits"),
-        read_bits_per_cycle=fields.integer("read_bits_per_cycle"),
-        write_bits_per_cycle=fields.integer("write_bits_per_cycle"),
-        read_pj=fields.number("read_pj"),
-        write_pj=fields.number("write_pj"),
-        per_dimensions=fields.texts("per_dimensions", ()),
-        shared_port=fields.flag("shared_port", False),
-        granule_bits=fields.integer("granule_bits"),
-    )
-    fields.done()
-    return memory
-
-
-def _compute_cores(fields: Fields, dram: Memory, activations: str) -> list[ComputeCore]:
-    group = fields.text("name")
-    dimensions = []
-    for table in fields.tables("dimension"):
-        loops = table.texts("loops")
-        unknown = [name for name in loops if name not in Loop.__members__]
-        if unknown or not loops:
-            raise OfframpError(
-                f"{table.where}: expected loops of {', '.join(Loop.__members__)}, got {unknown or 'none'}"
-            )
-        dimensions.append(ArrayDimension(table.text("name"), tuple(Loop[name] for name in loops)))
-        table.done()
-    memories = [_memory(table) for table in fields.tables("memory")]
-    # DRAM is the home of the weights, and of the activations where these do not stay on the chip
-    behind = (Operand.W,) if activations == "onchip" else tuple(Operand)
-    memories.append(replace(dram, operands=behind))
-    count = fields.integer("count")
-    default = PeArray.parse(fields.text("default_array"))
-    catalogue = tuple(PeArray.parse(label) for label in fields.texts("catalogue", (default.label,)))
-    energy = fields.number("mac_energy_pj")
-    systolic = fields.texts("systolic_dimensions", ())
-    fields.done()
-    return [
-        ComputeCore(
-            name=f"{group}{i}" if count > 1 else group,
-            group=group,
-            dimensions=tuple(dimensions),
-            catalogue=catalogue,
-            default_array=default,
-            mac_energy_pj=energy,
-            memories=tuple(memories),
-            systolic_dimensions=systolic,
+    with fields.named():
+        memory = Memory(
+            name="dram",
+            level="dram",
+            operands=tuple(Operand),
+            size_bits=float("inf"),
+            read_bits_per_cycle=width,
+            write_bits_per_cycle=width,
+            read_pj=fields.number("read_pj"),
+            write_pj=fields.number("write_pj"),
+            shared_port=fields.flag("shared_port"),
+            granule_bits=fields.integer("granule_bits"),
         )
-        for i in range(count)
-    ]
+    fields.done()
+    return memory
 
 
-def _vector_core(fields: Fields) -> VectorCore:
-    kind = fields.text("operation")
-    if kind not in _VECTOR_OPS:
-        raise OfframpError(f"{fields.where}: expected operation pooling or addition, got {kind!r}")
-    units = fields.integers("units")
-    if len(units) != 3:
+def _link(fields: Fields) -> Link:
+    return Link(fields.integer("bits_per_cycle"), fields.number("pj_per_bit"))
+
+
+def _link_between(fields: Fields) -> LinkBetween:
+    cores = fields.texts("cores")
+    if len(cores) != 2:
+        raise OfframpError(f"{fields.where}: expected the names of two cores for 'cores', got {list(cores)}")
+    with fields.named():
+        between = LinkBetween((cores[0], cores[1]), _link(fields))
+    fields.done()
+    return between
+
+
+def _levels(fields: Fields) -> tuple[tuple[VoltageLevel, ...], int]:
+    """The levels and the index of the nominal one: the only one, at `clock_hz`, where none are listed."""
+    if not fields.has("level"):
+        with fields.named():
+            return (VoltageLevel("nominal", 1.0, fields.number("clock_hz")),), 0
+    if fields.has("clock_hz"):
         raise OfframpError(
-            f"{fields.where}: expected units [channels, window columns, window rows], got {units}"
+            f"{fields.where}: 'clock_hz' is that of the nominal level; remove it or the levels"
         )
-    name = fields.text("name")
-    core = VectorCore(
-        name=name,
-        group=name,
-        op=_VECTOR_OPS[kind],
-        unit_sizes=(units[0], units[1], units[2]),
-        operation_energy_pj=fields.number("operation_energy_pj"),
-        memory=_memory(fields.table("memory")),
-    )
+    levels = tuple(_level(table) for table in fields.tables("level"))
+    names = [level.name for level in levels]
+    nominal = fields.text("nominal")
+    if nominal not in names:
+        raise OfframpError(
+            f"{fields.where}: expected a level of {', '.join(names)} for 'nominal', got {nominal!r}"
+        )
+    return levels, names.index(nominal)
+
+
+def _level(fields: Fields) -> VoltageLevel:
+    with fields.named():
+        level = VoltageLevel(fields.text("name"), fields.number("volts"), fields.number("clock_hz"))
     fields.done()
-    return core
+    return level

@@ -30,6 +30,8 @@ class Memory:
         double_buffering: Of `DOUBLE_BUFFERINGS`: `auto`, transfers overlap with MACs where two tiles fit, i.e.
             where the tiles fill at most half; `always`, no tile may take more than half; `never`, tiles may take
             all and the next ones arrive only when the places of the last ones become free.
+        clock_ratio: Cycles of the memory's own clock in one cycle of the core; widths and energies stay those of a
+            core cycle, the granule is at most the width in a cycle of its own.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Memory:
     shared_port: bool = False
     granule_bits: float = 64
     double_buffering: str = "auto"
+    clock_ratio: float = 1.0
 
     def __post_init__(self) -> None:
         if self.level not in MEMORY_LEVELS:
@@ -76,12 +79,12 @@ class Memory:
     @property
     def read_granule_bits(self) -> float:
         """Reads are charged in multiples of this."""
-        return min(self.granule_bits, self.read_bits_per_cycle)
+        return min(self.granule_bits, self.read_bits_per_cycle / self.clock_ratio)
 
     @property
     def write_granule_bits(self) -> float:
         """Writes are charged in multiples of this."""
-        return min(self.granule_bits, self.write_bits_per_cycle)
+        return min(self.granule_bits, self.write_bits_per_cycle / self.clock_ratio)
 
     @property
     def is_unbounded(self) -> bool:
