@@ -46,7 +46,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise OfframpError(f"expected a readable TOML file, got {path.name}: {error}") from None
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text + "\n")  # without a last newline, errors in the last line have no number
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"line (\d+)", str(error))
         lines = text.splitlines()

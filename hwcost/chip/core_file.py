@@ -29,8 +29,9 @@ def read_compute_cores(fields: Fields, dram: Memory, activations: str) -> list[C
     # DRAM is the home of the weights, and of the activations where these do not stay on the chip
     behind = (Operand.W,) if activations == "onchip" else tuple(Operand)
     count = fields.integer("count")
-    default = _array(fields, fields.text("default_array"))
-    catalogue = tuple(_array(fields, label) for label in fields.texts("catalogue", (default.label,)))
+    default = _array(fields, "default_array", fields.text("default_array"))
+    labels = fields.texts("catalogue", (default.label,))
+    catalogue = tuple(_array(fields, "catalogue", label) for label in labels)
     if len(set(catalogue)) != len(catalogue):
         raise OfframpError(f"{fields.where}: expected distinct arrays in 'catalogue'; remove the second one")
     with fields.named():
@@ -88,9 +89,11 @@ def read_vector_core(fields: Fields) -> VectorCore:
     return core
 
 
-def _array(fields: Fields, label: str) -> PeArray:
-    with fields.named():
+def _array(fields: Fields, key: str, label: str) -> PeArray:
+    try:
         return PeArray.parse(label)
+    except OfframpError as error:
+        raise OfframpError(f"{fields.where}: {key}: {error}") from None
 
 
 def _dimension(fields: Fields) -> ArrayDimension:
