@@ -14,27 +14,45 @@ from typing import Any
 import numpy as np
 
 from hwcost.errors import OfframpError
+from models.calibration_error import calibration_errors
+from models.scores import ScoreName, agreements, check_score, readings_score
 
-_ARRAYS = ("confidence", "correct", "entropy", "margin")
+_SAMPLE_ARRAYS = {
+    "confidence": np.float32,
+    "correct": np.bool_,
+    "entropy": np.float32,
+    "margin": np.float32,
+    "predicted": np.int32,
+}
+_EXIT_ARRAYS = ("temperatures", "raw_calibration_errors")
+_ARRAYS = (*_SAMPLE_ARRAYS, *_EXIT_ARRAYS)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ExitPredictions:
     """One row a sample, one column an exit, the final exit last.
 
-    The arrays are copied and made read-only.
+    The arrays are copied and made read-only. Logits are not kept: with many classes they would be most of what a
+    study stores, and policies need no more than this.
 
     Attributes:
-        confidence: (n_samples, n_exits) float32, highest softmax probability.
+        confidence: (n_samples, n_exits) float32, highest softmax probability at the exit's temperature.
         correct: (n_samples, n_exits) bool, whether the most probable class is the label.
         entropy: (n_samples, n_exits) float32, of the softmax in nats; None when not measured.
         margin: (n_samples, n_exits) float32, highest minus second highest probability; None likewise.
+        predicted: (n_samples, n_exits) int32, the most probable class; None likewise.
+        temperatures: (n_exits,) float64, what the logits were divided by, fitted on the calibration split; None when
+            they were taken as they are.
+        raw_calibration_errors: (n_exits,) float64, expected calibration error at temperature 1; None likewise.
     """
 
     confidence: np.ndarray
     correct: np.ndarray
     entropy: np.ndarray | None = None
     margin: np.ndarray | None = None
+    predicted: np.ndarray | None = None
+    temperatures: np.ndarray | None = None
+    raw_calibration_errors: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         shape = np.shape(self.confidence)
@@ -50,15 +68,18 @@ class ExitPredictions:
             value = getattr(self, name)
             if value is None:
                 continue
-            array = np.array(value, dtype=np.bool_ if name == "correct" else np.float32)
-            if array.shape != shape:
+            wanted = shape if name in _SAMPLE_ARRAYS else shape[1:]
+            array = np.array(value, dtype=_SAMPLE_ARRAYS.get(name, np.float64))
+            if array.shape != wanted:
                 raise OfframpError(
-                    f"expected {name} of shape {shape} like confidence, got {array.shape}; use one split"
+                    f"expected {name} of shape {wanted} like confidence, got {array.shape}; use one split"
                 )
-            if name != "correct" and not np.isfinite(array).all():
+            if not np.isfinite(array).all():
                 raise OfframpError(f"expected finite {name}, got NaN or infinity; the network diverged")
             array.setflags(write=False)
             object.__setattr__(self, name, array)
+        if self.temperatures is not None and (self.temperatures <= 0).any():
+            raise OfframpError(f"expected temperatures above 0, got {self.temperatures.tolist()}")
 
     @property
     def n_samples(self) -> int:
@@ -75,14 +96,32 @@ class ExitPredictions:
         """(n_exits,) accuracy of each exit over all samples, as fractions of 1."""
         return self.correct.mean(axis=0)
 
+    @property
+    def calibration_errors(self) -> np.ndarray:
+        """(n_exits,) expected calibration error of each exit at its temperature, as fractions of 1."""
+        return calibration_errors(self.confidence, self.correct)
+
+    def scores(self, name: ScoreName) -> np.ndarray:
+        """(n_samples, n_exits) float64 of a score of `models.scores`; larger leaves.
+
+        Raises:
+            OfframpError: What the score needs was not measured.
+        """
+        if check_score(name) != "patience":
+            return readings_score(name, self.confidence, self.entropy, self.margin)
+        if self.predicted is None:
+            raise OfframpError(
+                "expected predictions with classes for the score 'patience', got none; evaluate the network "
+                "again or use max_softmax"
+            )
+        return agreements(self.predicted).astype(np.float64)
+
     def select(self, columns: Sequence[int]) -> "ExitPredictions":
         """The predictions of some exits only, in the order given."""
         chosen = list(columns)
+        given = {name: getattr(self, name) for name in _ARRAYS}
         return ExitPredictions(
-            self.confidence[:, chosen],
-            self.correct[:, chosen],
-            None if self.entropy is None else self.entropy[:, chosen],
-            None if self.margin is None else self.margin[:, chosen],
+            **{name: None if array is None else array[..., chosen] for name, array in given.items()}
         )
 
     def equals(self, other: "ExitPredictions") -> bool:

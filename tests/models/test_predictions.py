@@ -13,6 +13,9 @@ def make(n_samples: int = 20, n_exits: int = 3) -> ExitPredictions:
         random.random((n_samples, n_exits)).astype(np.float32),
         random.random((n_samples, n_exits)) < 0.5,
         entropy=random.random((n_samples, n_exits)),
+        predicted=random.integers(0, 4, (n_samples, n_exits)),
+        temperatures=random.random(n_exits) + 0.5,
+        raw_calibration_errors=random.random(n_exits),
     )
 
 
@@ -93,3 +96,41 @@ def test_select_and_accuracies() -> None:
     np.testing.assert_array_equal(picked.confidence[:, 1], predictions.confidence[:, 0])
     np.testing.assert_allclose(picked.accuracies, predictions.correct.mean(axis=0)[[2, 0]])
     assert picked.margin is None
+    assert predictions.temperatures is not None
+    assert picked.temperatures.tolist() == predictions.temperatures[[2, 0]].tolist()
+    assert picked.predicted.shape == (20, 2)
+
+
+def test_a_file_without_classes_and_temperatures_loads(tmp_path: Path) -> None:
+    bare = ExitPredictions(np.full((4, 2), 0.5), np.ones((4, 2), dtype=bool))
+    bare.save(tmp_path / "predictions.npz")
+    assert ExitPredictions.load(tmp_path / "predictions.npz").equals(bare)
+
+
+def test_scores_are_larger_where_samples_should_leave() -> None:
+    predictions = make()
+    np.testing.assert_array_equal(predictions.scores("max_softmax"), predictions.confidence)
+    np.testing.assert_array_equal(predictions.scores("entropy"), -predictions.entropy.astype(float))
+    chain = ExitPredictions(
+        np.full((2, 3), 0.5), np.ones((2, 3), dtype=bool), predicted=np.array([[1, 1, 2], [4, 4, 4]])
+    )
+    assert chain.scores("patience").tolist() == [[0, 1, 0], [0, 1, 2]]
+    # Dropping an exit changes which exits are neighbours.
+    assert chain.select([0, 2]).scores("patience").tolist() == [[0, 0], [0, 1]]
+
+
+def test_a_score_that_was_not_measured_is_refused() -> None:
+    bare = ExitPredictions(np.full((4, 2), 0.5), np.ones((4, 2), dtype=bool))
+    for name in ("entropy", "margin", "patience"):
+        with pytest.raises(OfframpError, match=name):
+            bare.scores(name)
+    with pytest.raises(OfframpError, match="score out of"):
+        bare.scores("loudness")  # type: ignore[arg-type]
+
+
+def test_values_of_exits_are_checked() -> None:
+    good = (np.full((4, 2), 0.5), np.ones((4, 2), dtype=bool))
+    with pytest.raises(OfframpError, match=r"temperatures of shape \(2,\)"):
+        ExitPredictions(*good, temperatures=np.ones(3))
+    with pytest.raises(OfframpError, match="above 0"):
+        ExitPredictions(*good, temperatures=np.zeros(2))
