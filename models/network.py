@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +11,9 @@ from hwcost.errors import OfframpError
 from hwcost.networks import BackboneSpec, Precision, uniform_precision
 from models.architecture import HEAD_KINDS, REFERENCE_BITS, Architecture, check_bits
 from models.backbone import make_blocks, make_stem
+from models.exit_policy import ExitPolicy
 from models.heads import ExitHead
+from models.inference import EarlyExitResult, run_early_exit
 from models.layers import FloatLayers, LayerFactory
 
 
@@ -102,6 +106,27 @@ class EarlyExitNetwork(nn.Module):
         heads = [self.heads[mount.name] for mount in self.mounts if mount.block == ends[segment]]
         return x, [head(x) for head in heads]
 
+    def predict(self, x: Tensor, policy: ExitPolicy) -> EarlyExitResult:
+        """Runs what is needed and no more: a sample that leaves at an exit costs nothing behind it.
+
+        Args:
+            x: (n, c, h, w) normalized images, on the device of the network.
+            policy: For as many exits as there are mounts.
+
+        Raises:
+            OfframpError: When the network is in training mode, a block has several heads, or the policy is for
+                another number of exits.
+        """
+        if self.training:
+            raise OfframpError("expected a network in evaluation mode, got one in training mode; call eval()")
+        if len(self.exit_blocks) != len(self.mounts):
+            raise OfframpError(
+                f"expected one head behind each exit, got {len(self.mounts)} heads at {len(self.exit_blocks)} "
+                "blocks; predict with the network of one architecture"
+            )
+        with torch.inference_mode():
+            return run_early_exit(_TorchSegments(self), x, len(x), policy)
+
     def forward(self, x: Tensor) -> list[Tensor]:
         """(n, c, h, w) images to (n, classes) logits of every mount."""
         logits: list[Tensor] = []
@@ -109,6 +134,24 @@ class EarlyExitNetwork(nn.Module):
             x, here = self.forward_segment(segment, x)
             logits += here
         return logits
+
+
+class _TorchSegments:
+    """A network in the form that `run_early_exit` drives."""
+
+    def __init__(self, network: EarlyExitNetwork) -> None:
+        self._network = network
+        self.n_segments = len(network.exit_blocks)
+
+    def run_segment(self, segment: int, x: Tensor) -> tuple[Tensor, npt.NDArray[np.float32]]:
+        x, (logits,) = self._network.forward_segment(segment, x)
+        return x, logits.float().cpu().numpy()
+
+    def keep(self, x: Tensor, indices: npt.NDArray[np.int64]) -> Tensor:
+        kept = x.index_select(0, torch.from_numpy(indices).to(x.device))
+        # Selecting gives a contiguous copy; convolutions would change its memory format back in every layer.
+        format_of_x = torch.contiguous_format if x.is_contiguous() else torch.channels_last
+        return kept.contiguous(memory_format=format_of_x)
 
 
 def architecture_mounts(architecture: Architecture, spec: BackboneSpec) -> tuple[Mount, ...]:
