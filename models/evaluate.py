@@ -78,9 +78,3 @@ def _raw_errors(logits: np.ndarray, correct: np.ndarray) -> np.ndarray:
     """(n_exits,) calibration error of logits (n_samples, n_exits, classes) as they are."""
     confidence = [read_logits(logits[:, k]).confidence for k in range(logits.shape[1])]
     return calibration_errors(np.stack(confidence, axis=1), correct)
-
-
-def _raw_errors(logits: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """(n_exits,) calibration error of logits (n_samples, n_exits, classes) as they are."""
-    confidence = [read_logits(logits[:, k]).confidence for k in range(logits.shape[1])]
-    return calibration_errors(np.stack(confidence, axis=1), correct)

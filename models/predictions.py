@@ -69,7 +69,7 @@ class ExitPredictions:
             if value is None:
                 continue
             wanted = shape if name in _SAMPLE_ARRAYS else shape[1:]
-            array = np.array(value, dtype=_SAMPLE_ARRAYS.get(name, np.float64))
+            array: np.ndarray = np.array(value, dtype=_SAMPLE_ARRAYS.get(name, np.float64))
             if array.shape != wanted:
                 raise OfframpError(
                     f"expected {name} of shape {wanted} like confidence, got {array.shape}; use one split"
@@ -119,10 +119,9 @@ class ExitPredictions:
     def select(self, columns: Sequence[int]) -> "ExitPredictions":
         """The predictions of some exits only, in the order given."""
         chosen = list(columns)
-        given = {name: getattr(self, name) for name in _ARRAYS}
-        return ExitPredictions(
-            **{name: None if array is None else array[..., chosen] for name, array in given.items()}
-        )
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        picked = {name: array[..., chosen] for name, array in arrays.items() if array is not None}
+        return ExitPredictions(**picked)
 
     def equals(self, other: "ExitPredictions") -> bool:
         """Whether every array is equal bit by bit."""

@@ -16,7 +16,7 @@ def split(seed: int, n_samples: int) -> tuple[torch.Tensor, torch.Tensor]:
     labels = torch.randint(0, 6, (n_samples,), generator=generator)
     logits = torch.randn((n_samples, 3, 6), generator=generator)
     logits[torch.arange(n_samples), :, labels] += torch.tensor([0.5, 1.0, 2.0])
-    return logits * torch.tensor([4.0, 4.0, 4.0])[:, None], labels
+    return logits * torch.tensor([4.0, 4.0, 8.0])[:, None], labels
 
 
 def test_temperatures_come_from_calibration_alone_and_lower_the_error_on_validation():
