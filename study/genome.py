@@ -66,9 +66,7 @@ class SearchSpace:
         counts |= {f"weight_bits_b{block}": len(space.weight_bits) for block in range(self.n_blocks)}
         counts |= {f"activation_bits_b{block}": len(space.activation_bits) for block in range(self.n_blocks)}
         counts |= {"head_weight_bits": len(space.head_bits), "head_activation_bits": len(space.head_bits)}
-        counts |= {
-            f"pe_array_core{core}": self.allocations.n_choices for core in range(self.allocations.n_cores)
-        }
+        counts |= {f"pe_array_core{core}": n for core, n in enumerate(self.allocations.n_choices)}
         counts["policy_target"] = len(space.policy_targets)
         return counts
 
@@ -76,11 +74,11 @@ class SearchSpace:
         """The genes as Optuna distributions over indices."""
         return {name: IntDistribution(0, count - 1) for name, count in self.genes().items()}
 
-    def legend(self, arrays: Sequence[str]) -> dict[str, list[str]]:
+    def legend(self, arrays: Sequence[Sequence[str]]) -> dict[str, list[str]]:
         """What each index of each gene means, for people.
 
         Args:
-            arrays: Labels of the accelerator's catalogue.
+            arrays: Per compute core the labels of its catalogue.
         """
         space = self.config
         bits = {
@@ -98,7 +96,8 @@ class SearchSpace:
             elif name == "policy_target":
                 meaning[name] = [str(t) for t in space.policy_targets]
             elif name.startswith("pe_array"):
-                meaning[name] = list(arrays) if self.allocations.searched else ["the accelerator's own"]
+                own = arrays[int(name.removeprefix("pe_array_core"))]
+                meaning[name] = list(own) if self.allocations.searched else ["the accelerator's own"]
             else:
                 meaning[name] = next(v for prefix, v in bits.items() if name.startswith(prefix))
         return meaning

@@ -150,9 +150,8 @@ def run_study(
         environment = describe(config, data, device, command)
         task = WorkerTask(config, paths, storage_url, study_name, device, 0)
         context = _prepare(config, paths, device, data, progress)
-        describe_genes(
-            study, context.space.legend(tuple(a.label for a in context.hardware.accelerator.catalogue))
-        )
+        catalogues = context.hardware.accelerator.catalogues
+        describe_genes(study, context.space.legend([[a.label for a in arrays] for arrays in catalogues]))
         environment["pretraining"] = {
             "seconds": context.warm.seconds,
             "training_samples": context.warm.training_samples,

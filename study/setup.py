@@ -101,7 +101,7 @@ def build_accelerator(config: StudyConfig) -> Accelerator:
 def build_space(config: StudyConfig, spec: BackboneSpec, accelerator: Accelerator) -> SearchSpace:
     """The genes for one backbone on one accelerator."""
     allocations = AllocationSpace(
-        n_pes=tuple(array.n_pes for array in accelerator.catalogue),
+        n_pes=tuple(tuple(array.n_pes for array in catalogue) for catalogue in accelerator.catalogues),
         default=accelerator.default_allocation,
         groups=_cores_by_group(accelerator.core_groups),
         budget=config.hardware.pe_budget or accelerator.pe_budget,

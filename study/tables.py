@@ -54,7 +54,7 @@ class TableMaker:
     def columns(self, record: DesignRecord) -> dict[str, Any]:
         """The columns that every table of designs shares."""
         architecture = record.genome.architecture
-        catalogue = self.hardware.accelerator.catalogue
+        catalogues = self.hardware.accelerator.catalogues
         static = self.reference.record
         return {
             "feasible": record.feasible,
@@ -74,7 +74,10 @@ class TableMaker:
             "activation_bits": _words(architecture.activation_bits),
             "head_weight_bits": architecture.head_weight_bits,
             "head_activation_bits": architecture.head_activation_bits,
-            "pe_arrays": _words(catalogue[index].label for index in record.genome.allocation),
+            "pe_arrays": _words(
+                catalogue[index].label
+                for catalogue, index in zip(catalogues, record.genome.allocation, strict=True)
+            ),
             "policy_target": record.genome.policy_target,
             "violation": max(0.0, *record.violations),
             "training_samples": record.training_samples,

@@ -11,9 +11,12 @@ from study.genome import Genome, SearchSpace
 from study.record import DesignRecord
 
 SMALL_ALLOCATIONS = AllocationSpace(
-    n_pes=(64, 128, 128, 256), default=(1, 1, 1), groups=((0, 2), (1,)), budget=400
+    n_pes=((64, 128, 128, 256), (64, 128, 192), (64, 128, 128, 256)),
+    default=(1, 1, 1),
+    groups=((0, 2), (1,)),
+    budget=400,
 )
-ONE_ALLOCATION = AllocationSpace(n_pes=(64, 128), default=(1,), groups=((0,),), budget=128, searched=False)
+ONE_ALLOCATION = AllocationSpace(n_pes=((64, 128),), default=(1,), groups=((0,),), budget=128, searched=False)
 
 
 def small_space(**choices: object) -> SearchSpace:
@@ -46,14 +49,17 @@ def _ascending(values: tuple) -> st.SearchStrategy[tuple]:
 
 @st.composite
 def allocation_spaces(draw: st.DrawFn, max_cores: int = 4) -> AllocationSpace:
-    """Catalogues with several shapes of one size, cores in any grouping, budgets from just enough to plenty."""
-    n_pes = tuple(sorted(draw(st.lists(st.sampled_from((16, 32, 64, 128, 256)), min_size=1, max_size=5))))
+    """Catalogues with several shapes of one size, another one for every group, cores in any grouping, budgets
+    from just enough to plenty."""
+    sizes = st.lists(st.sampled_from((16, 32, 64, 128, 256)), min_size=1, max_size=5)
+    catalogues = [tuple(sorted(draw(sizes))) for _ in range(3)]
     n_cores = draw(st.integers(1, max_cores))
     label = draw(st.lists(st.integers(0, 2), min_size=n_cores, max_size=n_cores))
     groups = tuple(tuple(c for c in range(n_cores) if label[c] == g) for g in sorted(set(label)))
-    default = tuple(draw(st.integers(0, len(n_pes) - 1)) for _ in range(n_cores))
-    spent = sum(n_pes[index] for index in default)
-    budget = max(spent, n_pes[0] * n_cores) + draw(st.integers(0, 600))
+    n_pes = tuple(catalogues[number] for number in label)
+    default = tuple(draw(st.integers(0, len(counts) - 1)) for counts in n_pes)
+    spent = sum(counts[index] for counts, index in zip(n_pes, default, strict=True))
+    budget = max(spent, sum(counts[0] for counts in n_pes)) + draw(st.integers(0, 600))
     return AllocationSpace(n_pes, default, groups, budget, searched=draw(st.booleans()))
 
 
