@@ -12,10 +12,11 @@ from hwcost.networks import Precision
 ALLOWED_BITS = (2, 3, 4, 6, 8)
 """Bit widths a block or a head may have. One bit is left out: its quantizer gives NaN and no gradient."""
 
-HEAD_KINDS = ("fc", "fc_hidden", "gap")
-"""Exit heads: the paper's two, and global average pooling with one linear layer."""
+HEAD_KINDS = ("fc", "fc_hidden", "gap", "conv1", "conv2")
+"""Exit heads: the paper's two, global average pooling with one linear layer, and the same behind one or two
+depth-wise separable convolutions (see `hwcost.networks.heads`)."""
 
-HEADS_WITH_INNER_ACTIVATIONS = frozenset({"fc_hidden", "gap"})
+HEADS_WITH_INNER_ACTIVATIONS = frozenset({"fc_hidden", "gap", "conv1", "conv2"})
 """Heads that quantize an activation of their own; `fc` only pools values that are quantized already."""
 
 REFERENCE_BITS = 8

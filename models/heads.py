@@ -1,9 +1,12 @@
 """Exit heads as PyTorch modules; their sizes come from the tables that their cost is computed from."""
 
+from collections import OrderedDict
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hwcost.networks import PoolWindow, pool_window
+from hwcost.networks.heads import SEPARABLE_KERNEL, PoolWindow, averages, pool_window, separable_convs
+from models.backbone import ConvNormAct
 from models.layers import LayerFactory
 
 
@@ -40,7 +43,7 @@ class GlobalAveragePool(nn.Module):
 
 
 class ExitHead(nn.Module):
-    """Pooling, perhaps a hidden layer, a linear classifier.
+    """Perhaps separable convolutions, pooling, perhaps a hidden layer, a linear classifier.
 
     Args:
         kind: One of `models.architecture.HEAD_KINDS`.
@@ -65,12 +68,14 @@ class ExitHead(nn.Module):
         super().__init__()
         window = pool_window(kind, in_size)
         features = channels * window.out_size**2
+        self.convs: nn.Sequential | None = None
+        if separable_convs(kind, in_size):
+            self.convs = _separable(kind, channels, in_size, weight_bits, activation_bits, layers)
         self.pool: nn.Module | None = None
         if not window.is_identity:
-            is_mean = kind == "gap"
             self.pool = (
                 GlobalAveragePool(window, layers.identity(activation_bits))
-                if is_mean
+                if averages(kind)
                 else MaxPool(window, in_size)
             )
         self.hidden: nn.Linear | None = None
@@ -83,6 +88,8 @@ class ExitHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) to (n, classes)."""
+        if self.convs is not None:
+            x = self.convs(x)
         if self.pool is not None:
             x = self.pool(x)
         x = x.flatten(1)  # (n, channels * out_size^2)
@@ -90,3 +97,16 @@ class ExitHead(nn.Module):
             x = self.act(self.hidden(x))
         logits: Tensor = self.fc(x)
         return logits
+
+
+def _separable(
+    kind: str, channels: int, in_size: int, weight_bits: int, activation_bits: int, layers: LayerFactory
+) -> nn.Sequential:
+    """Depth-wise and point-wise convolutions, named as in the cost tables."""
+    named: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, spec in enumerate(separable_convs(kind, in_size), start=1):
+        depthwise = layers.conv(channels, channels, SEPARABLE_KERNEL, spec.stride, channels, weight_bits)
+        pointwise = layers.conv(channels, channels, 1, 1, 1, weight_bits)
+        named[f"depthwise{number}"] = ConvNormAct(depthwise, layers.relu6(activation_bits))
+        named[f"pointwise{number}"] = ConvNormAct(pointwise, layers.relu6(activation_bits))
+    return nn.Sequential(named)

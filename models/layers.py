@@ -37,16 +37,20 @@ class FloatActivation(nn.Module):
     """Where a quantized network has an activation quantizer, a float one has this.
 
     Attributes:
-        signed: Whether values below zero occur; without them the function is ReLU6.
+        signed: Whether values below zero occur; without them the function is ReLU6, or ReLU.
+        capped: Whether an unsigned one ends at 6.
     """
 
-    def __init__(self, signed: bool) -> None:
+    def __init__(self, signed: bool, capped: bool = True) -> None:
         super().__init__()
         self.signed = signed
+        self.capped = capped
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape; the same shape."""
-        return x if self.signed else F.relu6(x)
+        if self.signed:
+            return x
+        return F.relu6(x) if self.capped else F.relu(x)
 
 
 class _FloatConv(DepthwiseMixin, nn.Conv2d):
@@ -78,3 +82,18 @@ class FloatLayers:
         """See `LayerFactory`."""
         del bits
         return FloatActivation(signed=True)
+
+
+def relu(layers: LayerFactory, bits: int) -> nn.Module:
+    """ReLU, its output unsigned with `bits`.
+
+    A quantizer cuts where calibration found the float values to end, so a quantized ReLU and a quantized ReLU6 are
+    the same thing; float layers differ.
+    """
+    layer = layers.relu6(bits)
+    return FloatActivation(signed=False, capped=False) if isinstance(layer, FloatActivation) else layer
+
+
+def unsigned(layers: LayerFactory, bits: int) -> nn.Module:
+    """What quantizes values that are never below zero; no function of its own."""
+    return relu(layers, bits)

@@ -96,7 +96,8 @@ def layer_name(path: str, last_block: int) -> str:
     if parts[0] == "blocks":
         return f"b{parts[1]}.{parts[2]}"
     block = int(parts[1].rsplit("_", 1)[1])
-    return f"{'final' if block == last_block else f'exit{block}'}.{parts[2]}"
+    layer = parts[3] if parts[2] == "convs" else parts[2]
+    return f"{'final' if block == last_block else f'exit{block}'}.{layer}"
 
 
 def _row(name: str, module: nn.Module, norm: nn.Module | None, y: Tensor) -> LayerRow:
