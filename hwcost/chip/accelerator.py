@@ -147,12 +147,21 @@ class Accelerator:
     def core_groups(self) -> tuple[int, ...]:
         """Per compute core a group number; exchanging the arrays of two cores of a group changes nothing.
 
-        A core with a link of its own is alone in its group: its neighbours tell it from its equals.
+        They are of one description and every other core has equal links to both.
         """
-        linked = {name for between in self.links_between for name in between.cores}
-        groups = [(core.group, core.name if core.name in linked else "") for core in self.compute_cores]
-        order = list(dict.fromkeys(groups))
-        return tuple(order.index(group) for group in groups)
+        groups: list[int] = []
+        for i, core in enumerate(self.compute_cores):
+            equal = (j for j, other in enumerate(self.compute_cores[:i]) if self._exchangeable(core, other))
+            groups.append(next((groups[j] for j in equal), max(groups, default=-1) + 1))
+        return tuple(groups)
+
+    def _exchangeable(self, a: ComputeCore, b: ComputeCore) -> bool:
+        # An equivalence: were a like b, b like c and a's link to b not c's, then b like c would fail at a, or a like
+        # b at c.
+        others = {core.name for core in (*self.compute_cores, *self.vector_cores)} - {a.name, b.name}
+        return a.group == b.group and all(
+            self.link_between(a.name, other) == self.link_between(b.name, other) for other in others
+        )
 
     def vector_core_index(self, op: Op) -> int:
         """Index of the vector core that does an operation.

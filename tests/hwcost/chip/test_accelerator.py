@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hwcost import Accelerator, load_accelerator
-from hwcost.chip.core import PeArray
+from hwcost.chip.core import ComputeCore, PeArray, VectorCore
+from hwcost.chip.link import Link, LinkBetween
+from hwcost.chip.voltage import VoltageLevel
 from hwcost.errors import OfframpError
 from tests.hwcost.chip import chip_text
 
@@ -19,6 +24,13 @@ def load(folder: Path, table: dict[str, Any]) -> Accelerator:
     path = folder / "chip.toml"
     path.write_text(chip_text.written(table))
     return load_accelerator(path)
+
+
+def described(preset: str) -> tuple[ComputeCore, VectorCore]:
+    """A small core and a pooling core to build chips of."""
+    accelerator = load_accelerator(preset)
+    core = accelerator.compute_cores[0]
+    return replace(core, default_array=core.catalogue[0]), accelerator.vector_cores[0]
 
 
 def mixed(folder: Path) -> Accelerator:
@@ -59,6 +71,37 @@ def test_cores_with_a_link_of_their_own_are_not_exchanged(tmp_path: Path) -> Non
     assert (own.bits_per_cycle, general.bits_per_cycle) == (128, 32)
     plain = replace(accelerator, links_between=())
     assert plain.core_groups == (0, 0)
+    # a link between the two themselves is the same for both
+    pair = LinkBetween(("array0", "array1"), own)
+    assert replace(accelerator, links_between=(pair,)).core_groups == (0, 0)
+
+
+@given(st.sets(st.sampled_from([f"{a} {b}" for a in "abcd" for b in "abcdp" if a < b])))
+def test_cores_of_one_group_can_be_permuted_at_will(pairs: set[str]) -> None:
+    core, pool = described("edge_tpu_quad")
+    names = [f"array{letter}" for letter in "abcd"]
+    wide = tuple(
+        LinkBetween((f"array{pair[0]}", pool.name if pair[-1] == "p" else f"array{pair[-1]}"), Link(128, 0.0))
+        for pair in sorted(pairs)
+    )
+    accelerator = Accelerator(
+        "chip", tuple(replace(core, name=name) for name in names), (pool,), core.memories[-1], Link(32, 0.0), 1000,
+        (VoltageLevel("nominal", 1.0, 5e8),), links_between=wide,
+    )  # fmt: skip
+
+    def links(order: tuple[str, ...]) -> list[int]:
+        ends = (*order, pool.name)
+        return [accelerator.link_between(a, b).bits_per_cycle for a in ends for b in ends if a != b]
+
+    groups = accelerator.core_groups
+    for order in itertools.permutations(range(4)):
+        stays = [groups[i] for i in order] == list(groups)
+        same = links(tuple(names[i] for i in order)) == links(tuple(names))
+        assert same or not stays
+    for i, j in itertools.combinations(range(4), 2):
+        swapped = list(names)
+        swapped[i], swapped[j] = names[j], names[i]
+        assert (links(tuple(swapped)) == links(tuple(names))) == (groups[i] == groups[j])
 
 
 def test_leakage_and_area_by_hand(tmp_path: Path) -> None:
