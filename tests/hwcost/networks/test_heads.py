@@ -77,7 +77,5 @@ def test_a_deeper_head_costs_more() -> None:
 
 def test_an_unknown_kind_is_refused() -> None:
     for ask in (averages, lambda kind: separable_convs(kind, 8), lambda kind: pool_window(kind, 8)):
-        with pytest.raises(
-            OfframpError, match="expected a head kind of .*conv2, got .conv3."
-        ):
+        with pytest.raises(OfframpError, match=r"expected a head kind of .*conv2, got .conv3."):
             ask("conv3")

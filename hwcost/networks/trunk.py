@@ -1,0 +1,262 @@
+"""Any backbone as a table of layers without bits, and the early-exit networks it makes.
+
+A trunk is what a backbone costs and nothing else: one row a layer with the block it belongs to, and where the
+output of each block comes from. Bits, exits and heads are added per design.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hwcost.errors import OfframpError
+from hwcost.networks.backbone import BackboneSpec
+from hwcost.networks.heads import HeadSite, head_layers
+from hwcost.networks.precision import FIXED_BITS, PSUM_BITS, Precision
+from hwcost.workload import Layer, Op, Workload
+
+STEM = -1
+
+
+@dataclass(frozen=True)
+class TrunkLayer:
+    """One layer of a backbone; sizes in elements, with the names they have in `hwcost.workload.Layer`.
+
+    Attributes:
+        name: Unique, e.g. `b3.depthwise`.
+        op: Kind of layer. An element-wise function such as SiLU is POOL with a window of one, an element-wise
+            multiplication is ADD: one operation an element, both operands read as whole maps.
+        block: The block it belongs to; `STEM` for what runs before block 0, always at 8 bit.
+        sources: Indices of the rows whose outputs it reads; -1 is the image. Two for ADD.
+        k: Output channels per group.
+        c: Input channels per group.
+        g: Groups.
+        ox: Output width.
+        oy: Output height.
+        fx: Window width.
+        fy: Window height.
+        stride: Step of the window.
+        ix: Width of the input without padding.
+        iy: Height of the input without padding.
+        quantized: Whether its output gets the block's bits; otherwise it stays as wide as the accumulator, as what
+            an element-wise function reads.
+    """
+
+    name: str
+    op: Op
+    block: int
+    sources: tuple[int, ...]
+    k: int = 1
+    c: int = 1
+    g: int = 1
+    ox: int = 1
+    oy: int = 1
+    fx: int = 1
+    fy: int = 1
+    stride: int = 1
+    ix: int = 1
+    iy: int = 1
+    quantized: bool = True
+
+
+@dataclass(frozen=True)
+class BlockOutput:
+    """The map behind a block.
+
+    Attributes:
+        out_channels: Its channels.
+        out_size: Its side in elements.
+        row: Index of the row that makes it.
+    """
+
+    out_channels: int
+    out_size: int
+    row: int
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A backbone at one image size.
+
+    Attributes:
+        name: Of the backbone.
+        in_channels: Channels of the image.
+        image_size: Its side in pixels.
+        layers: Rows in execution order, those of a block together.
+        blocks: The map behind each block.
+        mounting_points: Blocks an early exit may follow, ascending; never the last.
+
+    Raises:
+        OfframpError: When rows, blocks and mounting points do not fit each other.
+    """
+
+    name: str
+    in_channels: int
+    image_size: int
+    layers: tuple[TrunkLayer, ...]
+    blocks: tuple[BlockOutput, ...]
+    mounting_points: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.blocks:
+            raise OfframpError(f"expected at least one block in {self.name}, got none")
+        order = [layer.block for layer in self.layers]
+        if order != sorted(order) or any(not STEM <= block < len(self.blocks) for block in order):
+            raise OfframpError(
+                f"expected the layers of {self.name} in order of blocks {STEM}..{len(self.blocks) - 1}, got {order}"
+            )
+        for index, layer in enumerate(self.layers):
+            if any(not -1 <= source < index for source in layer.sources):
+                raise OfframpError(
+                    f"expected {layer.name} to read rows before {index}, got {list(layer.sources)}"
+                )
+        check_mounting_points(self.mounting_points, len(self.blocks))
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks."""
+        return len(self.blocks)
+
+
+def check_mounting_points(points: tuple[int, ...], n_blocks: int) -> None:
+    """Refuses mounting points that repeat, do not ascend or do not lie before the last block."""
+    if list(points) != sorted(set(points)) or any(not 0 <= point < n_blocks - 1 for point in points):
+        raise OfframpError(
+            f"expected ascending mounting points in 0..{n_blocks - 2}, got {list(points)}; "
+            "the last block always has the final head"
+        )
+
+
+def spec_trunk(spec: BackboneSpec, image_size: int) -> Trunk:
+    """A backbone of inverted residuals as a trunk: rows `stem`, `b0.depthwise`, `b0.project`, `b1.expand`, ..."""
+    size = -(-image_size // spec.stem_stride)
+    rows = [_conv("stem", STEM, -1, (spec.in_channels, spec.stem_channels, 1), image_size, spec.stem_kernel)]
+    rows[0] = _strided(rows[0], spec.stem_stride)
+    blocks: list[BlockOutput] = []
+    for i, (block, out_size) in enumerate(zip(spec.blocks, spec.out_sizes(image_size), strict=True)):
+        block_source = len(rows) - 1
+        expanded, channels = block.expanded_channels, block.out_channels
+        if block.has_expand:
+            rows.append(_conv(f"b{i}.expand", i, len(rows) - 1, (block.in_channels, expanded, 1), size, 1))
+        depthwise = _conv(f"b{i}.depthwise", i, len(rows) - 1, (1, 1, expanded), size, block.kernel)
+        rows.append(_strided(depthwise, block.stride))
+        rows.append(_conv(f"b{i}.project", i, len(rows) - 1, (expanded, channels, 1), out_size, 1))
+        if block.residual:
+            sides = {"ox": out_size, "oy": out_size, "ix": out_size, "iy": out_size}
+            sources = (len(rows) - 1, block_source)
+            rows.append(TrunkLayer(f"b{i}.add", Op.ADD, i, sources, g=channels, **sides))
+        blocks.append(BlockOutput(channels, out_size, len(rows) - 1))
+        size = out_size
+    return Trunk(spec.name, spec.in_channels, image_size, tuple(rows), tuple(blocks), spec.mounting_points)
+
+
+def _conv(
+    name: str, block: int, source: int, channels: tuple[int, int, int], size: int, kernel: int
+) -> TrunkLayer:
+    """A square convolution that keeps the size; `channels` are inputs and outputs per group, and groups."""
+    c, k, g = channels
+    return TrunkLayer(name, Op.CONV, block, (source,), k, c, g, size, size, kernel, kernel, 1, size, size)
+
+
+def _strided(conv: TrunkLayer, stride: int) -> TrunkLayer:
+    return replace(conv, stride=stride, ox=-(-conv.ix // stride), oy=-(-conv.iy // stride))
+
+
+def trunk_workload(
+    trunk: Trunk,
+    exits: tuple[int, ...],
+    heads: tuple[str, ...],
+    precision: Precision,
+    classes: int,
+    batch: int = 1,
+) -> Workload:
+    """Lays an early-exit network out in execution order, each head directly behind its block.
+
+    A layer has the weight bits of its block and writes with the activation bits of its block; it reads what its
+    source wrote, an addition or multiplication both at the wider of the two widths.
+
+    Args:
+        trunk: The backbone.
+        exits: Blocks an early exit follows, ascending, of the trunk's mounting points.
+        heads: Kind of each exit's head, the final head last.
+        precision: Bits.
+        classes: Number of classes.
+        batch: Images at once.
+
+    Raises:
+        OfframpError: Exits, heads or bits do not fit the backbone.
+    """
+    check_design(trunk.name, trunk.n_blocks, trunk.mounting_points, exits, heads, precision)
+    layers: list[Layer] = []
+    placed: list[int] = []  # index of each row of the trunk among the layers
+    rows = list(trunk.layers)
+    for block in range(STEM, trunk.n_blocks):
+        segment = sum(exit_block < block for exit_block in exits)
+        while rows and rows[0].block == block:
+            row = rows.pop(0)
+            placed.append(len(layers))
+            layers.append(_with_bits(row, layers, placed, precision, segment, batch))
+        is_last = block == trunk.n_blocks - 1
+        if block in exits or is_last:
+            out = trunk.blocks[block]
+            source = placed[out.row] if out.row >= 0 else -1
+            bits = layers[source].output_bits if source >= 0 else FIXED_BITS
+            prefix = "final" if is_last else f"exit{block}"
+            site = HeadSite(prefix, out.out_channels, out.out_size, bits, segment, batch)
+            weight_bits = FIXED_BITS if is_last else precision.head_weight_bits
+            activation_bits = FIXED_BITS if is_last else precision.head_activation_bits
+            layers += head_layers(
+                heads[segment], site, source, len(layers), classes, weight_bits, activation_bits
+            )
+    return Workload.from_layers(layers)
+
+
+def _with_bits(
+    row: TrunkLayer, layers: list[Layer], placed: list[int], precision: Precision, segment: int, batch: int
+) -> Layer:
+    has_weights = row.op in (Op.CONV, Op.LINEAR)
+    in_stem = row.block == STEM
+    weight_bits = FIXED_BITS if in_stem else precision.weight_bits[row.block]
+    written = FIXED_BITS if in_stem else precision.activation_bits[row.block]
+    sources = tuple(placed[source] if source >= 0 else -1 for source in row.sources)
+    return Layer(
+        row.name,
+        row.op,
+        k=row.k,
+        c=row.c,
+        g=row.g,
+        ox=row.ox,
+        oy=row.oy,
+        fx=row.fx,
+        fy=row.fy,
+        stride=row.stride,
+        ix=row.ix,
+        iy=row.iy,
+        b=batch,
+        weight_bits=weight_bits if has_weights else 0,
+        input_bits=max(layers[s].output_bits if s >= 0 else FIXED_BITS for s in sources),
+        output_bits=written if row.quantized else PSUM_BITS,
+        psum_bits=PSUM_BITS,
+        segment=segment,
+        sources=sources,
+    )
+
+
+def check_design(
+    name: str,
+    n_blocks: int,
+    mounting_points: tuple[int, ...],
+    exits: tuple[int, ...],
+    heads: tuple[str, ...],
+    precision: Precision,
+) -> None:
+    """Refuses exits, heads and bits that do not fit a backbone."""
+    if list(exits) != sorted(set(exits)) or not set(exits) <= set(mounting_points):
+        raise OfframpError(
+            f"expected ascending exits of {list(mounting_points)} for {name}, got {list(exits)}; name block indices"
+        )
+    if len(heads) != len(exits) + 1:
+        raise OfframpError(
+            f"expected {len(exits) + 1} heads (one per exit and the final one), got {len(heads)}"
+        )
+    if len(precision.weight_bits) != n_blocks:
+        raise OfframpError(f"expected bits for {n_blocks} blocks of {name}, got {len(precision.weight_bits)}")
