@@ -2,97 +2,192 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import cast
 
 import numpy as np
 
 from hwcost.chip.accelerator import Accelerator
-from hwcost.mapping.mapper import check_objective, map_layers
+from hwcost.chip.core import ComputeCore, VectorCore
+from hwcost.errors import OfframpError
+from hwcost.mapping.loops import Operand
+from hwcost.mapping.mapper import CoreCosts, check_objective, map_layers
 from hwcost.mapping.timing import ENERGY_LEVELS
-from hwcost.mapping.vector_cost import vector_costs
+from hwcost.mapping.vector_cost import charge, vector_costs
 from hwcost.placement.transfers import LEVEL_NAMES
-from hwcost.workload import IntArray, Op, Workload
+from hwcost.workload import COST_COLUMNS, IntArray, Op
 
 Array = np.ndarray
+WEIGHTS = ("streamed", "resident")
+# Rows handed to the mapper at once: bounds the memory of its jobs.
+CHUNK_ROWS = 1024
 
 
 @dataclass(frozen=True, eq=False)
 class LayerCosts:
-    """Costs of the layers of one workload.
+    """Costs of layers by row, core group and array of the group's catalogue.
+
+    Where a group has fewer arrays than another, and where a layer cannot run as asked, everything is infinite.
+    Layers of a vector core have the same value for every group and array.
 
     Attributes:
-        latency_cycles: By layer, core group and array of the catalogue: (n_layers, n_groups, n_arrays).
-            Layers of a vector core have the same value everywhere.
-        energy_pj: The same by level of `LEVEL_NAMES`: (n_layers, n_groups, n_arrays, n_levels).
+        latency_cycles: (n, n_groups, n_arrays).
+        energy_pj: By level of `LEVEL_NAMES`, without leakage: (n, n_groups, n_arrays, n_levels).
+        dram_cycles: Busy cycles of the DRAM port: (n, n_groups, n_arrays).
+        operand_energy_pj: Energy in memories by operand W, I, O: (n, n_groups, n_arrays, 3).
     """
 
     latency_cycles: Array
     energy_pj: Array
+    dram_cycles: Array
+    operand_energy_pj: Array
+
+    def take(self, index: IntArray) -> LayerCosts:
+        """The costs of some rows."""
+        return LayerCosts(*(getattr(self, item.name)[index] for item in fields(self)))
 
 
 class _Table:
-    """Rows of layer costs by their key; grows."""
+    """Layer costs by row; grows."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, n_groups: int, n_arrays: int) -> None:
         self.index: dict[bytes, int] = {}
-        self.latency = np.zeros((0, *shape))
-        self.energy = np.zeros((0, *shape, len(LEVEL_NAMES)))
+        self._costs = _infinite(0, n_groups, n_arrays)
 
-    def extend(self, keys: list[bytes], latency: Array, energy: Array) -> None:
-        for key in keys:
-            self.index[key] = len(self.index)
-        self.latency = np.concatenate([self.latency, latency])
-        self.energy = np.concatenate([self.energy, energy])
+    def extend(self, keys: list[bytes], costs: LayerCosts) -> None:
+        """Appends rows; the arrays double where they are full, so that growing costs no more than filling."""
+        first = len(self.index)
+        end = first + len(keys)
+        if end > len(self._costs.latency_cycles):
+            room = max(end, 2 * first) - first
+            self._costs = LayerCosts(
+                *(
+                    np.concatenate([old[:first], np.empty((room, *old.shape[1:]))])
+                    for old in (getattr(self._costs, item.name) for item in fields(LayerCosts))
+                )
+            )
+        for item in fields(LayerCosts):
+            getattr(self._costs, item.name)[first:end] = getattr(costs, item.name)
+        self.index.update(zip(keys, range(first, end), strict=True))
+
+    def take(self, keys: list[bytes]) -> LayerCosts:
+        """Costs of known rows."""
+        return self._costs.take(np.fromiter((self.index[key] for key in keys), np.int64, len(keys)))
 
 
 class LayerCostTable:
-    """Layer costs on one accelerator; each distinct layer is mapped once per objective."""
+    """Layer costs on one accelerator; each distinct layer is mapped once per objective and way of its weights."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
-        self._groups = sorted(set(accelerator.core_groups))
-        self._tables: dict[str, _Table] = {}
+        groups = accelerator.core_groups
+        self._cores = [accelerator.compute_cores[groups.index(g)] for g in sorted(set(groups))]
+        self._n_arrays = max(len(core.catalogue) for core in self._cores)
+        self._tables: dict[tuple[str, str], _Table] = {}
 
-    def costs(self, workload: Workload, objective: str) -> LayerCosts:
-        """Costs of every layer on every core group and array.
+    def costs(self, rows: IntArray, objective: str, weights: str = "streamed") -> LayerCosts:
+        """Costs of layers on every core group and array.
 
         Args:
-            workload: The layers.
+            rows: Rows of `Workload.cost_rows()`, parts or tiles of layers with changed sizes among them:
+                (n, n_columns). Repeated rows cost nothing.
             objective: What the mapping inside a core minimises: latency, energy or edp.
+            weights: `streamed` from DRAM at each inference, or `resident` in the core's outermost weight memory
+                on the chip, where they are taken to fit; infinite on cores that have none but registers.
+
+        Raises:
+            OfframpError: An argument is unknown, a layer fits no mapping or has no core.
         """
         check_objective(objective)
-        shape = (len(self._groups), len(self.accelerator.catalogue))
-        table = self._tables.setdefault(objective, _Table(shape))
-        rows = workload.cost_rows()
-        keys = [row.tobytes() for row in rows]
+        if weights not in WEIGHTS:
+            raise OfframpError(f"expected weights of {', '.join(WEIGHTS)}, got {weights!r}")
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        if rows.ndim != 2 or rows.shape[1] != len(COST_COLUMNS):
+            raise OfframpError(f"expected rows of shape (n, {len(COST_COLUMNS)}), got {rows.shape}")
+        table = self._tables.setdefault((objective, weights), _Table(len(self._cores), self._n_arrays))
+        void = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))
+        keys = cast(list[bytes], void.ravel().tolist())
         new = {key: i for i, key in enumerate(keys) if key not in table.index}
-        if new:
-            order = list(new.values())
-            table.extend(list(new), *self._compute(rows[order], objective))
-        where = [table.index[key] for key in keys]
-        return LayerCosts(table.latency[where], table.energy[where])
+        order, names = list(new.values()), list(new)
+        for start in range(0, len(order), CHUNK_ROWS):
+            part = slice(start, start + CHUNK_ROWS)
+            table.extend(names[part], self._compute(rows[order[part]], objective, weights))
+        return table.take(keys)
 
-    def _compute(self, rows: IntArray, objective: str) -> tuple[Array, Array]:
-        shape = (len(rows), len(self._groups), len(self.accelerator.catalogue))
-        latency = np.zeros(shape)
-        energy = np.zeros((*shape, len(LEVEL_NAMES)))
+    def _compute(self, rows: IntArray, objective: str, weights: str) -> LayerCosts:
+        costs = _infinite(len(rows), len(self._cores), self._n_arrays)
+        n_levels = len(ENERGY_LEVELS)
         op = rows[:, 0]
         weighted = np.flatnonzero((op == Op.CONV) | (op == Op.LINEAR))
-        if weighted.size:
-            for g in self._groups:
-                core = self.accelerator.compute_cores[self.accelerator.core_groups.index(g)]
-                sizes = np.array([array.sizes for array in core.catalogue], dtype=np.int64)
-                repeated = np.repeat(rows[weighted], len(sizes), axis=0)
-                found = map_layers(core, repeated, np.tile(sizes, (weighted.size, 1)), objective)
-                latency[weighted, g] = found.latency_cycles.reshape(weighted.size, -1)
-                energy[weighted, g, :, : len(ENERGY_LEVELS)] = found.energy_pj.reshape(
-                    weighted.size, len(sizes), -1
-                )
+        for g, core in enumerate(self._cores):
+            chosen = core if weights == "streamed" else resident_core(core)
+            if chosen is None or not weighted.size:
+                continue
+            sizes = np.array([array.sizes for array in core.catalogue], dtype=np.int64)
+            shape = weighted.size, len(sizes)
+            jobs = np.repeat(rows[weighted], len(sizes), axis=0), np.tile(sizes, (weighted.size, 1))
+            found = map_layers(chosen, *jobs, objective)
+            own = slice(len(sizes))
+            costs.latency_cycles[weighted, g, own] = found.latency_cycles.reshape(shape)
+            costs.dram_cycles[weighted, g, own] = _extra(found, "dram_cycles").reshape(shape)
+            costs.energy_pj[weighted, g, own] = 0.0
+            costs.energy_pj[weighted, g, own, :n_levels] = found.energy_pj.reshape(*shape, -1)
+            costs.operand_energy_pj[weighted, g, own] = _extra(found, "operand_energy_pj").reshape(*shape, -1)
         for kind in (Op.POOL, Op.ADD):
             members = np.flatnonzero(op == kind)
             if members.size:
                 vector = self.accelerator.vector_cores[self.accelerator.vector_core_index(kind)]
                 cycles, by_level = vector_costs(vector, rows[members])
-                latency[members] = cycles[:, None, None]
-                energy[members, :, :, : len(ENERGY_LEVELS)] = by_level[:, None, None]
-        return latency, energy
+                costs.latency_cycles[members] = cycles[:, None, None]
+                costs.dram_cycles[members] = 0.0
+                costs.energy_pj[members] = 0.0
+                costs.energy_pj[members, :, :, :n_levels] = by_level[:, None, None]
+                costs.operand_energy_pj[members] = 0.0
+                memory = by_level.sum(axis=1) - by_level[:, ENERGY_LEVELS.index("mac")]
+                written = output_energy_pj(vector, rows[members])
+                costs.operand_energy_pj[members, :, :, Operand.I] = (memory - written)[:, None, None]
+                costs.operand_energy_pj[members, :, :, Operand.O] = written[:, None, None]
+        return costs
+
+
+def _extra(found: CoreCosts, name: str) -> Array:
+    """Unknown (NaN) until the mapper reports it."""
+    values = getattr(found, name, None)
+    n = len(found.latency_cycles)
+    return (
+        np.full((n, 3) if name == "operand_energy_pj" else n, np.nan)
+        if values is None
+        else np.asarray(values)
+    )
+
+
+def resident_core(core: ComputeCore) -> ComputeCore | None:
+    """The core with no DRAM behind its weights, or None where registers are all it has for them."""
+    memories = []
+    for memory in core.memories:
+        if memory.level == "dram":
+            operands = tuple(operand for operand in memory.operands if operand != Operand.W)
+            if operands:
+                memories.append(replace(memory, operands=operands))
+        else:
+            memories.append(memory)
+    if not any(memory.level == "sram" and Operand.W in memory.operands for memory in memories):
+        return None
+    return replace(core, memories=tuple(memories))
+
+
+def output_energy_pj(core: VectorCore, rows: IntArray) -> Array:
+    """Energy of writing the outputs of layers on a vector core: (n,)."""
+    column = {name: rows[:, COST_COLUMNS.index(name)] for name in ("b", "g", "ox", "oy", "output_bits")}
+    bits = np.prod(list(column.values()), axis=0)
+    return charge(bits, core.memory.write_granule_bits, core.memory.write_pj_per_bit)
+
+
+def _infinite(n: int, n_groups: int, n_arrays: int) -> LayerCosts:
+    shape = n, n_groups, n_arrays
+    return LayerCosts(
+        np.full(shape, np.inf),
+        np.full((*shape, len(LEVEL_NAMES)), np.inf),
+        np.full(shape, np.inf),
+        np.full((*shape, len(Operand)), np.inf),
+    )

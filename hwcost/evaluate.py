@@ -1,49 +1,29 @@
-"""Costs of an early-exit network on many designs at once."""
+"""Costs of early-exit networks on many designs at once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 
 from hwcost.capacity import check_activations_fit
 from hwcost.chip.accelerator import Accelerator
-from hwcost.cost_model import LayerCostTable
+from hwcost.cost_model import WEIGHTS, LayerCostTable
 from hwcost.errors import OfframpError
 from hwcost.mapping.mapper import check_objective
-from hwcost.placement.schedule import Schedule, Scheduler
+from hwcost.placement.layer_by_layer import schedule_layer_by_layer
+from hwcost.placement.schedule import Schedule
 from hwcost.placement.transfers import LEVEL_NAMES, Transfers
+from hwcost.stage_costs import StageCosts
 from hwcost.workload import IntArray, Workload
+from hwcost.workload_batch import WorkloadBatch
+
+__all__ = ["MODES", "CostModel", "StageCosts", "check_allocations", "evaluate"]
 
 Array = np.ndarray
-# Designs mapped at once: bounds the memory of the arrays.
-CHUNK_DESIGNS = 2048
-
-
-@dataclass(frozen=True, eq=False)
-class StageCosts:
-    """Costs up to and including each exit, heads that were passed included.
-
-    Attributes:
-        latency_cycles: (n_designs, n_exits).
-        energy_pj: (n_designs, n_exits).
-        energy_by_level_pj: (n_designs, n_exits, n_levels).
-        level_names: Names of the levels.
-        weight_memory_bits: Storage for all weights.
-        activation_memory_bits: Largest sum of activations alive at once.
-    """
-
-    latency_cycles: Array
-    energy_pj: Array
-    energy_by_level_pj: Array
-    level_names: tuple[str, ...]
-    weight_memory_bits: int
-    activation_memory_bits: int
-
-    @property
-    def worst_latency_cycles(self) -> Array:
-        """Latency of an input that leaves at the last exit: (n_designs,)."""
-        return self.latency_cycles[:, -1]
+MODES = ("layer_by_layer",)
+# Designs mapped at once: their arrays stay in the processor's cache.
+CHUNK_DESIGNS = 1024
 
 
 class CostModel:
@@ -53,59 +33,170 @@ class CostModel:
         self.accelerator = accelerator
         self._table = LayerCostTable(accelerator)
         self._transfers = Transfers(accelerator)
+        self._at_level: dict[int, CostModel] = {accelerator.level: self}
 
     def evaluate(
-        self, workload: Workload, allocations: IntArray, mapping_objective: str = "edp"
+        self,
+        workload: Workload | WorkloadBatch,
+        allocations: IntArray,
+        mapping_objective: str = "edp",
+        mode: str = "layer_by_layer",
+        weights: str = "streamed",
+        levels: IntArray | None = None,
     ) -> StageCosts:
-        """Costs of one workload on each allocation; see `evaluate`."""
-        check_objective(mapping_objective)
+        """Costs of one workload on each allocation, or of each design of a batch on its own; see `evaluate`."""
+        _check_ways(mapping_objective, mode, weights)
         allocations = check_allocations(self.accelerator, allocations)
-        distinct, inverse = self._distinct(allocations)
+        batch = _batch_of(workload, len(allocations))
+        if levels is not None:
+            levels = _check_levels(self.accelerator, levels, len(allocations))
+            return self._evaluate_levels(
+                levels,
+                lambda model, rows: model.evaluate(
+                    workload if batch.n_designs == 1 else batch.take(rows),
+                    allocations[rows],
+                    mapping_objective,
+                    mode,
+                    weights,
+                ),
+            )
+        ordered = self._ordered(allocations)
+        inverse = np.arange(len(ordered))
+        if batch.n_designs == 1:
+            ordered, inverse = np.unique(ordered, axis=0, return_inverse=True)
+            inverse = inverse.reshape(-1)
         parts = []
-        for start in range(0, len(distinct), CHUNK_DESIGNS):
-            found = self.schedule(workload, distinct[start : start + CHUNK_DESIGNS], mapping_objective)
-            parts.append(_stage_sums(workload, found))
+        for start in range(0, len(ordered), CHUNK_DESIGNS):
+            rows = slice(start, start + CHUNK_DESIGNS)
+            part = batch if batch.n_designs == 1 else batch.take(rows)
+            schedule = self._schedule(part, ordered[rows], mapping_objective, mode, weights)
+            parts.append(_stage_sums(batch.template, schedule))
         latency = np.concatenate([part[0] for part in parts])[inverse]
         by_level = np.concatenate([part[1] for part in parts])[inverse]
+        single = isinstance(workload, Workload)
         return StageCosts(
             latency_cycles=latency,
             energy_pj=by_level.sum(axis=2),
             energy_by_level_pj=by_level,
             level_names=LEVEL_NAMES,
-            weight_memory_bits=workload.weight_memory_bits,
-            activation_memory_bits=workload.activation_memory_bits,
+            weight_memory_bits=batch.weight_memory_bits[0] if single else batch.weight_memory_bits,
+            activation_memory_bits=batch.activation_memory_bits[0]
+            if single
+            else batch.activation_memory_bits,
+            clock_hz=np.full(len(latency), self.accelerator.clock_hz),
+            exits=np.broadcast_to(batch.exits, (len(latency), batch.n_slots)),
         )
 
-    def _distinct(self, allocations: IntArray) -> tuple[IntArray, IntArray]:
-        """Designs that differ only in the order of equal cores are evaluated once."""
+    def schedule(
+        self,
+        workload: Workload | WorkloadBatch,
+        allocations: IntArray,
+        mapping_objective: str = "edp",
+        mode: str = "layer_by_layer",
+        weights: str = "streamed",
+        operands: bool = False,
+    ) -> Schedule:
+        """Where each layer runs and what it costs there; arguments as for `evaluate`.
+
+        Args:
+            workload: One for all allocations, or one design per allocation.
+            allocations: (n_designs, n_compute_cores).
+            mapping_objective: What is minimised.
+            mode: Of `MODES`.
+            weights: `streamed` or `resident`.
+            operands: Whether the breakdown by operand is wanted.
+        """
+        _check_ways(mapping_objective, mode, weights)
+        allocations = check_allocations(self.accelerator, allocations)
+        batch = _batch_of(workload, len(allocations))
+        return self._schedule(batch, allocations, mapping_objective, mode, weights, operands)
+
+    def _schedule(
+        self,
+        batch: WorkloadBatch,
+        allocations: IntArray,
+        objective: str,
+        mode: str,
+        weights: str,
+        operands: bool = False,
+    ) -> Schedule:
+        self._check_fits(batch)
+        return schedule_layer_by_layer(
+            self.accelerator, self._table, self._transfers, batch, allocations, objective, operands
+        )
+
+    def _check_fits(self, batch: WorkloadBatch) -> None:
+        """Refuses designs whose activations do not fit; the widest of all together first, as it mostly fits."""
+        try:
+            check_activations_fit(self.accelerator, batch.template)
+        except OfframpError:
+            for design in range(batch.n_designs):
+                check_activations_fit(self.accelerator, batch.workload(design))
+
+    def _ordered(self, allocations: IntArray) -> IntArray:
+        """Equal cores may be exchanged: their arrays in ascending order."""
         ordered = allocations.copy()
         groups = np.array(self.accelerator.core_groups)
         for group in np.unique(groups):
             members = np.flatnonzero(groups == group)
             ordered[:, members] = np.sort(allocations[:, members], axis=1)
-        distinct, inverse = np.unique(ordered, axis=0, return_inverse=True)
-        return distinct, inverse.reshape(-1)
+        return ordered
 
-    def schedule(self, workload: Workload, allocations: IntArray, mapping_objective: str = "edp") -> Schedule:
-        """Maps layers to cores for each allocation."""
-        check_activations_fit(self.accelerator, workload)
-        costs = self._table.costs(workload, mapping_objective)
-        return Scheduler(self.accelerator, self._transfers, workload, costs, allocations).solve(
-            mapping_objective
-        )
+    def _evaluate_levels(
+        self, levels: IntArray, evaluate: Callable[[CostModel, IntArray], StageCosts]
+    ) -> StageCosts:
+        parts, order = [], []
+        for level in np.unique(levels).tolist():
+            if level not in self._at_level:
+                self._at_level[level] = CostModel(self.accelerator.at_level(level))
+            rows = np.flatnonzero(levels == level)
+            parts.append(evaluate(self._at_level[level], rows))
+            order.append(rows)
+        return StageCosts.joined(parts, np.argsort(np.concatenate(order)))
 
 
-def _stage_sums(workload: Workload, schedule: Schedule) -> tuple[Array, Array]:
-    starts = np.searchsorted(workload.segment, np.arange(workload.n_segments))
+def _stage_sums(template: Workload, schedule: Schedule) -> tuple[Array, Array]:
+    starts = np.searchsorted(template.segment, np.arange(template.n_segments))
     latency = np.add.reduceat(schedule.latency_cycles, starts, axis=1).cumsum(axis=1)
     energy = np.add.reduceat(schedule.energy_pj, starts, axis=1).cumsum(axis=1)
     return latency, energy
 
 
+def _batch_of(workload: Workload | WorkloadBatch, n_designs: int) -> WorkloadBatch:
+    if isinstance(workload, Workload):
+        return WorkloadBatch.of(workload)
+    if workload.n_designs not in (1, n_designs):
+        raise OfframpError(
+            f"expected one allocation per design of the batch, got {n_designs} allocations for "
+            f"{workload.n_designs} designs"
+        )
+    return workload
+
+
+def _check_ways(objective: str, mode: str, weights: str) -> None:
+    check_objective(objective)
+    if mode not in MODES:
+        raise OfframpError(f"expected a mode of {', '.join(MODES)}, got {mode!r}")
+    if weights not in WEIGHTS:
+        raise OfframpError(f"expected weights of {', '.join(WEIGHTS)}, got {weights!r}")
+
+
+def _check_levels(accelerator: Accelerator, levels: IntArray, n_designs: int) -> IntArray:
+    checked = np.asarray(levels)
+    if checked.shape != (n_designs,) or checked.dtype.kind not in "iu":
+        raise OfframpError(f"expected integer levels of shape ({n_designs},), got {checked.shape}")
+    if checked.min() < 0 or checked.max() >= len(accelerator.levels):
+        raise OfframpError(
+            f"expected level indices 0..{len(accelerator.levels) - 1} of {accelerator.name!r}, "
+            f"got {checked.min()} to {checked.max()}"
+        )
+    return checked.astype(np.int64)
+
+
 def check_allocations(accelerator: Accelerator, allocations: IntArray) -> IntArray:
-    """Refuses allocations of the wrong shape, outside the catalogue or over the PE budget."""
+    """Refuses allocations of the wrong shape, outside a core's catalogue or over the PE budget."""
     checked = np.asarray(allocations)
-    n_cores, n_arrays = accelerator.n_compute_cores, len(accelerator.catalogue)
+    n_cores = accelerator.n_compute_cores
     if (
         checked.ndim != 2
         or checked.shape[1] != n_cores
@@ -115,11 +206,14 @@ def check_allocations(accelerator: Accelerator, allocations: IntArray) -> IntArr
         raise OfframpError(
             f"expected integer allocations of shape (n_designs, {n_cores}), got {checked.shape}"
         )
-    if checked.min() < 0 or checked.max() >= n_arrays:
-        raise OfframpError(
-            f"expected catalogue indices 0..{n_arrays - 1} in allocations, got {checked.max()}"
-        )
-    n_pes = np.array([array.n_pes for array in accelerator.catalogue])[checked].sum(axis=1)
+    for i, core in enumerate(accelerator.compute_cores):
+        column, n_arrays = checked[:, i], len(core.catalogue)
+        if column.min() < 0 or column.max() >= n_arrays:
+            raise OfframpError(
+                f"expected catalogue indices 0..{n_arrays - 1} for core {core.name!r} in allocations, "
+                f"got {column.min() if column.min() < 0 else column.max()}"
+            )
+    n_pes = accelerator.n_pes(checked).sum(axis=1)
     if n_pes.max() > accelerator.pe_budget:
         raise OfframpError(
             f"expected at most {accelerator.pe_budget} PEs per allocation, got {n_pes.max()}; use smaller arrays"
@@ -128,18 +222,28 @@ def check_allocations(accelerator: Accelerator, allocations: IntArray) -> IntArr
 
 
 def evaluate(
-    workload: Workload, accelerator: Accelerator, allocations: IntArray, mapping_objective: str = "edp"
+    workload: Workload | WorkloadBatch,
+    accelerator: Accelerator,
+    allocations: IntArray,
+    mapping_objective: str = "edp",
+    mode: str = "layer_by_layer",
+    weights: str = "streamed",
+    levels: IntArray | None = None,
 ) -> StageCosts:
-    """Costs of one workload on each allocation.
+    """Costs of designs up to each of their exits.
 
     Args:
-        workload: The network.
+        workload: One network for all allocations, or a batch with one design per allocation.
         accelerator: The hardware.
         allocations: Catalogue index per compute core: (n_designs, n_compute_cores).
         mapping_objective: `latency`, `energy` or `edp`: what the mapping inside and across cores minimises
             for an input that leaves at the last exit. Exit ratios are not used.
+        mode: How layers share the cores, of `MODES`.
+        weights: `streamed` from DRAM at each inference, or `resident` on the chip where they fit.
+        levels: Index in `accelerator.levels` for each design: (n_designs,); None for the accelerator's own.
 
     Raises:
-        OfframpError: An allocation is malformed or over the budget, or a layer has no core to run on.
+        OfframpError: An argument is malformed, an allocation over the budget, activations do not fit, or a layer
+            has no core to run on.
     """
-    return CostModel(accelerator).evaluate(workload, allocations, mapping_objective)
+    return CostModel(accelerator).evaluate(workload, allocations, mapping_objective, mode, weights, levels)

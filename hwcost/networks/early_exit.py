@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from hwcost.errors import OfframpError
 from hwcost.networks.backbone import BackboneSpec, BlockSpec
@@ -38,52 +42,105 @@ def early_exit_workload(
         OfframpError: Exits, heads or bits do not fit the backbone.
     """
     _check(spec, exits, heads, precision)
-    layers = [
-        Layer(
-            "stem",
-            Op.CONV,
-            k=spec.stem_channels,
-            c=spec.in_channels,
-            ox=-(-image_size // spec.stem_stride),
-            oy=-(-image_size // spec.stem_stride),
-            ix=image_size,
-            iy=image_size,
-            fx=spec.stem_kernel,
-            fy=spec.stem_kernel,
-            stride=spec.stem_stride,
-            b=batch,
-            weight_bits=FIXED_BITS,
-            input_bits=FIXED_BITS,
-            output_bits=FIXED_BITS,
-            psum_bits=PSUM_BITS,
-        )
-    ]
-    input_bits = FIXED_BITS
-    trunk = 0  # index of the layer whose output the next block reads
-    in_size = layers[0].ox
+    mounted = {block: (kind,) for block, kind in zip((*exits, spec.n_blocks - 1), heads, strict=True)}
+    bits = NetworkBits(
+        precision.weight_bits,
+        precision.activation_bits,
+        precision.head_weight_bits,
+        precision.head_activation_bits,
+    )
+    return Workload.from_layers(lay_out(spec, mounted, bits, image_size, classes, batch).layers)
+
+
+@dataclass(frozen=True)
+class NetworkBits:
+    """Bits of one network as numbers, or of many as arrays (n_designs,); as in `Precision`."""
+
+    weight: Sequence[Any]
+    activation: Sequence[Any]
+    head_weight: Any
+    head_activation: Any
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Layers in execution order.
+
+    Attributes:
+        layers: The rows; their bits are numbers or arrays, as the bits they were made from.
+        head: Per layer the exit it is the head of and its kind; None in the trunk.
+    """
+
+    layers: list[Layer]
+    head: list[tuple[int, str] | None]
+
+
+def lay_out(
+    spec: BackboneSpec,
+    mounted: dict[int, tuple[str, ...]],
+    bits: NetworkBits,
+    image_size: int,
+    classes: int,
+    batch: int,
+) -> Layout:
+    """Rows of a backbone with heads.
+
+    Args:
+        spec: The backbone.
+        mounted: Kinds of heads behind each block that has any, in order; the last block among them.
+        bits: Of all blocks and heads.
+        image_size: Side of the square image in pixels.
+        classes: Number of classes.
+        batch: Images at once.
+    """
+    side = -(-image_size // spec.stem_stride)
+    stem = Layer(
+        "stem",
+        Op.CONV,
+        k=spec.stem_channels,
+        c=spec.in_channels,
+        ox=side,
+        oy=side,
+        ix=image_size,
+        iy=image_size,
+        fx=spec.stem_kernel,
+        fy=spec.stem_kernel,
+        stride=spec.stem_stride,
+        b=batch,
+        weight_bits=FIXED_BITS,
+        input_bits=FIXED_BITS,
+        output_bits=FIXED_BITS,
+        psum_bits=PSUM_BITS,
+    )
+    layers, head = [stem], [None]  # type: tuple[list[Layer], list[tuple[int, str] | None]]
+    input_bits: Any = FIXED_BITS
+    trunk = segment = 0  # trunk: index of the layer whose output the next block reads
+    in_size = side
     for i, (block, size) in enumerate(zip(spec.blocks, spec.out_sizes(image_size), strict=True)):
-        segment = sum(exit_block < i for exit_block in exits)
-        bits = _BlockBits(precision.weight_bits[i], input_bits, precision.activation_bits[i])
-        layers.extend(_block_layers(block, f"b{i}", in_size, bits, segment, batch, trunk, len(layers)))
+        own = _BlockBits(bits.weight[i], input_bits, bits.activation[i])
+        layers.extend(_block_layers(block, f"b{i}", in_size, own, segment, batch, trunk, len(layers)))
+        head.extend([None] * (len(layers) - len(head)))
         trunk = len(layers) - 1
-        in_size, input_bits = size, bits.activation
+        in_size, input_bits = size, bits.activation[i]
         is_last = i == spec.n_blocks - 1
-        if i in exits or is_last:
+        for kind in mounted.get(i, ()):
             prefix = "final" if is_last else f"exit{i}"
+            if len(mounted[i]) > 1:
+                prefix = f"{prefix}.{kind}"
             site = HeadSite(prefix, block.out_channels, size, input_bits, segment, batch)
-            weight_bits = FIXED_BITS if is_last else precision.head_weight_bits
-            activation_bits = FIXED_BITS if is_last else precision.head_activation_bits
-            layers.extend(
-                head_layers(heads[segment], site, trunk, len(layers), classes, weight_bits, activation_bits)
-            )
-    return Workload.from_layers(layers)
+            weight_bits = FIXED_BITS if is_last else bits.head_weight
+            activation_bits = FIXED_BITS if is_last else bits.head_activation
+            layers.extend(head_layers(kind, site, trunk, len(layers), classes, weight_bits, activation_bits))
+            head.extend([(segment, kind)] * (len(layers) - len(head)))
+        segment += i in mounted
+    return Layout(layers, head)
 
 
 @dataclass(frozen=True)
 class _BlockBits:
-    weight: int
-    input: int
-    activation: int
+    weight: Any
+    input: Any
+    activation: Any
 
 
 def _block_layers(
@@ -148,7 +205,7 @@ def _block_layers(
     layers.append(replace(project, sources=(projected - 1,)))
     if block.residual:
         # The skipped input keeps the bits of the block before; a row has one width, the wider one counts for both.
-        widest = max(bits.input, bits.activation)
+        widest = np.maximum(bits.input, bits.activation)
         add = replace(base, name=f"{prefix}.add", op=Op.ADD, g=block.out_channels, ox=size, oy=size)
         layers.append(replace(add, weight_bits=0, input_bits=widest, sources=(projected, block_source)))
     return layers

@@ -8,14 +8,16 @@ import numpy as np
 
 from hwcost.chip.accelerator import Accelerator
 from hwcost.chip.core import ComputeCore, VectorCore
+from hwcost.chip.link import Link
 from hwcost.chip.memory import Memory
 from hwcost.mapping.loops import Operand
 from hwcost.rounding import round_up
-from hwcost.workload import Op, Workload
+from hwcost.workload import IntArray, Op, Workload
 
 Array = np.ndarray
-# Levels of the breakdown of a whole network, in this order.
-LEVEL_NAMES = ("mac", "register", "sram", "dram", "link")
+# Levels of the breakdown of a whole network, in this order. Leakage is no cost of a layer or a move: it is added to
+# what takes time.
+LEVEL_NAMES = ("mac", "register", "sram", "dram", "link", "leakage")
 
 
 def cores_for(accelerator: Accelerator, op: Op) -> tuple[ComputeCore | VectorCore, ...]:
@@ -80,19 +82,24 @@ class Transfers:
 
     def costs(self, workload: Workload, layer: int, source: int) -> TransferCosts:
         """Cost of moving the output of layer `source` (-1: the network's input) to where `layer` runs."""
-        if source < 0:
-            bits = float(workload.input_elements[layer] * workload.input_bits[layer])
-            kind = None
-        else:
-            bits = float(workload.output_elements[source] * workload.output_bits[source])
-            kind = Op(workload.op[source])
+        bits = workload.input_bits[layer] if source < 0 else workload.output_bits[source]
+        found = self.costs_of_bits(workload, layer, source, np.array([bits]))
+        return TransferCosts(found.latency_cycles[0], found.energy_pj[0])
+
+    def costs_of_bits(self, workload: Workload, layer: int, source: int, bits: IntArray) -> TransferCosts:
+        """The same for elements of `bits` (n,): arrays (n, n_from, n_to) and (n, n_from, n_to, n_levels)."""
+        elements = workload.input_elements[layer] if source < 0 else workload.output_elements[source]
+        kind = None if source < 0 else Op(workload.op[source])
         key = kind, Op(workload.op[layer])
         if key not in self._routes:
             self._routes[key] = self._route(*key)
         route = self._routes[key]
-        read = round_up(bits / route.read_granule) * route.read_granule * route.read_pj
-        write = round_up(bits / route.write_granule) * route.write_granule * route.write_pj
-        return TransferCosts(round_up(bits / route.bits_per_cycle), read + write + bits * route.link_pj)
+        moved = (elements * bits.astype(np.float64))[:, None, None]
+        cycles = round_up(moved / route.bits_per_cycle)
+        moved = moved[..., None]
+        read = round_up(moved / route.read_granule) * route.read_granule * route.read_pj
+        write = round_up(moved / route.write_granule) * route.write_granule * route.write_pj
+        return TransferCosts(cycles, read + write + moved * route.link_pj)
 
     def _route(self, sender_op: Op | None, receiver_op: Op) -> _Route:
         receivers = cores_for(self._accelerator, receiver_op)
@@ -107,11 +114,15 @@ class Transfers:
         for i, sender in enumerate(senders):
             for j, receiver in enumerate(receivers):
                 origin = _home(sender, Operand.O) if sender else self._accelerator.dram
-                if sender is None or sender.name != receiver.name:
-                    self._connect(route, (i, j), origin, _home(receiver, Operand.I))
+                if sender is None:
+                    self._connect(route, (i, j), origin, _home(receiver, Operand.I), self._accelerator.link)
+                elif sender.name != receiver.name:
+                    link = self._accelerator.link_between(sender.name, receiver.name)
+                    self._connect(route, (i, j), origin, _home(receiver, Operand.I), link)
         return route
 
-    def _connect(self, route: _Route, at: tuple[int, int], origin: Memory, target: Memory) -> None:
+    @staticmethod
+    def _connect(route: _Route, at: tuple[int, int], origin: Memory, target: Memory, link: Link) -> None:
         in_dram = (origin.level == "dram", target.level == "dram")
         if all(in_dram):
             return
@@ -120,6 +131,6 @@ class Transfers:
         route.read_pj[(*at, LEVEL_NAMES.index(origin.level))] = origin.read_pj_per_bit
         route.write_pj[(*at, LEVEL_NAMES.index(target.level))] = target.write_pj_per_bit
         if not any(in_dram):
-            widths.append(self._accelerator.link.bits_per_cycle)
-            route.link_pj[(*at, LEVEL_NAMES.index("link"))] = self._accelerator.link.pj_per_bit
+            widths.append(link.bits_per_cycle)
+            route.link_pj[(*at, LEVEL_NAMES.index("link"))] = link.pj_per_bit
         route.bits_per_cycle[at] = min(widths)

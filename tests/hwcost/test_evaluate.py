@@ -50,7 +50,7 @@ def test_a_later_exit_never_costs_less(model: CostModel, quad: Accelerator) -> N
 def test_levels_add_up(model: CostModel, quad: Accelerator) -> None:
     costs = model.evaluate(network(), some_allocations(quad, 5))
     assert np.allclose(costs.energy_by_level_pj.sum(axis=2), costs.energy_pj, rtol=1e-12)
-    assert costs.level_names == ("mac", "register", "sram", "dram", "link")
+    assert costs.level_names == ("mac", "register", "sram", "dram", "link", "leakage")
 
 
 def test_splitting_a_batch_changes_nothing(model: CostModel, quad: Accelerator) -> None:

@@ -1,0 +1,173 @@
+"""Layers on cores, one after another, each wholly on one core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwcost.chip.accelerator import Accelerator
+from hwcost.cost_model import LayerCostTable
+from hwcost.placement.looked_up import LookedUpCosts, look_up
+from hwcost.placement.problem import Move, PlacementProblem
+from hwcost.placement.schedule import Schedule
+from hwcost.placement.solve import solve
+from hwcost.placement.transfers import LEVEL_NAMES, Transfers
+from hwcost.workload import IntArray
+from hwcost.workload_batch import WorkloadBatch
+
+Array = np.ndarray
+LEAKAGE = LEVEL_NAMES.index("leakage")
+
+
+@dataclass(frozen=True, eq=False)
+class _MoveCosts:
+    """Costs of bringing one source of a layer.
+
+    Attributes:
+        source: Index of the layer whose output moves; -1 for the network's input.
+        latency_cycles: By width that occurs: (n_from, n_to, n_widths).
+        energy_pj: By level: (n_from, n_to, n_widths, n_levels).
+        width: Of each design, as an index: (n_genomes,).
+    """
+
+    source: int
+    latency_cycles: Array
+    energy_pj: Array
+    width: IntArray
+
+
+class LayerByLayer:
+    """The batch of problems of designs that run layer by layer, and what their solutions cost."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        transfers: Transfers,
+        batch: WorkloadBatch,
+        found: LookedUpCosts,
+        allocations: IntArray,
+    ) -> None:
+        """Gathers costs.
+
+        Args:
+            accelerator: The hardware.
+            transfers: Of the same hardware.
+            batch: One design per allocation, or a single one for all.
+            found: Costs of the batch.
+            allocations: (n_designs, n_cores).
+        """
+        self._batch = batch
+        self._found = found
+        self._allocations = allocations
+        self._group = np.array(accelerator.core_groups)
+        self._leakage = accelerator.leakage_pj_per_cycle(allocations)
+        self._moves = [
+            [self._move_costs(transfers, i, int(s)) for s in pair if s > -2]
+            for i, pair in enumerate(batch.template.sources)
+        ]
+
+    def problem(self) -> PlacementProblem:
+        """Options and costs; leakage is part of every option's energy, in proportion to its cycles."""
+        latency, energy = [], []
+        for i, weighted in enumerate(self._batch.template.has_weights):
+            cores = range(len(self._group)) if weighted else range(1)
+            cycles, picojoules = (np.empty((len(cores), len(self._allocations))) for _ in range(2))
+            for core in cores:
+                at = self._at(i, np.array(core))
+                np.take(self._found.costs.latency_cycles.reshape(-1), at, out=cycles[core])
+                np.take(self._found.total_energy_pj.reshape(-1), at, out=picojoules[core])
+            latency.append(cycles)
+            energy.append(picojoules)
+        moves = [
+            [(m.source, m.latency_cycles[:, :, m.width], m.energy_pj.sum(axis=3)[:, :, m.width]) for m in own]
+            for own in self._moves
+        ]
+        if self._leakage.any():
+            energy = [e + c * self._leakage for e, c in zip(energy, latency, strict=True)]
+            moves = [[(s, c, e + c * self._leakage) for s, c, e in own] for own in moves]
+        active = np.broadcast_to(self._batch.active, (len(self._allocations), self._batch.active.shape[1]))
+        return PlacementProblem(
+            workload=self._batch.template,
+            latency_cycles=tuple(values.T for values in latency),
+            energy_pj=tuple(values.T for values in energy),
+            moves=tuple(
+                tuple(Move(s, c.transpose(2, 0, 1), e.transpose(2, 0, 1)) for s, c, e in own) for own in moves
+            ),
+            active=None if active.all() else active,
+        )
+
+    def breakdown(self, option: IntArray, operands: bool = False) -> Schedule:
+        """Costs of assignments (n_designs, n_layers) by layer and level."""
+        n, n_layers = option.shape
+        costs = self._found.costs
+        energies = costs.energy_pj.reshape(-1, len(LEVEL_NAMES))
+        latency = np.zeros((n, n_layers))
+        energy = np.zeros((n, n_layers, len(LEVEL_NAMES)))
+        by_operand = np.zeros((n, n_layers, 3)) if operands else None
+        active = np.broadcast_to(self._batch.active, (n, n_layers))
+        for i in range(n_layers):
+            runs = slice(None) if active[:, i].all() else np.flatnonzero(active[:, i])
+            own = option[runs, i]
+            at = self._at(i, own, runs)
+            cycles, picojoules = costs.latency_cycles.reshape(-1)[at], energies[at]
+            for move in self._moves[i]:
+                origin = option[runs, move.source] if move.source >= 0 else 0
+                width = move.width[runs] if move.width.size > 1 else 0
+                cycles += move.latency_cycles[origin, own, width]
+                picojoules += move.energy_pj[origin, own, width]
+            picojoules[:, LEAKAGE] = cycles * self._leakage[runs]
+            latency[runs, i], energy[runs, i] = cycles, picojoules
+            if by_operand is not None:
+                by_operand[runs, i] = costs.operand_energy_pj.reshape(-1, 3)[at]
+        return Schedule(option, latency, energy, by_operand)
+
+    def _at(self, layer: int, core: IntArray, runs: IntArray | slice = slice(None)) -> IntArray:
+        """Flat index in the tables of a layer on a core of each design."""
+        _, n_groups, n_arrays = self._found.costs.latency_cycles.shape
+        row = self._found.row[layer]
+        row = row[runs] if row.size > 1 else row
+        allocations = self._allocations[runs]
+        array = allocations[:, core] if core.ndim == 0 else allocations[np.arange(core.size), core]
+        index: IntArray = (row * n_groups + self._group[core]) * n_arrays + array
+        return index
+
+    def _move_costs(self, transfers: Transfers, layer: int, source: int) -> _MoveCosts:
+        bits = self._batch.input_bits[:, layer] if source < 0 else self._batch.output_bits[:, source]
+        occurs = np.zeros(65, dtype=bool)
+        occurs[bits] = True
+        values = np.flatnonzero(occurs)
+        rank = np.zeros(65, dtype=np.int64)
+        rank[values] = np.arange(values.size)
+        found = transfers.costs_of_bits(self._batch.template, layer, source, values)
+        return _MoveCosts(
+            source,
+            np.ascontiguousarray(np.moveaxis(found.latency_cycles, 0, 2)),
+            np.ascontiguousarray(np.moveaxis(found.energy_pj, 0, 2)),
+            rank[bits],
+        )
+
+
+def schedule_layer_by_layer(
+    accelerator: Accelerator,
+    table: LayerCostTable,
+    transfers: Transfers,
+    batch: WorkloadBatch,
+    allocations: IntArray,
+    objective: str,
+    operands: bool = False,
+) -> Schedule:
+    """Maps layers to cores, weights streamed; exact for latency, energy and their product.
+
+    Args:
+        accelerator: The hardware.
+        table: Layer costs on it.
+        transfers: Moves on it.
+        batch: One design per allocation, or a single one for all.
+        allocations: (n_designs, n_cores).
+        objective: `latency`, `energy` or `edp`.
+        operands: Whether the breakdown by operand is wanted.
+    """
+    designs = LayerByLayer(accelerator, transfers, batch, look_up(table, batch, objective), allocations)
+    placement = solve(designs.problem(), objective)
+    return designs.breakdown(placement.option, operands)
