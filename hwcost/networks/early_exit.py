@@ -42,7 +42,9 @@ def early_exit_workload(
         OfframpError: Exits, heads or bits do not fit the backbone.
     """
     _check(spec, exits, heads, precision)
-    mounted = {block: (kind,) for block, kind in zip((*exits, spec.n_blocks - 1), heads, strict=True)}
+    mounted: dict[int, tuple[str, ...]] = {
+        block: (kind,) for block, kind in zip((*exits, spec.n_blocks - 1), heads, strict=True)
+    }
     bits = NetworkBits(
         precision.weight_bits,
         precision.activation_bits,

@@ -7,80 +7,45 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwcost.errors import OfframpError
-from hwcost.placement.graph import Graph, Part, cut
+from hwcost.placement.graph import Part, cut
+from hwcost.placement.part_costs import UNAVAILABLE, PartCosts
 from hwcost.placement.problem import PlacementProblem
-from hwcost.placement.shortest_path import Paths, shortest_paths
+from hwcost.placement.shortest_path import Paths
 from hwcost.workload import IntArray
 
 Array = np.ndarray
-# Stands for an option that is not to be had; finite, so that a weight of 0 makes it 0 and not undefined.
-UNAVAILABLE = 1e30
 
 
 @dataclass(frozen=True, eq=False)
-class PartCosts:
-    """Costs of a part for the designs that run it, designs last.
+class Heads:
+    """Heads of one shape, decided together: a column is one head of one design.
 
     Attributes:
-        part: The part.
-        latency_cycles: Per layer (n_options, n).
-        energy_pj: Per layer the same.
-        move_latency_cycles: Per layer and source (n_options of the source, n_options, n or 1).
-        move_energy_pj: Likewise.
+        parts: The heads.
+        ends: Column behind the last one of each head: (n_heads,).
+        members: Design of each column: (n_columns,).
+        costs: Of all columns, with layers numbered 0, 1, ... and what they are given as the number behind.
     """
 
-    part: Part
-    latency_cycles: list[Array]
-    energy_pj: list[Array]
-    move_latency_cycles: list[list[Array]]
-    move_energy_pj: list[list[Array]]
+    parts: tuple[Part, ...]
+    ends: IntArray
+    members: IntArray
+    costs: PartCosts
 
-    def narrow(self, index: IntArray) -> PartCosts:
-        """The costs of some designs."""
-        return PartCosts(
-            self.part,
-            [values[:, index] for values in self.latency_cycles],
-            [values[:, index] for values in self.energy_pj],
-            [[_some(values, index) for values in moves] for moves in self.move_latency_cycles],
-            [[_some(values, index) for values in moves] for moves in self.move_energy_pj],
-        )
+    def narrow(self, place: IntArray) -> Heads:
+        """The columns of some designs; `place` is their new number, -1 for the others: (n_designs,)."""
+        kept = place[self.members] >= 0
+        ends = np.concatenate([[0], np.cumsum(kept)])[self.ends]
+        index = np.flatnonzero(kept)
+        return Heads(self.parts, ends, place[self.members[index]], self.costs.narrow(index))
 
-    def paths(self, cycle: Array, picojoule: Array, extra: dict[int, Array]) -> Paths:
-        """Cheapest options when a cycle and a picojoule count so much: (n,) each.
-
-        Args:
-            cycle: Weights.
-            picojoule: Weights.
-            extra: Scores to add to layers of the part, (n_options, n) by layer.
-        """
-        layers = []
-        for layer, latency, energy in zip(self.part.layers, self.latency_cycles, self.energy_pj, strict=True):
-            score = latency * cycle + energy * picojoule
-            layers.append(score + extra[layer] if layer in extra else score)
-        moves = [
-            [latency * cycle + energy * picojoule for latency, energy in zip(*pair, strict=True)]
-            for pair in zip(self.move_latency_cycles, self.move_energy_pj, strict=True)
+    def columns(self) -> list[tuple[Part, slice, IntArray]]:
+        """Per head its columns and the designs that run it."""
+        starts = np.concatenate([[0], self.ends[:-1]])
+        slices = [slice(a, b) for a, b in zip(starts.tolist(), self.ends.tolist(), strict=True)]
+        return [
+            (part, s, self.members[s]) for part, s in zip(self.parts, slices, strict=True) if s.stop > s.start
         ]
-        return shortest_paths(self.part, layers, moves)
-
-    def costs(self, chosen: Array, at: int) -> tuple[Array, Array]:
-        """Latency and energy of the part's layer number `at` with its moves: (n,) each; chosen (n_layers, n)."""
-        designs = np.arange(chosen.shape[1])
-        option = chosen[self.part.layers[at]]
-        latency = self.latency_cycles[at][option, designs]
-        energy = self.energy_pj[at][option, designs]
-        for source, cycles, picojoules in zip(
-            self.part.sources[at], self.move_latency_cycles[at], self.move_energy_pj[at], strict=True
-        ):
-            origin = chosen[source] if source >= 0 else 0
-            column = designs if cycles.shape[2] > 1 else 0
-            latency += cycles[origin, option, column]
-            energy += picojoules[origin, option, column]
-        return latency, energy
-
-
-def _some(values: Array, index: IntArray) -> Array:
-    return values[..., index] if values.shape[-1] > 1 else values
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,90 +56,135 @@ class Assigner:
         n_layers: Of the workload.
         n: Designs.
         trunk: Costs of the trunk, all designs.
-        heads: Per head the designs that run it, ascending, and its costs for them.
+        heads: By shape.
     """
 
     n_layers: int
     n: int
     trunk: PartCosts
-    heads: tuple[tuple[IntArray, PartCosts], ...]
+    heads: tuple[Heads, ...]
 
     @classmethod
     def of(cls, problem: PlacementProblem) -> Assigner:
         """Brings a problem's arrays into shape."""
-        graph: Graph = cut(problem.workload, problem.active)
-        n = problem.n_designs
-        heads = []
+        graph = cut(problem.workload, problem.active)
+        shapes: dict[tuple[object, ...], list[tuple[Part, IntArray, PartCosts]]] = {}
         for head in graph.heads:
-            index = np.arange(n)
-            if problem.active is not None:
-                index = np.flatnonzero(problem.active[:, head.layers[0]])
-            if index.size:
-                heads.append((index, _part_costs(problem, head, index)))
-        return cls(problem.workload.n_layers, n, _part_costs(problem, graph.trunk, None), tuple(heads))
+            designs = None if problem.active is None else np.flatnonzero(problem.active[:, head.layers[0]])
+            members = np.arange(problem.n_designs) if designs is None else designs
+            if members.size:
+                costs = PartCosts.of(problem, head, designs)
+                shapes.setdefault(_shape(costs), []).append((head, members, costs))
+        heads = []
+        for same in shapes.values():
+            parts, members, costs = (list(column) for column in zip(*same, strict=True))
+            ends = np.cumsum([len(own) for own in members])
+            joined = PartCosts.joined(_renumbered(parts[0]), costs)
+            heads.append(Heads(tuple(parts), ends, np.concatenate(members), joined))
+        return cls(
+            problem.workload.n_layers, problem.n_designs, PartCosts.of(problem, graph.trunk), tuple(heads)
+        )
 
     def narrow(self, index: IntArray) -> Assigner:
-        """The assigner of some designs, ascending."""
-        heads = []
-        for members, costs in self.heads:
-            _, positions, inside = np.intersect1d(index, members, assume_unique=True, return_indices=True)
-            if positions.size:
-                heads.append((positions, costs.narrow(inside)))
-        return Assigner(self.n_layers, len(index), self.trunk.narrow(index), tuple(heads))
+        """The assigner of some designs."""
+        place = np.full(self.n, -1)
+        place[index] = np.arange(len(index))
+        heads = (own.narrow(place) for own in self.heads)
+        return Assigner(
+            self.n_layers,
+            len(index),
+            self.trunk.narrow(index),
+            tuple(own for own in heads if own.members.size),
+        )
 
-    def assign(self, cycle: Array, picojoule: Array) -> Array:
+    def options(self, cycle: Array, picojoule: Array) -> Array:
         """Cheapest options, (n_layers, n), when a cycle and a picojoule count so much: (n,) each."""
-        chosen = np.zeros((self.n_layers, self.n), dtype=np.int16)
-        extra: dict[int, Array] = {}
-        found = []
-        for members, costs in self.heads:
-            paths = costs.paths(cycle[members], picojoule[members], {})
-            found.append((members, paths))
-            if costs.part.given is not None:
-                if costs.part.given not in extra:
-                    extra[costs.part.given] = np.zeros((len(paths.score), self.n))
-                extra[costs.part.given][:, members] += paths.score
-        self.trunk.paths(cycle, picojoule, extra).options(chosen)
-        for members, paths in found:
-            own = chosen[:, members]
-            paths.options(own)
-            rows = np.array(paths.part.layers)[:, None]
-            chosen[rows, members] = own[rows[:, 0]]
+        chosen, of_heads = self._assign(cycle, picojoule)
+        for heads, own in zip(self.heads, of_heads, strict=True):
+            for part, columns, members in heads.columns():
+                chosen[np.array(part.layers)[:, None], members] = own[: len(part.layers), columns]
         return chosen
+
+    def totals(self, cycle: Array, picojoule: Array) -> tuple[Array, Array]:
+        """Latency and energy of the cheapest options: (n,) each."""
+        chosen, of_heads = self._assign(cycle, picojoule)
+        latency, energy = self.trunk.totals(chosen)
+        for heads, own in zip(self.heads, of_heads, strict=True):
+            cycles, picojoules = heads.costs.totals(own)
+            latency += np.bincount(heads.members, cycles, self.n)
+            energy += np.bincount(heads.members, picojoules, self.n)
+        return latency, energy
 
     def layer_costs(self, chosen: Array) -> tuple[Array, Array]:
         """Latency and energy of each layer with its moves, 0 where it is not run: (n_layers, n) each."""
-        latency = np.zeros((self.n_layers, self.n))
-        energy = np.zeros((self.n_layers, self.n))
-        for members, costs in ((np.arange(self.n), self.trunk), *self.heads):
-            own = chosen if len(members) == self.n else chosen[:, members]
-            for at, layer in enumerate(costs.part.layers):
-                latency[layer, members], energy[layer, members] = costs.costs(own, at)
-        if latency.max(initial=0.0) >= UNAVAILABLE or energy.max(initial=0.0) >= UNAVAILABLE:
-            layer = int(np.argmax(np.maximum(latency, energy).max(axis=1)))
+        latency, energy = np.zeros((self.n_layers, self.n)), np.zeros((self.n_layers, self.n))
+        for at, layer in enumerate(self.trunk.part.layers):
+            latency[layer], energy[layer] = self.trunk.costs(chosen, at)
+        for heads in self.heads:
+            own = self._given(heads, chosen)
+            for part, columns, members in heads.columns():
+                own[: len(part.layers), columns] = chosen[np.array(part.layers)[:, None], members]
+            for at in range(len(own) - 1):
+                cycles, picojoules = heads.costs.costs(own, at)
+                for part, columns, members in heads.columns():
+                    latency[part.layers[at], members] = cycles[columns]
+                    energy[part.layers[at], members] = picojoules[columns]
+        worst = np.maximum(latency, energy).max(axis=1)
+        if worst.max() >= UNAVAILABLE:
+            layer = int(worst.argmax())
             raise OfframpError(
                 f"layer {layer} has no option that can be had; allow more cores or ways to run it"
             )
         return latency, energy
 
-    def totals(self, chosen: Array) -> tuple[Array, Array]:
-        """Latency and energy of assignments: (n,) each."""
-        latency, energy = self.layer_costs(chosen)
-        return latency.sum(axis=0), energy.sum(axis=0)
+    def _assign(self, cycle: Array, picojoule: Array) -> tuple[Array, list[Array]]:
+        """Options of the trunk, in (n_layers, n), and of the columns of each shape of heads."""
+        chosen = np.zeros((self.n_layers, self.n), dtype=np.int16)
+        extra: dict[int, Array] = {}
+        found: list[Paths] = []
+        for heads in self.heads:
+            paths = heads.costs.paths(cycle[heads.members], picojoule[heads.members], {})
+            found.append(paths)
+            for part, columns, members in heads.columns():
+                if part.given is not None:
+                    if part.given not in extra:
+                        extra[part.given] = np.zeros((len(paths.score), self.n))
+                    extra[part.given][:, members] += paths.score[:, columns]
+        self.trunk.paths(cycle, picojoule, extra).options(chosen)
+        of_heads = []
+        for heads, paths in zip(self.heads, found, strict=True):
+            own = self._given(heads, chosen)
+            paths.options(own)
+            of_heads.append(own)
+        return chosen, of_heads
+
+    @staticmethod
+    def _given(heads: Heads, chosen: Array) -> Array:
+        """Options of the columns with those of the tensors they are given filled in: (n_layers + 1, n_columns)."""
+        own = np.zeros((len(heads.costs.part.layers) + 1, len(heads.members)), dtype=chosen.dtype)
+        for part, columns, members in heads.columns():
+            if part.given is not None:
+                own[-1, columns] = chosen[part.given, members]
+        return own
 
 
-def _part_costs(problem: PlacementProblem, part: Part, index: IntArray | None) -> PartCosts:
-    def last(values: Array) -> Array:
-        moved = np.moveaxis(values, 0, -1)
-        if index is not None and len(index) < problem.n_designs:
-            moved = _some(moved, index) if moved.ndim == 3 else moved[:, index]
-        moved = np.ascontiguousarray(moved, dtype=np.float64)
-        return np.minimum(moved, UNAVAILABLE) if moved.max(initial=0.0) > UNAVAILABLE else moved
-
-    return PartCosts(
-        part,
-        [last(problem.latency_cycles[i]) for i in part.layers],
-        [last(problem.energy_pj[i]) for i in part.layers],
-        [[last(move.latency_cycles) for move in problem.moves[i]] for i in part.layers],
-        [[last(move.energy_pj) for move in problem.moves[i]] for i in part.layers],
+def _renumbered(part: Part) -> Part:
+    """The part with its layers numbered from 0 and the tensor it is given as the number behind."""
+    number = {layer: i for i, layer in enumerate(part.layers)}
+    number[-1] = -1
+    if part.given is not None:
+        number[part.given] = len(part.layers)
+    return Part(
+        layers=tuple(range(len(part.layers))),
+        given=None if part.given is None else len(part.layers),
+        sources=tuple(tuple(number[s] for s in own) for own in part.sources),
+        last_use=tuple(number[layer] for layer in part.last_use),
     )
+
+
+def _shape(costs: PartCosts) -> tuple[object, ...]:
+    """Parts equal in this can be decided together."""
+    same = _renumbered(costs.part)
+    options = tuple(len(values) for values in costs.latency_cycles)
+    moves = tuple(tuple(values.shape[:2] for values in own) for own in costs.move_latency_cycles)
+    return same, options, moves

@@ -11,7 +11,7 @@ from hwcost.cost_model import LayerCostTable
 from hwcost.placement.looked_up import LookedUpCosts, look_up
 from hwcost.placement.problem import Move, PlacementProblem
 from hwcost.placement.schedule import Schedule
-from hwcost.placement.solve import solve
+from hwcost.placement.solve import choose_options
 from hwcost.placement.transfers import LEVEL_NAMES, Transfers
 from hwcost.workload import IntArray
 from hwcost.workload_batch import WorkloadBatch
@@ -169,5 +169,4 @@ def schedule_layer_by_layer(
         operands: Whether the breakdown by operand is wanted.
     """
     designs = LayerByLayer(accelerator, transfers, batch, look_up(table, batch, objective), allocations)
-    placement = solve(designs.problem(), objective)
-    return designs.breakdown(placement.option, operands)
+    return designs.breakdown(choose_options(designs.problem(), objective), operands)

@@ -71,42 +71,52 @@ class _Corners:
         return np.where(open_, product, np.inf)
 
 
-def least_product(assigner: Assigner) -> Array:
-    """Options of the assignment with the least product: (n_layers, n)."""
+def least_product(assigner: Assigner) -> tuple[Array, Array]:
+    """Weights of a cycle and of a picojoule whose cheapest assignment has the least product: (n,) each."""
     n = assigner.n
     one, none = np.ones(n), np.zeros(n)
-    chosen = assigner.assign(one, none)
-    latency, energy = assigner.totals(chosen)
-    best = latency * energy
-    corners = _Corners(latency[None], energy[None], one[None], none[None], np.zeros((1, n), dtype=bool))
-    tried = assigner.assign(none, one)
-    latency, energy = assigner.totals(tried)
-    _take_better(chosen, best, np.arange(n), tried, latency * energy)
+    open_ = np.zeros((1, n), dtype=bool)
+    latency, energy = assigner.totals(one, none)
+    corners = _Corners(latency[None], energy[None], one[None], none[None], open_)
+    best = _Best(latency * energy, one.copy(), none.copy())
+    latency, energy = assigner.totals(none, one)
+    designs = at = np.arange(n)  # the designs of `corners`, and where `assigner` has them
+    best.offer(designs, latency * energy, none, one)
     # a second end with no less energy adds nothing: both ends are one point then
     latency = np.where(energy < corners.energy[0], latency, np.inf)
-    corners.insert(_Corners(latency[None], energy[None], none[None], one[None], np.zeros((1, n), dtype=bool)))
-    designs = at = np.arange(n)  # the designs of `corners`, and where `assigner` has them
+    corners.insert(_Corners(latency[None], energy[None], none[None], one[None], open_))
     while True:
         bounds = corners.bounds()
         place = bounds.argmin(axis=0)
-        still = np.flatnonzero(bounds[place, np.arange(len(place))] < best[designs] * (1 - TOLERANCE))
+        lowest = bounds[place, np.arange(len(place))]
+        still = np.flatnonzero(lowest < best.product[designs] * (1 - TOLERANCE))
         if not still.size:
-            return chosen
+            return best.cycle, best.picojoule
         if still.size < len(designs):
             corners, designs, at, place = corners.take(still), designs[still], at[still], place[still]
         if designs.size < NARROW_BELOW * assigner.n:
             assigner, at = assigner.narrow(at), np.arange(designs.size)
-        _split(assigner, at, corners, place, designs, chosen, best)
+        _split(assigner, at, corners, place, designs, best)
+
+
+@dataclass(eq=False)
+class _Best:
+    """The best product so far and the weights it was found with: (n,) each."""
+
+    product: Array
+    cycle: Array
+    picojoule: Array
+
+    def offer(self, designs: IntArray, product: Array, cycle: Array, picojoule: Array) -> None:
+        """Takes over what is better; arrays are (n_designs given,)."""
+        better = product < self.product[designs]
+        at = designs[better]
+        self.product[at] = product[better]
+        self.cycle[at], self.picojoule[at] = cycle[better], picojoule[better]
 
 
 def _split(
-    assigner: Assigner,
-    at: IntArray,
-    corners: _Corners,
-    place: IntArray,
-    designs: IntArray,
-    chosen: Array,
-    best: Array,
+    assigner: Assigner, at: IntArray, corners: _Corners, place: IntArray, designs: IntArray, best: _Best
 ) -> None:
     """Looks for a corner between the corners `place` and `place + 1` of each design."""
     columns = np.arange(len(place))
@@ -116,19 +126,12 @@ def _split(
     cycle, picojoule = (y0 - y1) / y0, (x1 - x0) / y0
     cycles, picojoules = np.ones(assigner.n), np.ones(assigner.n)
     cycles[at], picojoules[at] = cycle, picojoule
-    tried = assigner.assign(cycles, picojoules)
-    latency, energy = (values[at] for values in assigner.totals(tried))
+    latency, energy = (values[at] for values in assigner.totals(cycles, picojoules))
     chord = cycle * x0 + picojoule * y0
     new = cycle * latency + picojoule * energy < chord * (1 - TOLERANCE)
     corners.closed[place[~new], columns[~new]] = True
-    _take_better(chosen, best, designs, tried[:, at], latency * energy)
-    found = np.where(new, latency, np.inf)
+    best.offer(designs, latency * energy, cycle, picojoule)
     if new.any():
-        closed = np.zeros((1, len(place)), dtype=bool)
-        corners.insert(_Corners(found[None], energy[None], cycle[None], picojoule[None], closed))
-
-
-def _take_better(chosen: Array, best: Array, designs: IntArray, tried: Array, product: Array) -> None:
-    better = product < best[designs]
-    best[designs[better]] = product[better]
-    chosen[:, designs[better]] = tried[:, better]
+        found = np.where(new, latency, np.inf)
+        open_ = np.zeros((1, len(place)), dtype=bool)
+        corners.insert(_Corners(found[None], energy[None], cycle[None], picojoule[None], open_))

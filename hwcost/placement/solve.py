@@ -8,6 +8,7 @@ from hwcost.errors import OfframpError
 from hwcost.placement.assign import Assigner
 from hwcost.placement.least_product import least_product
 from hwcost.placement.problem import Placement, PlacementProblem
+from hwcost.workload import IntArray
 
 Array = np.ndarray
 PLACEMENT_OBJECTIVES = ("latency", "energy", "edp", "weighted")
@@ -27,39 +28,46 @@ def solve(
     Raises:
         OfframpError: The objective or weights are not as expected, or a layer has no option with finite costs.
     """
-    if objective not in PLACEMENT_OBJECTIVES:
-        raise OfframpError(f"expected an objective of {', '.join(PLACEMENT_OBJECTIVES)}, got {objective!r}")
-    if (weights is None) == (objective == "weighted"):
-        raise OfframpError(f"expected weights with objective 'weighted' and with no other, got {objective!r}")
     assigner = Assigner.of(problem)
-    if weights is not None:
-        cycle, picojoule = (np.broadcast_to(np.asarray(w, dtype=np.float64), assigner.n) for w in weights)
-        if min(cycle.min(), picojoule.min()) < 0:
-            raise OfframpError("expected weights of at least 0")
-        chosen = assigner.assign(cycle, picojoule)
-    elif objective == "edp":
-        chosen = least_product(assigner)
-    else:
-        chosen = _one_then_other(assigner, objective == "latency")
+    chosen = _choose(assigner, objective, weights)
     latency, energy = assigner.layer_costs(chosen)
     return Placement(chosen.T.astype(np.int64), latency.T, energy.T)
 
 
-def _one_then_other(assigner: Assigner, latency_first: bool) -> Array:
-    """Smallest latency with the least energy among ties, or the other way round.
+def choose_options(problem: PlacementProblem, objective: str) -> IntArray:
+    """The options that `solve` chooses, (n_designs, n_layers), for who counts costs in another way."""
+    options: IntArray = _choose(Assigner.of(problem), objective, None).T.astype(np.int64)
+    return options
+
+
+def _choose(assigner: Assigner, objective: str, weights: tuple[Array | float, Array | float] | None) -> Array:
+    if objective not in PLACEMENT_OBJECTIVES:
+        raise OfframpError(f"expected an objective of {', '.join(PLACEMENT_OBJECTIVES)}, got {objective!r}")
+    if (weights is None) == (objective == "weighted"):
+        raise OfframpError(f"expected weights with objective 'weighted' and with no other, got {objective!r}")
+    if weights is not None:
+        cycle, picojoule = (np.broadcast_to(np.asarray(w, dtype=np.float64), assigner.n) for w in weights)
+        if min(cycle.min(), picojoule.min()) < 0:
+            raise OfframpError("expected weights of at least 0")
+    elif objective == "edp":
+        cycle, picojoule = least_product(assigner)
+    else:
+        cycle, picojoule = _one_then_other(assigner, objective == "latency")
+    return assigner.options(cycle, picojoule)
+
+
+def _one_then_other(assigner: Assigner, latency_first: bool) -> tuple[Array, Array]:
+    """Weights of the smallest latency with the least energy among ties, or the other way round.
 
     A second path is found with a small weight on the other cost; it is taken where the first cost stayed the same.
     """
     one, none = np.ones(assigner.n), np.zeros(assigner.n)
-    chosen = assigner.assign(one, none) if latency_first else assigner.assign(none, one)
-    totals = assigner.totals(chosen)
+    totals = assigner.totals(one, none) if latency_first else assigner.totals(none, one)
     first, second = totals if latency_first else totals[::-1]
     # latencies are whole cycles: half a cycle for all the other cost there is cannot buy one. Energies are not
     # whole: paths closer than one part in 10^9 count as equal only if the check below finds them so.
     small = (0.5 if latency_first else 1e-9 * first) / np.maximum(second, np.finfo(np.float64).tiny)
-    tried = assigner.assign(one, small) if latency_first else assigner.assign(small, one)
-    totals = assigner.totals(tried)
+    totals = assigner.totals(one, small) if latency_first else assigner.totals(small, one)
     new_first, new_second = totals if latency_first else totals[::-1]
-    better = (new_first <= first) & (new_second < second)
-    chosen[:, better] = tried[:, better]
-    return chosen
+    small = np.where((new_first <= first) & (new_second < second), small, 0.0)
+    return (one, small) if latency_first else (small, one)
