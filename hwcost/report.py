@@ -9,8 +9,14 @@ import numpy as np
 from hwcost.chip.accelerator import Accelerator
 from hwcost.evaluate import CostModel, check_allocations
 from hwcost.mapping.layer_mapping import describe_mapping
+from hwcost.mapping.loops import Operand
+from hwcost.placement.schedule import Schedule
 from hwcost.placement.transfers import LEVEL_NAMES, cores_for
-from hwcost.workload import Op, Workload
+from hwcost.workload import IntArray, Op, Workload
+
+Array = np.ndarray
+# Places of a layer that runs on all compute cores, in the order of the options behind the single cores.
+SHARED_PLACES = ("all equally", "all by PEs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,66 +25,92 @@ class LayerReport:
 
     Attributes:
         names: Of the layers.
-        core: Name of the core.
-        pe_array: Label of its array, empty on a vector core.
-        spatial: How the array is unrolled, e.g. `K8 C8 OX4 OY4`; empty on a vector core.
+        core: Name of the core; of `SHARED_PLACES` where a layer is split over all compute cores.
+        pe_array: Label of its array, empty on a vector core and where a layer is split.
+        spatial: How the array is unrolled, e.g. `K8 C8 OX4 OY4`; empty where there is no array, and where other
+            than whole layers with streamed weights are mapped.
         macs: Multiply-accumulates: (n_layers,).
-        start_cycle: When the layer begins (its transfers included): (n_layers,).
-        latency_cycles: With its transfers: (n_layers,).
+        start_cycle: When the layer begins (its transfers included): (n_layers,). Where cores overlap, the end of all
+            layers before it.
+        latency_cycles: With its transfers; where cores overlap, what it adds to the end: (n_layers,).
         energy_pj: With its transfers: (n_layers,).
         energy_by_level_pj: (n_layers, n_levels).
         level_names: Names of the levels.
+        operand_energy_pj: Energy in memories by operand W, I, O, without transfers: (n_layers, 3).
     """
 
     names: tuple[str, ...]
     core: tuple[str, ...]
     pe_array: tuple[str, ...]
     spatial: tuple[str, ...]
-    macs: np.ndarray
-    start_cycle: np.ndarray
-    latency_cycles: np.ndarray
-    energy_pj: np.ndarray
-    energy_by_level_pj: np.ndarray
+    macs: IntArray
+    start_cycle: Array
+    latency_cycles: Array
+    energy_pj: Array
+    energy_by_level_pj: Array
     level_names: tuple[str, ...]
+    operand_energy_pj: Array
+
+    @property
+    def other_energy_pj(self) -> Array:
+        """Energy of no operand's memories: MACs, transfers between cores, leakage: (n_layers,)."""
+        return np.asarray(self.energy_pj - self.operand_energy_pj.sum(axis=1))
+
+    def by_core(self) -> dict[str, tuple[int, float, float]]:
+        """Per place the number of layers, the sum of their cycles and of their energy in pJ."""
+        places: dict[str, tuple[int, float, float]] = {}
+        for place, cycles, energy in zip(self.core, self.latency_cycles, self.energy_pj, strict=True):
+            n, all_cycles, all_energy = places.get(place, (0, 0.0, 0.0))
+            places[place] = n + 1, all_cycles + float(cycles), all_energy + float(energy)
+        return places
 
 
 def layer_report(
     workload: Workload,
     accelerator: Accelerator,
-    allocation: np.ndarray,
+    allocation: IntArray,
     mapping_objective: str = "edp",
     model: CostModel | None = None,
+    mode: str = "layer_by_layer",
+    weights: str = "streamed",
 ) -> LayerReport:
     """Costs of every layer of one design.
 
     Args:
         workload: The network.
-        accelerator: The hardware.
+        accelerator: The hardware, at the voltage and frequency level that is meant.
         allocation: Catalogue index per compute core: (n_compute_cores,).
         mapping_objective: As for `evaluate`.
         model: A cost model of the same accelerator whose layer costs are used; made when not given.
+        mode: As for `evaluate`.
+        weights: As for `evaluate`.
     """
     model = model or CostModel(accelerator)
     chosen = check_allocations(accelerator, np.asarray(allocation)[None, :])
-    schedule = model.schedule(workload, chosen, mapping_objective)
-    latency = schedule.latency_cycles[0]
-    by_level = schedule.energy_pj[0]
-    rows = workload.cost_rows()
-    cores, arrays, spatial = [], [], []
-    for i in range(workload.n_layers):
+    schedule = model.schedule(workload, chosen, mapping_objective, mode, weights, operands=True)
+    described = mode == "layer_by_layer" and weights == "streamed"
+    place, arrays, spatial = [], [], []
+    for i, row in enumerate(workload.cost_rows()):
         option = int(schedule.core[0, i])
-        cores.append(cores_for(accelerator, Op(workload.op[i]))[option].name)
-        if not workload.has_weights[i]:
-            arrays.append("")
-            spatial.append("")
-            continue
-        array = accelerator.catalogue[chosen[0, option]]
-        arrays.append(array.label)
-        core = accelerator.compute_cores[option]
-        spatial.append(describe_mapping(core, rows[i], array, mapping_objective).spatial_label)
+        cores = cores_for(accelerator, Op(workload.op[i]))
+        label = unrolled = ""
+        if option >= len(cores):
+            name = SHARED_PLACES[option - len(cores)]
+        else:
+            name = cores[option].name
+            if workload.has_weights[i]:
+                core = accelerator.compute_cores[option]
+                array = core.catalogue[chosen[0, option]]
+                label = array.label
+                if described:
+                    unrolled = describe_mapping(core, row, array, mapping_objective).spatial_label
+        place.append(name)
+        arrays.append(label)
+        spatial.append(unrolled)
+    latency, by_level = schedule.latency_cycles[0], schedule.energy_pj[0]
     return LayerReport(
         names=workload.names,
-        core=tuple(cores),
+        core=tuple(place),
         pe_array=tuple(arrays),
         spatial=tuple(spatial),
         macs=workload.macs,
@@ -87,4 +119,11 @@ def layer_report(
         energy_pj=by_level.sum(axis=1),
         energy_by_level_pj=by_level,
         level_names=LEVEL_NAMES,
+        operand_energy_pj=_operands(schedule, workload.n_layers),
     )
+
+
+def _operands(schedule: Schedule, n_layers: int) -> Array:
+    if schedule.operand_energy_pj is None:
+        return np.full((n_layers, len(Operand)), np.nan)
+    return np.asarray(schedule.operand_energy_pj[0])

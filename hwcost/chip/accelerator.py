@@ -60,7 +60,7 @@ class Accelerator:
             )
 
     def _check_cores(self) -> None:
-        names = [core.name for core in (*self.compute_cores, *self.vector_cores)]
+        names = [core.name for core in self.cores]
         if len(set(names)) != len(names):
             raise OfframpError(f"expected distinct core names in accelerator {self.name!r}, got {names}")
         ops = [core.op for core in self.vector_cores]
@@ -74,7 +74,7 @@ class Accelerator:
                 )
 
     def _check_links(self) -> None:
-        names = [core.name for core in (*self.compute_cores, *self.vector_cores)]
+        names = [core.name for core in self.cores]
         for i, between in enumerate(self.links_between):
             for core in between.cores:
                 if core not in names:
@@ -109,6 +109,11 @@ class Accelerator:
             )
 
     @property
+    def cores(self) -> tuple[ComputeCore | VectorCore, ...]:
+        """All cores."""
+        return (*self.compute_cores, *self.vector_cores)
+
+    @property
     def n_compute_cores(self) -> int:
         """Number of cores an allocation has an entry for."""
         return len(self.compute_cores)
@@ -122,11 +127,6 @@ class Accelerator:
     def catalogues(self) -> tuple[tuple[PeArray, ...], ...]:
         """Per compute core the arrays that its entry of an allocation indexes."""
         return tuple(core.catalogue for core in self.compute_cores)
-
-    @property
-    def catalogue(self) -> tuple[PeArray, ...]:
-        """The catalogue of the first compute core; use `catalogues`, cores may differ."""
-        return self.compute_cores[0].catalogue
 
     @property
     def max_arrays(self) -> int:
@@ -158,7 +158,7 @@ class Accelerator:
     def _exchangeable(self, a: ComputeCore, b: ComputeCore) -> bool:
         # An equivalence: were a like b, b like c and a's link to b not c's, then b like c would fail at a, or a like
         # b at c.
-        others = {core.name for core in (*self.compute_cores, *self.vector_cores)} - {a.name, b.name}
+        others = {core.name for core in self.cores} - {a.name, b.name}
         return a.group == b.group and all(
             self.link_between(a.name, other) == self.link_between(b.name, other) for other in others
         )
@@ -236,7 +236,7 @@ class Accelerator:
             (n_designs,).
         """
         per_pe = np.array([core.leakage_w_per_pe for core in self.compute_cores])
-        fixed = sum(core.leakage_w for core in (*self.compute_cores, *self.vector_cores))
+        fixed = sum(core.leakage_w for core in self.cores)
         watts = fixed + self.n_pes(allocations) @ per_pe
         return np.asarray(watts / self.clock_hz * 1e12)
 
@@ -247,7 +247,7 @@ class Accelerator:
             allocations: (n_designs, n_compute_cores).
         """
         per_pe = np.array([core.area_mm2_per_pe for core in self.compute_cores])
-        fixed = sum(core.area_mm2 for core in (*self.compute_cores, *self.vector_cores))
+        fixed = sum(core.area_mm2 for core in self.cores)
         if fixed == 0 and not per_pe.any():
             return None
         return np.asarray(fixed + self.n_pes(allocations) @ per_pe)

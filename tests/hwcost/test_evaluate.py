@@ -35,7 +35,7 @@ def network(weight_bits: int = 8, activation_bits: int = 8, width: float = 0.5) 
 
 def some_allocations(quad: Accelerator, n: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    pes = np.array([array.n_pes for array in quad.catalogue])
+    pes = np.array([array.n_pes for array in quad.catalogues[0]])
     drawn = rng.integers(0, len(pes), size=(20 * n, quad.n_compute_cores))
     return drawn[pes[drawn].sum(axis=1) <= quad.pe_budget][:n]
 

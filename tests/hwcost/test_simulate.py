@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,28 @@ def test_arrays_are_chosen_by_label(capsys: pytest.CaptureFixture[str]) -> None:
     assert "32x1x4x4" in used or "16x4x4x4" in used
 
 
+def test_every_core_has_labels_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = ["--network", "paper", "--width", "0.25", "--accelerator", "heterogeneous_quad", "--arrays"]
+    assert main([*chosen, "4x4x4x4,8x8x2x2,16x16,16x4x4"]) == 0
+    assert "16x4x4 " in capsys.readouterr().out
+    assert main([*chosen, "4x4x4x4,8x8x2x2,16x16,16x16"]) == 2
+    assert "for core 'depthwise' in --arrays, got '16x16'" in capsys.readouterr().err
+
+
+def test_layers_and_accelerator_from_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chip = tmp_path / "mine.toml"
+    text = (resources.files("hwcost") / "presets" / "edge_tpu_like.toml").read_text()
+    chip.write_text(text.replace('name = "edge_tpu_like"', 'name = "mine"'))
+    table = tmp_path / "layers.csv"
+    table.write_text("name,op,k,c,g,ox,oy,fx,fy,stride\nfull,conv,8,8,1,4,4,1,1,1\n")
+    out = tmp_path / "figures.json"
+    assert main(["--layers", str(table), "--accelerator", str(chip), "--json", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("full")
+    figures = json.loads(out.read_text())
+    # derived by hand in tests/hwcost/presets/test_goldens.py
+    assert (figures["accelerator"], figures["worst_case"]["latency_cycles"]) == ("mine", 43)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -60,6 +83,9 @@ def test_arrays_are_chosen_by_label(capsys: pytest.CaptureFixture[str]) -> None:
         ["--network", "paper", "--accelerator", "nothing.toml"],
         ["--network", "paper", "--arrays", "1x1"],
         ["--network", "paper", "--classes", "0"],
+        ["--network", "paper", "--arrays", "8x8x4x4"],
+        ["--network", "paper", "--level", "warp"],
+        ["--network", "paper", "--accelerator", "tpu_quad", "--level", "low"],
         ["--layers", "nothing.csv"],
     ],
 )

@@ -21,10 +21,10 @@ def test_presets_load(name: str) -> None:
 def test_the_quad_core_is_the_papers() -> None:
     accelerator = load_accelerator("edge_tpu_quad")
     assert accelerator.n_compute_cores == 4
-    assert [accelerator.catalogue[i].label for i in accelerator.default_allocation] == ["8x8x4x4"] * 4
+    assert [core.default_array.label for core in accelerator.compute_cores] == ["8x8x4x4"] * 4
     assert accelerator.pe_budget == 4096
     assert accelerator.core_groups == (0, 0, 0, 0)
-    counts = [array.n_pes for array in accelerator.catalogue]
+    counts = [array.n_pes for array in accelerator.catalogues[0]]
     assert (min(counts), max(counts)) == (64, 2048)
 
 

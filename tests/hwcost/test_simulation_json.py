@@ -1,0 +1,93 @@
+"""Figures for programs: every breakdown adds up to the same totals."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hwcost import Workload, load_accelerator
+from hwcost.networks import early_exit_workload, load_backbone, uniform_precision
+from hwcost.simulation import simulate
+from hwcost.simulation_json import simulation_json
+from hwcost.simulation_text import simulation_text
+
+
+def network() -> Workload:
+    spec = load_backbone("paper").scaled(0.25)
+    return early_exit_workload(spec, (0, 4), ("fc", "gap", "fc"), uniform_precision(12), 32, 10)
+
+
+@pytest.fixture(scope="module", params=["heterogeneous_quad", "tpu_quad"])
+def preset(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def figures(preset: str) -> dict[str, Any]:
+    accelerator = load_accelerator(preset)
+    found = simulate(network(), accelerator, np.array(accelerator.default_allocation))
+    written: dict[str, Any] = json.loads(json.dumps(simulation_json(found), allow_nan=False))
+    return written
+
+
+def test_every_breakdown_adds_up(figures: dict[str, Any]) -> None:
+    worst, layers = figures["worst_case"], figures["layers"]
+    assert worst == {key: value for key, value in figures["exits"][-1].items() if key != "exit"}
+    for parts in (layers, figures["cores"]):
+        assert sum(part["energy_pj"] for part in parts) == pytest.approx(worst["energy_pj"])
+        assert sum(part["latency_cycles"] for part in parts) == pytest.approx(worst["latency_cycles"])
+    assert sum(part["layers"] for part in figures["cores"]) == len(layers)
+    levels = [key for key in worst if key.startswith("energy_") and key not in ("energy_pj", "energy_j")]
+    assert {"energy_mac_pj", "energy_sram_pj", "energy_dram_pj", "energy_link_pj"} <= set(levels)
+    for entry in (*layers, *figures["exits"]):
+        assert sum(entry[key] for key in levels) == pytest.approx(entry["energy_pj"])
+
+
+def test_operands_and_the_rest_are_all_of_the_energy(figures: dict[str, Any]) -> None:
+    keys = [f"energy_operand_{operand}_pj" for operand in ("w", "i", "o", "none")]
+    for entry in (*figures["layers"], figures["operands"]):
+        assert all(entry[key] is not None for key in keys)
+        assert all(entry[key] >= -1e-6 for key in keys)
+    assert sum(figures["operands"].values()) == pytest.approx(figures["worst_case"]["energy_pj"])
+    pooled = [layer for layer in figures["layers"] if layer["core"] in ("pooling", "adder")]
+    assert pooled
+    assert all(layer["energy_operand_w_pj"] == 0 for layer in pooled)
+
+
+def test_seconds_and_joules_are_cycles_and_picojoules(figures: dict[str, Any]) -> None:
+    for k, entry in enumerate(figures["exits"]):
+        assert entry["exit"] == k
+        assert entry["latency_s"] == pytest.approx(entry["latency_cycles"] / figures["clock_hz"])
+        assert entry["energy_j"] == pytest.approx(entry["energy_pj"] / 1e12)
+
+
+def test_a_level_slows_and_saves(preset: str) -> None:
+    accelerator = load_accelerator(preset)
+    allocation = np.array(accelerator.default_allocation)
+    found = {
+        level.name: simulation_json(simulate(network(), accelerator, allocation, level=level.name))
+        for level in accelerator.levels
+    }
+    assert [found[level.name]["clock_hz"] for level in accelerator.levels] == [
+        level.clock_hz for level in accelerator.levels
+    ]
+    worst = {name: figures["worst_case"] for name, figures in found.items()}
+    if len(found) > 1:
+        assert worst["low"]["latency_s"] > worst["nominal"]["latency_s"] > worst["high"]["latency_s"]
+        assert worst["low"]["energy_mac_pj"] == pytest.approx(
+            worst["nominal"]["energy_mac_pj"] * (0.65 / 0.8) ** 2
+        )
+        assert worst["low"]["energy_j"] < worst["nominal"]["energy_j"] < worst["high"]["energy_j"]
+
+
+def test_people_read_the_same_numbers(preset: str, figures: dict[str, Any]) -> None:
+    accelerator = load_accelerator(preset)
+    text = simulation_text(simulate(network(), accelerator, np.array(accelerator.default_allocation)))
+    worst = next(line for line in text.splitlines() if line.startswith("2 (worst)")).split()
+    assert float(worst[2]) == figures["worst_case"]["latency_cycles"]
+    assert float(worst[4]) == pytest.approx(figures["worst_case"]["energy_pj"], abs=0.5)
+    for core in figures["cores"]:
+        assert f"{core['core']:14s}{core['layers']:8d}" in text
