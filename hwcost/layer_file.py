@@ -21,6 +21,8 @@ OPTIONAL = (
     "head",
     "sources",
 )
+_YES = ("1", "true", "yes")
+_NO = ("", "0", "false", "no")
 
 
 def read_layers(path: Path) -> Workload:
@@ -34,7 +36,7 @@ def read_layers(path: Path) -> Workload:
         OfframpError: The file or a cell cannot be used; the message names the line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise OfframpError(f"expected a readable CSV file of layers, got {path.name}: {error}") from None
     reader = csv.DictReader(text.splitlines())
@@ -52,6 +54,9 @@ def read_layers(path: Path) -> Workload:
         where = f"{path.name} line {number}"
         if None in row or None in row.values():
             raise OfframpError(f"{where}: expected {len(names)} cells")
+        if not row["name"].strip() or row["name"] in seen:
+            what = f"{row['name']!r} is there already" if row["name"].strip() else "it is empty"
+            raise OfframpError(f"{where}: expected a name of its own for every layer, {what}")
         layers.append(_layer(row, where, seen))
         seen[row["name"]] = len(layers) - 1
     return Workload.from_layers(layers)
@@ -82,5 +87,8 @@ def _layer(row: dict[str, str], where: str, seen: dict[str, int]) -> Layer:
                 f"{where}: source {source!r} is no layer above; list layers in execution order"
             )
     sources = tuple(seen[source] for source in named) or (len(seen) - 1,)
-    is_head = (row.get("head") or "").strip().lower() in ("1", "true", "yes")
+    head = (row.get("head") or "").strip().lower()
+    if head not in _YES + _NO:
+        raise OfframpError(f"{where}: expected head to be one of {', '.join(_YES + _NO[1:])}, got {head!r}")
+    is_head = head in _YES
     return Layer(row["name"], op, head=is_head, sources=sources, **numbers)

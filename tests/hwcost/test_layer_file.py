@@ -47,8 +47,23 @@ def test_reads_operations_sources_and_segments(tmp_path: Path) -> None:
         ((HEADER, ROWS[0], "c2,conv,1"), "line 3"),
         ((HEADER, ROWS[0].replace("16", "")), "'k' is empty"),
         ((HEADER,), "at least one layer"),
+        ((HEADER, ROWS[0], ROWS[0]), "line 3: expected a name of its own.*'c1' is there already"),
+        ((HEADER, ROWS[0].replace("c1", " ")), "line 2: expected a name of its own"),
+        (
+            (HEADER + ",head", ROWS[0] + ",maybe"),
+            "line 2: expected head to be one of 1, true, yes, 0.*'maybe'",
+        ),
+        ((HEADER, ROWS[0].replace("16", "0")), "k"),
+        ((HEADER, ROWS[0].replace("16", "-1")), "k"),
     ],
 )
 def test_refuses_by_name(tmp_path: Path, lines: tuple[str, ...], word: str) -> None:
     with pytest.raises(OfframpError, match=word):
         read_layers(write(tmp_path, *lines))
+
+
+def test_heads_and_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "layers.csv"
+    rows = (ROWS[0] + ",no", "h,linear,10,16384,1,1,1,1,1,1,0,c1,yes", "c2,conv,8,16,1,32,32,1,1,1,1,c1,")
+    path.write_text("\n".join((HEADER + ",head", *rows)), encoding="utf-8-sig")
+    assert read_layers(path).head.tolist() == [False, True, False]
