@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwcost.chip.core import ComputeCore, PeArray
+from hwcost.mapping.candidates import Candidates
 from hwcost.mapping.loops import Loop, Operand
-from hwcost.mapping.mapper import Candidates, evaluate_candidates, map_layers
-from hwcost.mapping.temporal import TemporalOrders
+from hwcost.mapping.mapper import find_winners, spell_out
 from hwcost.mapping.timing import ENERGY_LEVELS, flow_energy_pj, port_cycles
 from hwcost.workload import IntArray
 
@@ -56,7 +56,7 @@ class LayerMapping:
         latency_cycles: Of the layer, without transfers between cores.
         energy_pj: By level.
         level_names: Names of the levels.
-        mac_cycles: Product of the loops in time.
+        mac_cycles: Time the PEs need: the product of the loops in time, or more (compute models).
         fill_cycles: Before the first MAC.
         drain_cycles: Behind the last MAC.
         port_cycles: Busy cycles by `memory.port`.
@@ -89,30 +89,36 @@ def describe_mapping(core: ComputeCore, row: IntArray, array: PeArray, objective
         array: The array the core is built with.
         objective: latency, energy or edp.
     """
-    rows = row[None, :]
-    best = map_layers(core, rows, np.array([array.sizes], dtype=np.int64), objective)
-    everything = evaluate_candidates(core, rows, best.spatial, TemporalOrders())
-    found = next(part for part in everything if part.use == best.use[0])
-    chosen = int(np.flatnonzero(found.orders.order == best.order[0])[0])
-
-    return spell_out(core, found, chosen)
+    return describe_mappings(core, row[None, :], np.array([array.sizes], dtype=np.int64), objective)[0]
 
 
-def spell_out(core: ComputeCore, found: Candidates, chosen: int) -> LayerMapping:
-    """Spells out one candidate, whether it is the best or not.
+def describe_mappings(
+    core: ComputeCore, rows: IntArray, arrays: IntArray, objective: str
+) -> list[LayerMapping]:
+    """Spells out the best mapping of each row; arguments as for `hwcost.mapping.mapper.map_layers`."""
+    described: dict[int, LayerMapping] = {}
+    for index, found in spell_out(core, find_winners(core, rows, arrays, objective)):
+        for chosen, row in enumerate(index.tolist()):
+            described[row] = layer_mapping(core, found, chosen)
+    return [described[row] for row in range(len(rows))]
+
+
+def layer_mapping(core: ComputeCore, found: Candidates, chosen: int) -> LayerMapping:
+    """One candidate, whether it is the best or not.
 
     Args:
         core: The core.
-        found: Candidates of `hwcost.mapping.mapper.evaluate_candidates`.
+        found: Candidates that were spelled out.
         chosen: Index of the one meant.
     """
-    job = found.orders.job[chosen]
+    job = found.nests.job[chosen]
+    spatial = found.jobs.spatial
 
     def one(values: np.ndarray) -> float:
         return float(values[chosen])
 
-    loops = found.orders.loop[:, chosen]
-    factors = found.orders.factor[:, chosen].astype(np.int64)
+    loops = found.nests.loop[:, chosen]
+    factors = np.rint(found.nests.factor[:, chosen]).astype(np.int64)
     used = np.flatnonzero(factors > 1)
     accesses = tuple(
         Access(
@@ -132,7 +138,7 @@ def spell_out(core: ComputeCore, found: Candidates, chosen: int) -> LayerMapping
         spatial=tuple(
             (dimension.name, Loop(int(loop)).name, int(unroll))
             for dimension, loop, unroll in zip(
-                core.dimensions, found.spatial.loop[job], found.spatial.unroll[job], strict=True
+                core.dimensions, spatial.loop[job], spatial.unroll[job], strict=True
             )
         ),
         temporal=tuple((Loop(int(loops[i])).name, int(factors[i])) for i in used),
@@ -144,7 +150,7 @@ def spell_out(core: ComputeCore, found: Candidates, chosen: int) -> LayerMapping
         latency_cycles=one(found.latency_cycles),
         energy_pj=tuple(float(value) for value in found.energy_pj[chosen]),
         level_names=ENERGY_LEVELS,
-        mac_cycles=one(found.nest.cycles[-1]),
+        mac_cycles=one(found.nest.compute_cycles),
         fill_cycles=one(found.traffic.fill_cycles),
         drain_cycles=one(found.traffic.drain_cycles),
         port_cycles={

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from hwcost.mapping.loops import RELEVANT, Loop, Operand
 from hwcost.mapping.spatial import SpatialMappings
-from hwcost.mapping.temporal import N_SLOTS, TemporalCandidates
+from hwcost.mapping.temporal import TemporalNests
 from hwcost.workload import COST_COLUMNS, IntArray
 
 Array = np.ndarray
@@ -18,7 +18,12 @@ _WINDOW_LOOPS = (Loop.OX, Loop.OY, Loop.FX, Loop.FY)
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """What the mapper needs of each job's layer: all (n_jobs,)."""
+    """What the mapper needs of each job's layer: all (n_jobs,).
+
+    `compute_cycles` is the time the PEs need for the layer: one cycle an iteration, or more.
+    `input_elements` is the most one tile of inputs of one group is charged with; infinite where tiles are counted
+    by their windows.
+    """
 
     stride: Array
     ix: Array
@@ -27,12 +32,19 @@ class Layers:
     input_bits: Array
     output_bits: Array
     psum_bits: Array
+    compute_cycles: Array
+    input_elements: Array
 
     @classmethod
-    def from_rows(cls, rows: IntArray) -> Layers:
+    def from_rows(cls, rows: IntArray, compute_cycles: Array, input_elements: Array) -> Layers:
         """From rows of `Workload.cost_rows()`, one per job."""
         names = ("stride", "ix", "iy", "weight_bits", "input_bits", "output_bits", "psum_bits")
-        return cls(**{name: rows[:, COST_COLUMNS.index(name)].astype(np.float64) for name in names})
+        column = {name: rows[:, COST_COLUMNS.index(name)].astype(np.float64) for name in names}
+        return cls(**column, compute_cycles=compute_cycles, input_elements=input_elements)
+
+    def take(self, index: Array) -> Layers:
+        """The jobs of the given indices."""
+        return Layers(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
 
 class Nest:
@@ -41,12 +53,15 @@ class Nest:
     Attributes:
         n: Number of candidates.
         job: Job of each candidate: (n,).
+        n_slots: Slots of each.
         cycles: Iterations of each prefix.
+        compute_cycles: Time the PEs need for all iterations: (n,).
+        pace: Time of one of them: (n,).
         ends: By operand: the longest prefix within p whose last slot the operand depends on.
         products: By operand: iterations of relevant slots in each prefix (inputs without window loops).
     """
 
-    def __init__(self, candidates: TemporalCandidates, spatial: SpatialMappings, layers: Layers) -> None:
+    def __init__(self, candidates: TemporalNests, spatial: SpatialMappings, layers: Layers) -> None:
         self.job = candidates.job
         self.n = len(self.job)
         self._columns = np.arange(self.n)
@@ -58,14 +73,15 @@ class Nest:
         self._largest: dict[tuple[Operand, tuple[bool, ...]], Array] = {}
         self._candidates = candidates
         factor, loop = candidates.factor, candidates.loop
+        self.n_slots = len(factor)
         self.cycles = _cumulative(factor)
         steps = factor > 1
-        position = np.arange(1, N_SLOTS + 1)[:, None]
+        position = np.arange(1, self.n_slots + 1)[:, None]
         self.ends: list[Array] = []
         self.products: list[Array] = []
         for operand in Operand:
             relevant = RELEVANT[operand][loop]
-            ends = np.zeros((N_SLOTS + 1, self.n), dtype=np.int64)
+            ends = np.zeros((self.n_slots + 1, self.n), dtype=np.int64)
             np.maximum.accumulate(np.where(relevant & steps, position, 0), axis=0, out=ends[1:])
             self.ends.append(ends)
             if operand == Operand.I:
@@ -73,6 +89,9 @@ class Nest:
                 plain[list(_WINDOW_LOOPS)] = False
                 relevant = plain[loop]
             self.products.append(_cumulative(np.where(relevant, factor, 1.0)))
+        self.compute_cycles = self.per_candidate(layers.compute_cycles)
+        self.pace = self.compute_cycles / self.cycles[-1]
+        self._groups = _cumulative(np.where(loop == Loop.G, factor, 1.0))
         self._window = {one: _cumulative(np.where(loop == one, factor, 1.0)) for one in _WINDOW_LOOPS}
 
     def at(self, values: Array, prefix: Array) -> Array:
@@ -103,15 +122,15 @@ class Nest:
         return done
 
     def still_cycles(self, operand: Operand) -> Array:
-        """Consecutive cycles in which an operand's word does not change: (n,)."""
+        """Consecutive iterations in which an operand's word does not change: (n,)."""
         return self.at(self.cycles, (self.ends[operand] == 0).sum(axis=0) - 1)
 
     def first_use_cycles(self, operand: Operand) -> Array:
-        """MAC cycle in which the last word of each prefix is used for the first time: (n_slots + 1, n).
+        """Iteration in which the last word of each prefix is used for the first time: (n_slots + 1, n).
 
         All slots the operand depends on are at their last index then, all others still at their first.
         """
-        position = np.arange(1, N_SLOTS + 1)[:, None]
+        position = np.arange(1, self.n_slots + 1)[:, None]
         steps = np.where(self.ends[operand][1:] == position, np.diff(self.cycles, axis=0), 0.0)
         result = np.zeros_like(self.cycles)
         np.cumsum(steps, axis=0, out=result[1:])
@@ -149,6 +168,10 @@ class Nest:
         if operand == Operand.I:
             columns = self._span(Loop.OX, Loop.FX, unrolling, self._layers.ix, prefix)
             result = result * columns * self._span(Loop.OY, Loop.FY, unrolling, self._layers.iy, prefix)
+            most = self.per_candidate(self._layers.input_elements)
+            if np.isfinite(most).any():
+                groups = self._pick(self._groups, prefix) * self.per_candidate(unrolling[:, Loop.G])
+                result = np.minimum(result, most * groups)
         if prefix is None:
             self._elements[operand, served] = result
         return result
@@ -175,14 +198,14 @@ class Nest:
             met = _cumulative(np.where(loops == loop, factors, 1.0))
             return np.minimum(met * unrolling[job, loop], sizes[job, loop])
 
-        result = np.ones((N_SLOTS + 1, len(index)))
+        result = np.ones((self.n_slots + 1, len(index)))
         for loop in Loop:
             if RELEVANT[operand, loop] and not (operand == Operand.I and loop in _WINDOW_LOOPS):
                 result *= extent(loop)
         if operand == Operand.I:
             stride = self._layers.stride[job]
-            result *= _touched(extent(Loop.OX), extent(Loop.FX), stride, self._layers.ix[job])
-            result *= _touched(extent(Loop.OY), extent(Loop.FY), stride, self._layers.iy[job])
+            result *= touched(extent(Loop.OX), extent(Loop.FX), stride, self._layers.ix[job])
+            result *= touched(extent(Loop.OY), extent(Loop.FY), stride, self._layers.iy[job])
         return result
 
     def _pick(self, values: Array, prefix: Array | None) -> Array:
@@ -197,25 +220,14 @@ class Nest:
         """Input columns (or rows) that `out` positions of a window of `window` touch; never the padding."""
         outs = self._pick(self._window[out], prefix) * self.per_candidate(unrolling[:, out])
         taps = self._pick(self._window[window], prefix) * self.per_candidate(unrolling[:, window])
-        return _touched(outs, taps, self.per_candidate(self._layers.stride), self.per_candidate(limit))
+        return touched(outs, taps, self.per_candidate(self._layers.stride), self.per_candidate(limit))
 
     def take(self, index: Array) -> Nest:
         """The candidates of the given indices."""
-        part = object.__new__(Nest)
-        part.job, part.n = self.job[index], len(index)
-        part._columns = np.arange(part.n)
-        part._spatial, part._layers, part._factors = self._spatial, self._layers, self._factors
-        part._candidates = self._candidates.take(index)
-        part._elements = {key: values[:, index] for key, values in self._elements.items()}
-        part._largest = {}
-        part.cycles = self.cycles[:, index]
-        part.ends = [ends[:, index] for ends in self.ends]
-        part.products = [products[:, index] for products in self.products]
-        part._window = {loop: values[:, index] for loop, values in self._window.items()}
-        return part
+        return Nest(self._candidates.take(index), self._spatial, self._layers)
 
 
-def _touched(outs: Array, taps: Array, stride: Array, limit: Array) -> Array:
+def touched(outs: Array, taps: Array, stride: Array, limit: Array) -> Array:
     """Input columns (or rows) under `outs` positions of a window of `taps`; at most those of the map."""
     touched = np.where(taps >= stride, (outs - 1) * stride + taps, outs * taps)
     result: Array = np.minimum(touched, limit)

@@ -2,17 +2,22 @@
 
 The loops fall into three groups: K (outputs differ, inputs do not), R = FX, FY, C (the reduction) and
 P = OX, OY, B (weights do not differ). G, on which every operand depends, is outermost. Each order of the
-groups is a candidate, and so is each order in which one or two groups are cut into an inner and an outer part.
+groups is a candidate, and so is each order in which one group is cut into an inner and an outer part, at up to
+`N_CUTS` divisors of its largest loop.
+
+Layers in which the same loops have more than one iteration share one list of candidates, a *family*: loops
+without iterations are left out, and so are candidates that are equal without them.
 """
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from hwcost.mapping.loops import Loop
+from hwcost.mapping.loops import N_LOOPS, Loop
 from hwcost.workload import IntArray
 
 # Parts of the groups and the loops they iterate, innermost first.
@@ -24,119 +29,201 @@ _PARTS: dict[str, tuple[Loop, ...]] = {
     "P1": (Loop.OX, Loop.OY),
     "P2": (Loop.OY, Loop.B),
 }
-N_SLOTS = sum(len(loops) for loops in _PARTS.values()) + 1
+# The loop a group is cut at.
+_CUT_LOOPS = {"K": Loop.K, "R": Loop.C, "P": Loop.OY}
+CUT_LOOPS = tuple(_CUT_LOOPS.values())
 # How many sizes of an inner part are tried.
 N_CUTS = 4
+# One slot a loop, and one more where a group is cut.
+MAX_SLOTS = N_LOOPS + 1
+
+# A slot iterates a loop from one level to another: level 0 is a single iteration, the last one all of them,
+# those in between are cuts.
+Slot = tuple[Loop, int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class TemporalCandidates:
-    """Loop nests for a batch of jobs, n in total, ordered by job.
+class TemporalNests:
+    """Loop nests of a batch, one or more a job: n in total.
 
     Attributes:
-        job: Job of each candidate: (n,).
-        order: Template it was made from: (n,).
+        job: Job of each: (n,).
         loop: Loop of each slot, innermost first: (n_slots, n).
         factor: Its iterations: (n_slots, n).
     """
 
     job: IntArray
-    order: IntArray
     loop: IntArray
     factor: np.ndarray
 
-    def take(self, index: np.ndarray) -> TemporalCandidates:
-        """The candidates of the given indices."""
-        return TemporalCandidates(
-            self.job[index], self.order[index], self.loop[:, index], self.factor[:, index]
-        )
+    def take(self, index: np.ndarray) -> TemporalNests:
+        """The nests of the given indices."""
+        return TemporalNests(self.job[index], self.loop[:, index], self.factor[:, index])
 
 
-@dataclass(frozen=True)
-class _Template:
-    order: tuple[str, ...]
-    cut: str  # group that is cut, or ""
-    which: int  # index of the cut's size
+@dataclass(frozen=True, eq=False)
+class NestFamily:
+    """Candidates of all layers in which the same loops iterate, without their numbers of iterations.
+
+    Attributes:
+        loops: Loops with more than one iteration.
+        n_cuts: Cut sizes of K, C and OY that are tried (1 among them), 0 where the loop does not iterate.
+        slot_loop: Loop of each slot, innermost first; short nests end in empty slots of G: (n_candidates, n_slots).
+        slot_low: Level a slot starts from: (n_candidates, n_slots).
+        slot_high: Level a slot ends at: (n_candidates, n_slots).
+        cuts_needed: Per loop of `CUT_LOOPS`, the cut sizes a layer must have for the candidate to exist:
+            (n_candidates, 3).
+    """
+
+    loops: tuple[Loop, ...]
+    n_cuts: tuple[int, int, int]
+    slot_loop: IntArray
+    slot_low: IntArray
+    slot_high: IntArray
+    cuts_needed: IntArray
+
+    @property
+    def n_candidates(self) -> int:
+        """How many nests."""
+        return len(self.slot_loop)
+
+    @property
+    def n_slots(self) -> int:
+        """Slots of the longest nest."""
+        return self.slot_loop.shape[1]
+
+    def exists(self, cuts: IntArray) -> np.ndarray:
+        """Which candidates jobs have: cuts (n, 3) -> (n_candidates, n) bool."""
+        result: np.ndarray = np.all(self.cuts_needed[:, None, :] <= cuts[None], axis=2)
+        return result
+
+    def nests(self, levels: Levels, candidate: IntArray, job: IntArray) -> TemporalNests:
+        """Fills candidates in.
+
+        Args:
+            levels: Of the jobs.
+            candidate: Which one: (n,).
+            job: For which job: (n,).
+        """
+        loop = self.slot_loop[candidate].T
+        high = levels.values[self.slot_high[candidate].T, loop, job]
+        low = levels.values[self.slot_low[candidate].T, loop, job]
+        return TemporalNests(job, loop, high / low)
 
 
-def _templates() -> list[_Template]:
-    whole = [_Template(order, "", 0) for order in itertools.permutations(("K1", "R1", "P1"))]
-    cut: list[_Template] = []
-    for group in "KRP":
-        parts = [f"{other}1" for other in "KRP" if other != group]
-        for order in itertools.permutations((f"{group}1", f"{group}2", *parts)):
-            inner, outer = order.index(f"{group}1"), order.index(f"{group}2")
-            if outer - inner > 1:  # adjacent parts are the whole group again
-                cut.extend(_Template(order, group, which) for which in range(N_CUTS))
-    return whole + cut
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """Iterations at each level of each loop of some jobs of one family.
+
+    Attributes:
+        values: Level 0 is 1, the last one of a loop all its iterations: (n_levels, 8, n_jobs).
+        cuts: Cut sizes of K, C and OY each job has: (n_jobs, 3).
+    """
+
+    values: np.ndarray
+    cuts: IntArray
+
+    @classmethod
+    def of(cls, family: NestFamily, temporal: IntArray) -> Levels:
+        """From iterations (n_jobs, 8)."""
+        values = np.ones((N_CUTS + 1, N_LOOPS, len(temporal)))
+        values[1] = temporal.T
+        counts = np.empty((len(temporal), len(CUT_LOOPS)), dtype=np.int64)
+        for g, (loop, n) in enumerate(zip(CUT_LOOPS, family.n_cuts, strict=True)):
+            table = cut_table(temporal[:, loop])
+            counts[:, g] = (table > 0).sum(axis=1)
+            if n:
+                values[1:n, loop] = np.maximum(table[:, 1:n], 1).T
+                values[n, loop] = temporal[:, loop]
+        return cls(values, counts)
 
 
-def _cut_sizes(size: int) -> list[int]:
+def cut_counts(temporal: IntArray) -> IntArray:
+    """Cut sizes of K, C and OY that each job has: (n_jobs, 8) -> (n_jobs, 3)."""
+    return np.stack([(cut_table(temporal[:, loop]) > 0).sum(axis=1) for loop in CUT_LOOPS], axis=1)
+
+
+@lru_cache(maxsize=4096)
+def _cut_sizes(size: int) -> tuple[int, ...]:
     """Up to N_CUTS proper divisors, evenly spread; 1 among them."""
     divisors = [d for d in range(1, size) if size % d == 0]
     if len(divisors) <= N_CUTS:
-        return divisors
+        return tuple(divisors)
     index = np.linspace(0, len(divisors) - 1, N_CUTS).round().astype(int)
-    return [divisors[i] for i in index]
+    return tuple(divisors[i] for i in index)
 
 
-def _cut_table(sizes: IntArray) -> IntArray:
+def cut_table(sizes: IntArray) -> IntArray:
     """Cut sizes of each job, 0 where there are fewer: (n_jobs, N_CUTS)."""
     distinct, inverse = np.unique(sizes, return_inverse=True)
     table = np.zeros((len(distinct), N_CUTS), dtype=np.int64)
-    for i, size in enumerate(distinct):
-        cuts = _cut_sizes(int(size))
+    for i, size in enumerate(distinct.tolist()):
+        cuts = _cut_sizes(size)
         table[i, : len(cuts)] = cuts
     return table[inverse]
 
 
-class TemporalOrders:
-    """The templates of candidates, made once; holds no state but them."""
+def _templates() -> list[tuple[tuple[str, ...], str]]:
+    """Orders of parts, and the group that is cut, or nothing."""
+    found: list[tuple[tuple[str, ...], str]] = [
+        (order, "") for order in itertools.permutations(("K1", "R1", "P1"))
+    ]
+    for group in "KRP":
+        parts = [f"{other}1" for other in "KRP" if other != group]
+        for order in itertools.permutations((f"{group}1", f"{group}2", *parts)):
+            # adjacent parts are the whole group again
+            if order.index(f"{group}2") - order.index(f"{group}1") > 1:
+                found.append((order, group))
+    return found
 
-    def __init__(self) -> None:
-        self._templates = _templates()
-        loops, columns = [], []
-        names = list(_PARTS)
-        starts = dict(zip(names, np.cumsum([0] + [len(_PARTS[n]) for n in names])[:-1], strict=True))
-        for template in self._templates:
-            order = (*template.order, *(name for name in names if name not in template.order))
-            loops.append([loop for name in order for loop in _PARTS[name]] + [Loop.G])
-            flat = [starts[name] + i for name in order for i in range(len(_PARTS[name]))]
-            columns.append([*flat, N_SLOTS - 1])
-        self.loop = np.array(loops, dtype=np.int64)
-        self._column = np.array(columns, dtype=np.int64)
-        self._group = np.array(["KRP".find(t.cut) if t.cut else -1 for t in self._templates])
-        self._which = np.array([t.which for t in self._templates])
 
-    @property
-    def n_orders(self) -> int:
-        """Candidates per job."""
-        return len(self._templates)
+def _slots(
+    order: tuple[str, ...], cut: str, which: int, loops: frozenset[Loop], n_cuts: dict[Loop, int]
+) -> tuple[Slot, ...]:
+    found: list[Slot] = []
+    for part in (*order, *(name for name in _PARTS if name not in order)):
+        for loop in _PARTS[part]:
+            if loop not in loops:
+                continue
+            if loop != _CUT_LOOPS[part[0]]:
+                found.append((loop, 0, 1))
+                continue
+            at = which if cut == part[0] else n_cuts[loop]
+            low, high = (0, at) if part[1] == "1" else (at, n_cuts[loop])
+            if low != high:
+                found.append((loop, low, high))
+    return (*found, (Loop.G, 0, 1)) if Loop.G in loops else tuple(found)
 
-    def candidates(self, temporal: IntArray) -> TemporalCandidates:
-        """Fills the templates in.
 
-        Args:
-            temporal: Iterations of each loop: (n_jobs, 8).
-        """
-        n = len(temporal)
-        inner = np.repeat(temporal[:, None, [Loop.K, Loop.C, Loop.OY]], self.n_orders, axis=1)
-        outer = np.ones_like(inner)
-        valid = np.ones((n, self.n_orders), dtype=bool)
-        for g, loop in enumerate((Loop.K, Loop.C, Loop.OY)):
-            members = np.flatnonzero(self._group == g)
-            size = _cut_table(temporal[:, loop])[:, self._which[members]]
-            valid[:, members] = size > 0
-            safe = np.maximum(size, 1)
-            inner[:, members, g] = safe
-            outer[:, members, g] = temporal[:, loop][:, None] // safe
-        job, order = np.nonzero(valid)
-        # one row per part slot, in the order of _PARTS, and G
-        parts = np.empty((N_SLOTS, len(job)))
-        for column, loop in {2: Loop.FX, 3: Loop.FY, 6: Loop.OX, 9: Loop.B, 10: Loop.G}.items():
-            parts[column] = temporal[job, loop]
-        for g, (first, second) in enumerate(((0, 1), (4, 5), (7, 8))):
-            parts[first] = inner[job, order, g]
-            parts[second] = outer[job, order, g]
-        factor = np.take_along_axis(parts, self._column[order].T, axis=0)
-        return TemporalCandidates(job, order, self.loop[order].T, factor)
+@lru_cache(maxsize=4096)
+def nest_family(
+    loops: tuple[Loop, ...], n_cuts: tuple[int, int, int], stream: tuple[Loop, ...] = ()
+) -> NestFamily:
+    """The candidates for layers in which some loops iterate.
+
+    Args:
+        loops: Those with more than one iteration.
+        n_cuts: Cut sizes of K, C and OY that are tried: at least 1 where the loop iterates, else 0.
+        stream: Loops that are to run through innermost, where they iterate.
+    """
+    present = frozenset(loops)
+    cuts = dict(zip(CUT_LOOPS, n_cuts, strict=True))
+    first = tuple(loop for loop in stream if loop in present)
+    # the first template that gives a nest counts
+    needed: dict[tuple[Slot, ...], tuple[int, ...]] = {}
+    for order, cut in _templates():
+        sizes = range(cuts[_CUT_LOOPS[cut]]) if cut else range(1)
+        for which in sizes:
+            slots = _slots(order, cut, which, present, cuts)
+            if [(slot[0], slot[2]) for slot in slots[: len(first)]] != [
+                (loop, cuts.get(loop, 1)) for loop in first
+            ]:
+                continue
+            key = tuple(which + 1 if cut and _CUT_LOOPS[cut] == loop else 0 for loop in CUT_LOOPS)
+            needed.setdefault(slots, key)
+    n_slots = max(len(slots) for slots in needed)
+    padded = [(*slots, *[(Loop.G, 0, 0)] * (n_slots - len(slots))) for slots in needed]
+    table = np.array(padded, dtype=np.int64).reshape(len(padded), n_slots, 3)
+    return NestFamily(
+        loops, n_cuts, table[:, :, 0], table[:, :, 1], table[:, :, 2], np.array(list(needed.values()))
+    )

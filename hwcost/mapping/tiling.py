@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwcost.chip.core import ComputeCore
+from hwcost.chip.memory import Memory
 from hwcost.mapping.loops import Operand
 from hwcost.mapping.nest import Nest
-from hwcost.mapping.temporal import N_SLOTS
 
 Array = np.ndarray
 
@@ -52,14 +52,28 @@ class Tiling:
 
 @dataclass(frozen=True)
 class CapacityUse:
-    """Part of the capacities that tiles may fill: all, or half to leave room for the next tile."""
+    """Part of the capacities that tiles may fill: all, or half to leave room for the next tile.
+
+    Memories whose double buffering is prescribed have no choice.
+    """
 
     registers: float
     others: float
 
-    def of(self, level: str) -> float:
-        """The part for a memory of a level."""
-        return self.registers if level == "register" else self.others
+    def of(self, memory: Memory) -> float:
+        """The part for a memory, of what of it is usable at all."""
+        if memory.double_buffering != "auto":
+            return 1.0
+        return self.registers if memory.level == "register" else self.others
+
+
+# Ways of using the capacities; later ones count only where they change a tile.
+CAPACITY_USES = (CapacityUse(1.0, 1.0), CapacityUse(1.0, 0.5), CapacityUse(0.5, 0.5))
+
+
+def usable_bits(memory: Memory) -> float:
+    """What the tiles of a memory may fill: half of it where there must be room for the next ones."""
+    return memory.size_bits / 2 if memory.double_buffering == "always" else memory.size_bits
 
 
 def tile(core: ComputeCore, nest: Nest, use: CapacityUse) -> Tiling:
@@ -79,27 +93,27 @@ def tile(core: ComputeCore, nest: Nest, use: CapacityUse) -> Tiling:
         double[m] = np.ones(nest.n, dtype=bool)
         for operand in memory.operands:
             if home[operand] == m:
-                prefix[m, operand] = np.full(nest.n, N_SLOTS, dtype=np.int64)
+                prefix[m, operand] = np.full(nest.n, nest.n_slots, dtype=np.int64)
         inner = [operand for operand in memory.operands if home[operand] != m]
         if not inner:
             continue
         served = core.served_dimensions(memory)
-        bits = np.zeros((N_SLOTS + 1, nest.n))
+        bits = np.zeros((nest.n_slots + 1, nest.n))
         for operand in inner:
             own = nest.largest_elements(operand, served) * _bits_per_element(
                 core, nest, operand, m, below[operand]
             )
             # never less than the memory below holds
             bits += np.maximum(own, nest.at(own, below[operand]))
-        whole = (bits <= memory.size_bits).sum(axis=0) - 1
-        share = use.of(memory.level)
-        part = whole if share == 1 else (bits <= memory.size_bits * share).sum(axis=0) - 1
+        capacity = usable_bits(memory)
+        whole = (bits <= capacity).sum(axis=0) - 1
+        part = (bits <= capacity * use.of(memory)).sum(axis=0) - 1
         chosen = np.where(part >= 0, part, np.maximum(whole, 0))
         for operand in inner:
-            chosen = np.minimum(chosen, _limit_above(core, nest, operand, m))
+            chosen = _limited_above(core, nest, operand, m, chosen)
         size = nest.at(bits, chosen)
-        double[m] = size <= memory.size_bits / 2
-        fits &= size <= memory.size_bits
+        double[m] = np.full(nest.n, memory.double_buffering != "never") & (size <= memory.size_bits / 2)
+        fits &= size <= capacity
         for operand in inner:
             held = np.maximum(chosen, below[operand])
             # slots the operand does not depend on extend its tile at no cost
@@ -114,12 +128,24 @@ def _bits_per_element(core: ComputeCore, nest: Nest, operand: Operand, m: int, b
     return np.where(nest.finished(below), nest.output_bits, nest.storage_bits(operand))
 
 
-def _limit_above(core: ComputeCore, nest: Nest, operand: Operand, m: int) -> Array | int:
-    """The largest prefix that the memories between this one and the home can hold, be outputs finished or not."""
-    limit: Array | int = N_SLOTS
+def _limited_above(core: ComputeCore, nest: Nest, operand: Operand, m: int, chosen: Array) -> Array:
+    """The largest prefix up to the chosen one that the memories between this one and the home can hold as well.
+
+    Outputs that are finished in a prefix go up at their final width.
+    """
     chain = core.chain(operand)
-    for upper in chain[chain.index(m) + 1 : -1]:
+    between = chain[chain.index(m) + 1 : -1]
+    if not between:
+        return chosen
+    position = np.arange(nest.n_slots + 1)[:, None]
+    holds = position <= chosen
+    for upper in between:
         memory = core.memories[upper]
-        bits = nest.largest_elements(operand, core.served_dimensions(memory)) * nest.storage_bits(operand)
-        limit = np.minimum(limit, np.maximum((bits <= memory.size_bits).sum(axis=0) - 1, 0))
-    return limit
+        width = nest.storage_bits(operand)
+        if operand == Operand.O:
+            finished = np.stack([nest.finished(np.full(nest.n, p)) for p in range(nest.n_slots + 1)])
+            width = np.where(finished, nest.output_bits, width)
+        bits = nest.largest_elements(operand, core.served_dimensions(memory)) * width
+        holds &= bits <= usable_bits(memory)
+    result: Array = np.where(holds, position, 0).max(axis=0)
+    return result

@@ -6,6 +6,7 @@ import numpy as np
 
 from hwcost.chip.core import ComputeCore
 from hwcost.chip.memory import MEMORY_LEVELS
+from hwcost.mapping.loops import Operand
 from hwcost.mapping.nest import Nest
 from hwcost.mapping.spatial import SpatialMappings
 from hwcost.mapping.traffic import Flow, Traffic
@@ -14,6 +15,9 @@ from hwcost.rounding import round_up
 Array = np.ndarray
 # Levels of a core's energy breakdown, in this order.
 ENERGY_LEVELS = ("mac", *MEMORY_LEVELS)
+
+# `mac_energy_pj` of a core whose energy scales with precision is that of 8 x 8 bits.
+REFERENCE_BIT_PRODUCT = 64.0
 
 # A port: memory index and what it serves.
 Port = tuple[int, str]
@@ -28,7 +32,7 @@ def port_of(core: ComputeCore, flow: Flow) -> Port:
     return flow.memory, side + ("write" if flow.write else "read")
 
 
-def _width(core: ComputeCore, flow: Flow) -> int:
+def _width(core: ComputeCore, flow: Flow) -> float:
     memory = core.memories[flow.memory]
     return memory.write_bits_per_cycle if flow.write else memory.read_bits_per_cycle
 
@@ -44,7 +48,7 @@ def port_cycles(core: ComputeCore, traffic: Traffic) -> dict[Port, Array]:
 
 def latency_cycles(core: ComputeCore, nest: Nest, spatial: SpatialMappings, traffic: Traffic) -> Array:
     """L = first fill + MAC cycles + worst port stall + last drain + systolic drain: (n,)."""
-    total = nest.cycles[-1]
+    total = nest.compute_cycles
     busy: dict[Port, Array] = {}
     late: dict[Port, Array] = {}
     for flow in traffic.flows:
@@ -62,11 +66,19 @@ def latency_cycles(core: ComputeCore, nest: Nest, spatial: SpatialMappings, traf
     worst = np.zeros_like(total)
     for port, cycles in busy.items():
         worst = np.maximum(worst, np.maximum(cycles - total, late[port]))
-    names = [dimension.name for dimension in core.dimensions]
-    systolic = sum((spatial.unroll[:, names.index(name)] - 1 for name in core.systolic_dimensions), start=0)
-    pipeline = nest.per_candidate(np.broadcast_to(systolic, (spatial.n_jobs,)))
+    pipeline = nest.per_candidate(skew_cycles(core, spatial))
     result: Array = round_up(traffic.fill_cycles + total + worst + traffic.drain_cycles + pipeline)
     return result
+
+
+def skew_cycles(core: ComputeCore, spatial: SpatialMappings) -> Array:
+    """Cycles data takes along the systolic dimensions: (n_jobs,); systolic compute models contain them."""
+    skew = np.zeros(spatial.n_jobs)
+    if core.compute_model == "ideal":
+        names = [dimension.name for dimension in core.dimensions]
+        for name in core.systolic_dimensions:
+            skew += spatial.unroll[:, names.index(name)] - 1
+    return skew
 
 
 def flow_energy_pj(core: ComputeCore, flow: Flow) -> Array:
@@ -79,11 +91,36 @@ def flow_energy_pj(core: ComputeCore, flow: Flow) -> Array:
     return energy
 
 
-def energy_pj(core: ComputeCore, macs: Array, traffic: Traffic) -> Array:
-    """Energy by level of `ENERGY_LEVELS`: (n, n_levels); `macs` is (n,)."""
-    levels = [np.zeros_like(macs) for _ in ENERGY_LEVELS]
-    levels[0] = macs * core.mac_energy_pj
+def energy_pj(core: ComputeCore, mac_pj: Array, traffic: Traffic) -> Array:
+    """Energy by level of `ENERGY_LEVELS`: (n, n_levels); `mac_pj` is that of all MACs (n,)."""
+    levels = [np.zeros_like(mac_pj) for _ in ENERGY_LEVELS]
+    levels[0] = mac_pj
     for flow in traffic.flows:
         level = ENERGY_LEVELS.index(core.memories[flow.memory].level)
         levels[level] = levels[level] + flow_energy_pj(core, flow)
     return np.stack(levels, axis=1)
+
+
+def mac_energy_pj(core: ComputeCore, macs: Array, weight_bits: Array, input_bits: Array) -> Array:
+    """Energy of all MACs of layers, as the core's `mac_energy_scaling` says: (n,)."""
+    energy: Array = macs * core.mac_energy_pj
+    if core.mac_energy_scaling == "bit_product":
+        energy = energy * (weight_bits * input_bits / REFERENCE_BIT_PRODUCT)
+    return energy
+
+
+def operand_energy_pj(core: ComputeCore, traffic: Traffic) -> Array:
+    """Energy of the memories by operand W, I, O: (n, 3)."""
+    parts = [
+        sum(flow_energy_pj(core, f) for f in traffic.flows if f.operand == operand) for operand in Operand
+    ]
+    return np.stack(parts, axis=1)
+
+
+def dram_cycles(core: ComputeCore, traffic: Traffic, n: int) -> Array:
+    """Cycles the busiest port of a DRAM is busy, 0 without DRAM: (n,)."""
+    busiest = np.zeros(n)
+    for (m, _), cycles in port_cycles(core, traffic).items():
+        if core.memories[m].level == "dram":
+            busiest = np.maximum(busiest, cycles)
+    return busiest

@@ -96,7 +96,9 @@ class _Scene:
         """Cycles per event: the whole period if there is room for two tiles, else the last pass over one."""
         nest = self.nest
         last_pass = nest.at(nest.cycles, nest.at(nest.ends[operand], prefix))
-        return np.where(self.tiling.double_buffered[lower], nest.at(nest.cycles, prefix), last_pass)
+        periods = np.where(self.tiling.double_buffered[lower], nest.at(nest.cycles, prefix), last_pass)
+        result: Array = periods * nest.pace
+        return result
 
 
 def trace(core: ComputeCore, nest: Nest, tiling: Tiling) -> Traffic:
@@ -134,7 +136,7 @@ def _pe_read(scene: _Scene, operand: Operand) -> Flow:
     bits = scene.words(operand, m, None) * nest.storage_bits(operand)
     still = nest.still_cycles(operand)
     events = nest.cycles[-1] / still
-    return Flow(m, operand, False, True, bits, scene.instances(m), events, still, scene.nothing)
+    return Flow(m, operand, False, True, bits, scene.instances(m), events, still * nest.pace, scene.nothing)
 
 
 def _fill(scene: _Scene, operand: Operand, lower: int, upper: int) -> tuple[list[Flow], Array]:
@@ -174,7 +176,9 @@ def _stream_stall(scene: _Scene, operand: Operand, lower: int, upper: int) -> Ar
     cycles = np.maximum(written, taken)
     position = np.arange(len(cycles))[:, None]
     counts = (nest.ends[operand] == position) & (position <= prefix)
-    lag: Array = np.where(counts, cycles - cycles[0] - nest.first_use_cycles(operand), 0.0).max(axis=0)
+    lag: Array = np.where(counts, cycles - cycles[0] - nest.first_use_cycles(operand) * nest.pace, 0.0).max(
+        axis=0
+    )
     return np.maximum(lag, 0.0)
 
 
@@ -188,7 +192,7 @@ def _accumulate(scene: _Scene) -> list[Flow]:
     m = scene.core.chain(Operand.O)[0]
     bits = scene.words(Operand.O, m, None) * nest.storage_bits(Operand.O)
     total = nest.cycles[-1]
-    instances, one = scene.instances(m), np.ones(nest.n)
+    instances, one = scene.instances(m), nest.pace
     reads = total if _has_register(scene.core, Operand.O) else total - nest.products[Operand.O][-1]
     return [
         Flow(m, Operand.O, True, True, bits, instances, total, one, scene.nothing),

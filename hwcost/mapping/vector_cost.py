@@ -57,7 +57,7 @@ def vector_costs(core: VectorCore, rows: IntArray) -> tuple[Array, Array]:
     return latency, energy
 
 
-def charge(bits: Array, granule_bits: int, pj_per_bit: float) -> Array:
+def charge(bits: Array, granule_bits: float, pj_per_bit: float) -> Array:
     """Energy of moving `bits` once, charged in whole granules."""
     energy: Array = round_up(bits / granule_bits) * granule_bits * pj_per_bit
     return energy

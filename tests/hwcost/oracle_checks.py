@@ -26,11 +26,12 @@ import pytest
 from hwcost import load_accelerator
 from hwcost.chip.core import ComputeCore, PeArray
 from hwcost.chip.memory import Memory
-from hwcost.mapping.layer_mapping import LayerMapping, describe_mapping, spell_out
+from hwcost.mapping.candidates import all_candidates
+from hwcost.mapping.jobs import Jobs
+from hwcost.mapping.layer_mapping import LayerMapping, describe_mapping, layer_mapping
 from hwcost.mapping.loops import Operand, loop_sizes
-from hwcost.mapping.mapper import evaluate_candidates
 from hwcost.mapping.spatial import enumerate_spatial
-from hwcost.mapping.temporal import TemporalOrders
+from hwcost.mapping.systolic import ComputeForm
 from hwcost.workload import Layer, Op, Workload
 from tests.reference.tile_clock import Clock, clock, deadline_bound_cycles
 from tests.reference.tile_moves import Flow
@@ -63,11 +64,11 @@ def fitting_mappings(core: ComputeCore, layer: Layer, array: str) -> list[Callab
     """Every mapping that fits, whatever the mapper would choose; spelled out when called."""
     rows = Workload.from_layers([layer]).cost_rows()
     sizes = np.array([PeArray.parse(array).sizes], dtype=np.int64)
-    spatial = enumerate_spatial(loop_sizes(rows), sizes, core.dimensions)
-    parts = evaluate_candidates(core, rows[spatial.layer], spatial, TemporalOrders())
+    form = ComputeForm.of(core, rows, sizes)
+    spatial = enumerate_spatial(loop_sizes(form.rows), sizes, form.dimensions)
     return [
-        partial(spell_out, core, part, int(i))
-        for part in parts
+        partial(layer_mapping, core, part, int(i))
+        for part in all_candidates(core, Jobs.of(core, form, spatial), form.stream)
         for i in np.flatnonzero(np.isfinite(part.latency_cycles))
     ]
 

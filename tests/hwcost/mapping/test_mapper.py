@@ -7,11 +7,13 @@ import pytest
 
 from hwcost import load_accelerator
 from hwcost.chip.core import ComputeCore, PeArray
+from hwcost.mapping.candidates import all_candidates
+from hwcost.mapping.jobs import Jobs
 from hwcost.mapping.layer_mapping import LayerMapping, describe_mapping
 from hwcost.mapping.loops import loop_sizes
-from hwcost.mapping.mapper import CAPACITY_USES, evaluate_candidates, map_layers
+from hwcost.mapping.mapper import map_layers
 from hwcost.mapping.spatial import enumerate_spatial
-from hwcost.mapping.temporal import TemporalOrders
+from hwcost.mapping.systolic import ComputeForm
 from hwcost.mapping.timing import port_cycles
 from hwcost.workload import COST_COLUMNS, Layer, Op, Workload
 
@@ -56,28 +58,34 @@ def random_layers(seed: int, n: int) -> np.ndarray:
 def test_no_candidate_beats_a_bound(core: ComputeCore, array: tuple[int, ...]) -> None:
     rows = random_layers(1, 40)
     arrays = np.tile(np.array(array), (len(rows), 1))
-    spatial = enumerate_spatial(loop_sizes(rows), arrays, core.dimensions)
-    macs = loop_sizes(rows)[spatial.layer].prod(axis=1)
-    by_use = evaluate_candidates(core, rows[spatial.layer], spatial, TemporalOrders())
-    assert 1 <= len(by_use) <= len(CAPACITY_USES)
-    assert np.isfinite(by_use[0].latency_cycles).any()
-    for found in by_use:
+    jobs = jobs_of(core, rows, arrays)
+    macs = loop_sizes(rows).prod(axis=1)
+    n_usable = 0
+    for found in all_candidates(core, jobs):
         usable = np.isfinite(found.latency_cycles)
-        bound = np.ceil(macs / np.prod(array))[found.orders.job]
-        assert (found.latency_cycles >= bound)[usable].all()
+        n_usable += int(usable.sum())
+        layer = found.jobs.spatial.layer[found.nests.job]
+        assert (found.latency_cycles >= np.ceil(macs / np.prod(array))[layer])[usable].all()
         assert (found.latency_cycles >= found.nest.cycles[-1])[usable].all()
         for port, busy in port_cycles(core, found.traffic).items():
             # rounding of averages: a relative error in the last digits
             assert (found.latency_cycles >= busy * (1 - 1e-9))[usable].all(), port
+    assert n_usable >= len(rows)
 
 
 def test_every_candidate_does_all_iterations(core: ComputeCore) -> None:
     rows = random_layers(2, 30)
-    spatial = enumerate_spatial(loop_sizes(rows), np.tile([8, 8, 4, 4], (30, 1)), core.dimensions)
-    nests = TemporalOrders().candidates(spatial.temporal)
-    for loop in range(8):
-        done = np.where(nests.loop == loop, nests.factor, 1).prod(axis=0)
-        assert (done == spatial.temporal[nests.job, loop]).all()
+    jobs = jobs_of(core, rows, np.tile([8, 8, 4, 4], (30, 1)))
+    for found in all_candidates(core, jobs):
+        nests = found.nests
+        for loop in range(8):
+            done = np.where(nests.loop == loop, nests.factor, 1).prod(axis=0)
+            assert (done == found.jobs.spatial.temporal[nests.job, loop]).all()
+
+
+def jobs_of(core: ComputeCore, rows: np.ndarray, arrays: np.ndarray) -> Jobs:
+    form = ComputeForm.of(core, rows, arrays)
+    return Jobs.of(core, form, enumerate_spatial(loop_sizes(form.rows), arrays, form.dimensions))
 
 
 def one(core: ComputeCore, layer: Layer, objective: str) -> LayerMapping:

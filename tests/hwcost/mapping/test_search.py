@@ -1,0 +1,158 @@
+"""The search by look-up against every candidate spelled out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwcost import load_accelerator
+from hwcost.chip.core import ComputeCore
+from hwcost.errors import OfframpError
+from hwcost.mapping.batches import batches
+from hwcost.mapping.candidates import Candidates, all_candidates, spell_out_nests
+from hwcost.mapping.jobs import Jobs
+from hwcost.mapping.loops import Operand, loop_sizes
+from hwcost.mapping.mapper import map_layers
+from hwcost.mapping.objective import OBJECTIVES, scores
+from hwcost.mapping.search import BatchSearch
+from hwcost.mapping.spatial import enumerate_spatial
+from hwcost.mapping.systolic import ComputeForm
+from hwcost.mapping.tiling import CAPACITY_USES
+from hwcost.workload import Layer, Op, Workload
+
+PRESETS = (
+    "edge_tpu_quad",
+    "edge_tpu_quad_dram",
+    "tpu_like",
+    "eyeriss_like",
+    "tesla_npu_like",
+    "ascend_like",
+    "meta_prototype",
+)
+CHANNELS = st.sampled_from([1, 3, 8, 10, 12, 24, 32, 36, 96, 144])
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> Layer:
+    depthwise = draw(st.booleans())
+    side = draw(st.sampled_from([1, 2, 4, 7, 8, 12, 16, 32]))
+    window = draw(st.sampled_from([1, 3, 5])) if side > 1 else 1
+    bits = st.integers(2, 8)
+    return Layer(
+        "layer",
+        Op.CONV,
+        b=draw(st.sampled_from([1, 1, 1, 4])),
+        k=1 if depthwise else draw(CHANNELS),
+        c=1 if depthwise else draw(CHANNELS),
+        g=draw(CHANNELS) if depthwise else draw(st.sampled_from([1, 1, 2])),
+        ox=side,
+        oy=side,
+        fx=window,
+        fy=window,
+        stride=draw(st.sampled_from([1, 2])),
+        weight_bits=draw(bits),
+        input_bits=draw(bits),
+        output_bits=draw(bits),
+    )
+
+
+@st.composite
+def cores(draw: st.DrawFn) -> ComputeCore:
+    """Presets with memories of other sizes and with prescribed double buffering; homes keep their size."""
+    core = load_accelerator(draw(st.sampled_from(PRESETS))).compute_cores[0]
+    homes = {core.chain(operand)[-1] for operand in Operand}
+    memories = []
+    for i, memory in enumerate(core.memories):
+        if i not in homes:
+            grow = draw(st.sampled_from([1, 1, 4])) if memory.level == "register" else 1
+            shrink = 1 if memory.level == "register" else draw(st.sampled_from([1, 1, 16, 512]))
+            buffering = draw(st.sampled_from(["auto", "auto", "auto", "never", "always"]))
+            memory = replace(
+                memory,
+                size_bits=max(memory.size_bits * grow // shrink, 8),
+                double_buffering=buffering,
+            )
+        memories.append(memory)
+    return replace(core, memories=tuple(memories))
+
+
+def jobs_of(core: ComputeCore, rows: np.ndarray, arrays: np.ndarray) -> tuple[Jobs, ComputeForm]:
+    form = ComputeForm.of(core, rows, arrays)
+    return Jobs.of(core, form, enumerate_spatial(loop_sizes(form.rows), arrays, form.dimensions)), form
+
+
+def check_all_candidates(core: ComputeCore, rows: np.ndarray, arrays: np.ndarray) -> None:
+    """Latency equal, energy but for rounding, and no tiling left out or counted twice."""
+    jobs, form = jobs_of(core, rows, arrays)
+    for batch in batches(jobs.spatial.temporal, form.stream):
+        part = jobs.take(batch.job)
+        found = {c.use: c for c in BatchSearch(core, batch.family, batch.levels, part).costs()}
+        candidate, job = np.nonzero(batch.family.exists(batch.levels.cuts))
+        nests = batch.family.nests(batch.levels, candidate, job)
+        earlier: list[Candidates] = []
+        for use in range(len(CAPACITY_USES)):
+            spelled = spell_out_nests(core, part, nests, use)
+            fresh = np.ones(len(job), dtype=bool)
+            for other in earlier:
+                fresh &= spelled.tiling.differs(other.tiling)
+            earlier.append(spelled)
+            assert fresh.any() == (use in found)
+            if use not in found:
+                continue
+            order = np.argsort(found[use].cell)
+            expected = np.flatnonzero(fresh)
+            expected = expected[np.argsort((candidate * part.n + job)[expected])]
+            assert (found[use].cell[order] == (candidate * part.n + job)[expected]).all()
+            assert (found[use].latency_cycles[order] == spelled.latency_cycles[expected]).all()
+            energy = spelled.energy_pj.sum(axis=1)[expected]
+            assert found[use].energy_pj[order] == pytest.approx(energy, rel=1e-9)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    core=cores(),
+    some=st.lists(layers(), min_size=1, max_size=4),
+    sizes=st.lists(st.sampled_from([1, 2, 3, 4, 5, 8, 16]), min_size=4, max_size=4),
+)
+def test_every_candidate_costs_what_it_costs_spelled_out(
+    core: ComputeCore, some: list[Layer], sizes: list[int]
+) -> None:
+    rows = np.concatenate([Workload.from_layers([layer]).cost_rows() for layer in some])
+    check_all_candidates(core, rows, np.tile(sizes[: len(core.dimensions)], (len(rows), 1)))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    core=cores(),
+    some=st.lists(layers(), min_size=1, max_size=4),
+    sizes=st.lists(st.sampled_from([1, 2, 4, 5, 8, 16]), min_size=4, max_size=4),
+    objective=st.sampled_from(OBJECTIVES),
+)
+def test_the_best_of_all_candidates_is_found(
+    core: ComputeCore, some: list[Layer], sizes: list[int], objective: str
+) -> None:
+    rows = np.concatenate([Workload.from_layers([layer]).cost_rows() for layer in some])
+    arrays = np.tile(sizes[: len(core.dimensions)], (len(rows), 1))
+    jobs, form = jobs_of(core, rows, arrays)
+    best = np.full((len(rows), 2), np.inf)
+    for found in all_candidates(core, jobs, form.stream):
+        energy = found.energy_pj.sum(axis=1)
+        layer = found.jobs.spatial.layer[found.nests.job]
+        for one, *values in zip(layer, *scores(found.latency_cycles, energy, objective), strict=True):
+            first, second = values
+            if first < best[one, 0] * (1 - 1e-9):
+                best[one] = values
+            elif first <= best[one, 0] * (1 + 1e-9):
+                best[one, 1] = min(best[one, 1], second)
+    if np.isinf(best[:, 0]).any():
+        with pytest.raises(OfframpError, match="fits no memory"):
+            map_layers(core, rows, arrays, objective)
+        return
+    costs = map_layers(core, rows, arrays, objective)
+    first, second = scores(costs.latency_cycles, costs.energy_pj.sum(axis=1), objective)
+    assert first == pytest.approx(best[:, 0], rel=1e-9)
+    assert second == pytest.approx(best[:, 1], rel=1e-6)
