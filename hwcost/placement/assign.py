@@ -74,7 +74,7 @@ class Assigner:
             members = np.arange(problem.n_designs) if designs is None else designs
             if members.size:
                 costs = PartCosts.of(problem, head, designs)
-                shapes.setdefault(_shape(costs), []).append((head, members, costs))
+                shapes.setdefault((_renumbered(head), costs.shape), []).append((head, members, costs))
         heads = []
         for same in shapes.values():
             parts, members, costs = (list(column) for column in zip(*same, strict=True))
@@ -180,11 +180,3 @@ def _renumbered(part: Part) -> Part:
         sources=tuple(tuple(number[s] for s in own) for own in part.sources),
         last_use=tuple(number[layer] for layer in part.last_use),
     )
-
-
-def _shape(costs: PartCosts) -> tuple[object, ...]:
-    """Parts equal in this can be decided together."""
-    same = _renumbered(costs.part)
-    options = tuple(len(values) for values in costs.latency_cycles)
-    moves = tuple(tuple(values.shape[:2] for values in own) for own in costs.move_latency_cycles)
-    return same, options, moves

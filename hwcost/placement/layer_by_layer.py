@@ -9,7 +9,7 @@ import numpy as np
 from hwcost.chip.accelerator import Accelerator
 from hwcost.cost_model import LayerCostTable
 from hwcost.placement.looked_up import LookedUpCosts, look_up
-from hwcost.placement.problem import Move, PlacementProblem
+from hwcost.placement.problem import EvenMove, Move, PlacementProblem
 from hwcost.placement.schedule import Schedule
 from hwcost.placement.solve import choose_options
 from hwcost.placement.transfers import LEVEL_NAMES, Transfers
@@ -35,6 +35,23 @@ class _MoveCosts:
     latency_cycles: Array
     energy_pj: Array
     width: IntArray
+
+    def move(self, leakage: Array) -> Move | EvenMove:
+        """For a placement problem; `leakage` in pJ per cycle: (n_designs,)."""
+        n_from, n_to, _ = self.latency_cycles.shape
+        totals = self.energy_pj.sum(axis=3)
+        away = np.ones((n_from, n_to), dtype=bool)
+        here = np.arange(min(n_from, n_to)), np.arange(min(n_from, n_to))
+        stays = n_from == n_to > 1 and not self.latency_cycles[here].any() and not totals[here].any()
+        if stays:
+            away[here] = False
+        cycles, picojoules = self.latency_cycles[away], totals[away]
+        if (cycles == cycles[0]).all() and (picojoules == picojoules[0]).all():
+            latency, energy = cycles[0][self.width], picojoules[0][self.width]
+            return EvenMove(self.source, latency, energy + latency * leakage, n_from, n_to, stays)
+        latency = self.latency_cycles.transpose(2, 0, 1)[self.width]
+        energy = totals.transpose(2, 0, 1)[self.width]
+        return Move(self.source, latency, energy + latency * leakage[:, None, None])
 
 
 class LayerByLayer:
@@ -79,21 +96,14 @@ class LayerByLayer:
                 np.take(self._found.total_energy_pj.reshape(-1), at, out=picojoules[core])
             latency.append(cycles)
             energy.append(picojoules)
-        moves = [
-            [(m.source, m.latency_cycles[:, :, m.width], m.energy_pj.sum(axis=3)[:, :, m.width]) for m in own]
-            for own in self._moves
-        ]
         if self._leakage.any():
             energy = [e + c * self._leakage for e, c in zip(energy, latency, strict=True)]
-            moves = [[(s, c, e + c * self._leakage) for s, c, e in own] for own in moves]
         active = np.broadcast_to(self._batch.active, (len(self._allocations), self._batch.active.shape[1]))
         return PlacementProblem(
             workload=self._batch.template,
             latency_cycles=tuple(values.T for values in latency),
             energy_pj=tuple(values.T for values in energy),
-            moves=tuple(
-                tuple(Move(s, c.transpose(2, 0, 1), e.transpose(2, 0, 1)) for s, c, e in own) for own in moves
-            ),
+            moves=tuple(tuple(move.move(self._leakage) for move in own) for own in self._moves),
             active=None if active.all() else active,
         )
 

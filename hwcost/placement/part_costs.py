@@ -2,18 +2,74 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hwcost.placement.graph import Part
-from hwcost.placement.problem import PlacementProblem
-from hwcost.placement.shortest_path import Paths, shortest_paths
+from hwcost.placement.problem import EvenMove, Move, PlacementProblem
+from hwcost.placement.shortest_path import MoveScores, Paths, shortest_paths
 from hwcost.workload import IntArray
 
 Array = np.ndarray
 # Stands for an option that is not to be had; finite, so that a weight of 0 makes it 0 and not undefined.
 UNAVAILABLE = 1e30
+
+
+@dataclass(frozen=True, eq=False)
+class MoveCosts:
+    """Costs of bringing a tensor; see `MoveScores` for the shapes.
+
+    Attributes:
+        latency_cycles: (n_from, n_to, n or 1), or (1, 1, n or 1) where all ways are even.
+        energy_pj: Likewise.
+        n_from: Options of the source.
+        n_to: Options of the layer.
+        even: Whether every way costs the same.
+        stays: Whether that is but for equal options, between which nothing moves.
+    """
+
+    latency_cycles: Array
+    energy_pj: Array
+    n_from: int
+    n_to: int
+    even: bool
+    stays: bool
+
+    @classmethod
+    def of(cls, move: Move | EvenMove, designs: IntArray | None) -> MoveCosts:
+        """A move's costs for some designs, or for all."""
+        if isinstance(move, EvenMove):
+            costs = (_finite(v[None, None]) for v in (move.latency_cycles, move.energy_pj))
+            found = cls(*costs, move.n_from, move.n_to, True, move.stays)
+        else:
+            costs = (_finite(np.moveaxis(v, 0, -1)) for v in (move.latency_cycles, move.energy_pj))
+            found = cls(*costs, *move.latency_cycles.shape[1:], False, False)
+        return found if designs is None else found.narrow(designs)
+
+    def narrow(self, index: IntArray) -> MoveCosts:
+        """The costs for some designs."""
+        latency, energy = _some(self.latency_cycles, index), _some(self.energy_pj, index)
+        return replace(self, latency_cycles=latency, energy_pj=energy)
+
+    def scores(self, cycle: Array, picojoule: Array) -> MoveScores:
+        """Costs under weights (n,)."""
+        values = _weigh(self.latency_cycles, self.energy_pj, cycle, picojoule)
+        return MoveScores(values, self.n_from, self.even, self.stays)
+
+    def costs(self, origin: Array | int, option: Array) -> tuple[Array, Array]:
+        """Latency and energy of single moves: options (n,) each."""
+        n = len(option)
+        way: Array = np.zeros(n, dtype=np.int64) if self.even else origin * self.n_to + option
+        if self.latency_cycles.shape[2] > 1:
+            way = way * n + np.arange(n)
+        latency = self.latency_cycles.reshape(-1).take(way)
+        energy = self.energy_pj.reshape(-1).take(way)
+        if self.stays:
+            moving = origin != option
+            latency, energy = latency * moving, energy * moving
+        return latency, energy
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,61 +80,60 @@ class PartCosts:
         part: The part.
         latency_cycles: Per layer (n_options, n).
         energy_pj: Per layer the same.
-        move_latency_cycles: Per layer and source (n_options of the source, n_options, n or 1).
-        move_energy_pj: Likewise.
+        moves: Per layer and source.
     """
 
     part: Part
     latency_cycles: list[Array]
     energy_pj: list[Array]
-    move_latency_cycles: list[list[Array]]
-    move_energy_pj: list[list[Array]]
+    moves: list[list[MoveCosts]]
 
     @classmethod
     def of(cls, problem: PlacementProblem, part: Part, designs: IntArray | None = None) -> PartCosts:
         """The costs of a part for some designs, or for all."""
 
         def last(values: Array) -> Array:
-            moved = np.moveaxis(values, 0, -1)
-            if designs is not None:
-                moved = _some(moved, designs) if moved.ndim == 3 else moved[:, designs]
-            moved = np.ascontiguousarray(moved, dtype=np.float64)
-            return np.minimum(moved, UNAVAILABLE) if moved.max(initial=0.0) > UNAVAILABLE else moved
+            moved = values.T if designs is None else values.T.take(designs, axis=1)
+            return _finite(moved)
 
         return cls(
             part,
             [last(problem.latency_cycles[i]) for i in part.layers],
             [last(problem.energy_pj[i]) for i in part.layers],
-            [[last(move.latency_cycles) for move in problem.moves[i]] for i in part.layers],
-            [[last(move.energy_pj) for move in problem.moves[i]] for i in part.layers],
+            [[MoveCosts.of(move, designs) for move in problem.moves[i]] for i in part.layers],
         )
 
     @classmethod
     def joined(cls, part: Part, costs: list[PartCosts]) -> PartCosts:
         """The costs of parts of one shape, one behind the other, under the numbers of `part`."""
         if len(costs) == 1:
-            only = costs[0]
-            return cls(
-                part, only.latency_cycles, only.energy_pj, only.move_latency_cycles, only.move_energy_pj
-            )
+            return replace(costs[0], part=part)
         counts = [own.latency_cycles[0].shape[-1] for own in costs]
 
-        def join(arrays: tuple[Array, ...]) -> Array:
+        def join(arrays: Iterable[Array]) -> Array:
             wide = [np.broadcast_to(a, (*a.shape[:-1], n)) for a, n in zip(arrays, counts, strict=True)]
             return np.concatenate(wide, axis=-1)
 
-        def join_moves(moves: list[list[list[Array]]]) -> list[list[Array]]:
-            return [
-                [join(arrays) for arrays in zip(*layer, strict=True)] for layer in zip(*moves, strict=True)
-            ]
+        def join_moves(moves: tuple[MoveCosts, ...]) -> MoveCosts:
+            latency, energy = (join(m.latency_cycles for m in moves), join(m.energy_pj for m in moves))
+            return replace(moves[0], latency_cycles=latency, energy_pj=energy)
 
         return cls(
             part,
             [join(arrays) for arrays in zip(*(own.latency_cycles for own in costs), strict=True)],
             [join(arrays) for arrays in zip(*(own.energy_pj for own in costs), strict=True)],
-            join_moves([own.move_latency_cycles for own in costs]),
-            join_moves([own.move_energy_pj for own in costs]),
+            [
+                [join_moves(moves) for moves in zip(*layer, strict=True)]
+                for layer in zip(*(own.moves for own in costs), strict=True)
+            ],
         )
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """Parts equal in this and in their graph can be joined."""
+        options = tuple(len(values) for values in self.latency_cycles)
+        moves = tuple(tuple((m.n_from, m.n_to, m.even, m.stays) for m in own) for own in self.moves)
+        return options, moves
 
     def narrow(self, index: IntArray) -> PartCosts:
         """The costs of some designs."""
@@ -86,8 +141,7 @@ class PartCosts:
             self.part,
             [values.take(index, axis=1) for values in self.latency_cycles],
             [values.take(index, axis=1) for values in self.energy_pj],
-            [[_some(values, index) for values in moves] for moves in self.move_latency_cycles],
-            [[_some(values, index) for values in moves] for moves in self.move_energy_pj],
+            [[move.narrow(index) for move in own] for own in self.moves],
         )
 
     def paths(self, cycle: Array, picojoule: Array, extra: dict[int, Array]) -> Paths:
@@ -104,28 +158,20 @@ class PartCosts:
             if layer in extra:
                 score += extra[layer]
             layers.append(score)
-        moves = [
-            [_weigh(*costs, cycle, picojoule) for costs in zip(*pair, strict=True)]
-            for pair in zip(self.move_latency_cycles, self.move_energy_pj, strict=True)
-        ]
+        moves = [[move.scores(cycle, picojoule) for move in own] for own in self.moves]
         return shortest_paths(self.part, layers, moves)
 
     def costs(self, chosen: Array, at: int) -> tuple[Array, Array]:
         """Latency and energy of the part's layer number `at` with its moves: (n,) each; chosen (n_layers, n)."""
         n = chosen.shape[1]
-        designs = np.arange(n)
-        option = chosen[self.part.layers[at]].astype(np.int64)
-        own = option * n + designs
+        option = chosen[self.part.layers[at]]
+        own = option * np.int64(n) + np.arange(n)
         latency = self.latency_cycles[at].reshape(-1).take(own)
         energy = self.energy_pj[at].reshape(-1).take(own)
-        for source, cycles, picojoules in zip(
-            self.part.sources[at], self.move_latency_cycles[at], self.move_energy_pj[at], strict=True
-        ):
-            way = chosen[source] * cycles.shape[1] + option if source >= 0 else option
-            if cycles.shape[2] > 1:
-                way = way * n + designs
-            latency += cycles.reshape(-1).take(way)
-            energy += picojoules.reshape(-1).take(way)
+        for source, move in zip(self.part.sources[at], self.moves[at], strict=True):
+            cycles, picojoules = move.costs(chosen[source] if source >= 0 else 0, option)
+            latency += cycles
+            energy += picojoules
         return latency, energy
 
     def totals(self, chosen: Array) -> tuple[Array, Array]:
@@ -146,3 +192,8 @@ def _weigh(latency: Array, energy: Array, cycle: Array, picojoule: Array) -> Arr
 
 def _some(values: Array, index: IntArray) -> Array:
     return values.take(index, axis=-1) if values.shape[-1] > 1 else values
+
+
+def _finite(values: Array) -> Array:
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    return np.minimum(values, UNAVAILABLE) if values.max(initial=0.0) > UNAVAILABLE else values

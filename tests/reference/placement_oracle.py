@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hwcost.placement.problem import PlacementProblem
+from hwcost.placement.problem import EvenMove, Move, PlacementProblem
 
 
 def cost_of(problem: PlacementProblem, design: int, option: dict[int, int]) -> tuple[float, float]:
@@ -13,12 +13,16 @@ def cost_of(problem: PlacementProblem, design: int, option: dict[int, int]) -> t
     for layer, own in option.items():
         latency += float(problem.latency_cycles[layer][design, own])
         energy += float(problem.energy_pj[layer][design, own])
-        for move in problem.moves[layer]:
+        for move in moves_of(problem, layer):
             origin = option[move.source] if move.source >= 0 else 0
             row = design if move.latency_cycles.shape[0] > 1 else 0
             latency += float(move.latency_cycles[row, origin, own])
             energy += float(move.energy_pj[row, origin, own])
     return latency, energy
+
+
+def moves_of(problem: PlacementProblem, layer: int) -> list[Move]:
+    return [move.spread() if isinstance(move, EvenMove) else move for move in problem.moves[layer]]
 
 
 def running_layers(problem: PlacementProblem, design: int) -> list[int]:
@@ -41,7 +45,7 @@ def non_dominated(problem: PlacementProblem, design: int) -> list[tuple[float, f
     layers = running_layers(problem, design)
     last_use = {i: i for i in layers}
     for i in layers:
-        for move in problem.moves[i]:
+        for move in moves_of(problem, i):
             if move.source >= 0:
                 last_use[move.source] = i
     # state: (tensor, option) pairs still needed -> its labels
@@ -53,7 +57,7 @@ def non_dominated(problem: PlacementProblem, design: int) -> list[tuple[float, f
             for own in range(problem.latency_cycles[i].shape[1]):
                 latency = float(problem.latency_cycles[i][design, own])
                 energy = float(problem.energy_pj[i][design, own])
-                for move in problem.moves[i]:
+                for move in moves_of(problem, i):
                     row = design if move.latency_cycles.shape[0] > 1 else 0
                     origin = before[move.source] if move.source >= 0 else 0
                     latency += float(move.latency_cycles[row, origin, own])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwcost.placement.problem import Move, PlacementProblem
+from hwcost.placement.problem import EvenMove, Move, PlacementProblem
 from hwcost.workload import Layer, Op, Workload
 
 
@@ -36,10 +36,14 @@ def random_problem(
 
     moves = []
     for i in range(workload.n_layers):
-        own = []
+        own: list[Move | EvenMove] = []
         for source in (int(s) for s in workload.sources[i] if s > -2):
             shape = (n_options[source] if source >= 0 else 1, n_options[i])
             first = 1 if rng.random() < 0.3 else n_designs
+            if rng.random() < 0.5:
+                stays = shape[0] == shape[1] and rng.random() < 0.7
+                own.append(EvenMove(source, latency(first), rng.random(first), *shape, stays))
+                continue
             own.append(Move(source, latency(first, *shape), rng.random((first, *shape))))
         moves.append(tuple(own))
     active = np.ones((n_designs, workload.n_layers), dtype=bool)

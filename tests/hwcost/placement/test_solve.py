@@ -14,7 +14,7 @@ from tests.hwcost.placement.graphs import random_problem, residual_with_heads
 from tests.reference.placement_oracle import cost_of, every_assignment, non_dominated, running_layers
 
 OPTIONS = [3, 2, 3, 1, 1, 3, 2, 3, 2]
-PROBLEMS = [random_problem(residual_with_heads(), OPTIONS, 6, seed, seed % 2 == 1) for seed in range(8)]
+PROBLEMS = [random_problem(residual_with_heads(), OPTIONS, 6, seed, seed % 2 == 1) for seed in range(16)]
 
 
 def check_adds_up(problem: PlacementProblem, placement: Placement) -> None:
