@@ -7,11 +7,12 @@ from typing import cast
 
 import numpy as np
 
+from hwcost.capacity import activations_fit
 from hwcost.chip.accelerator import Accelerator
 from hwcost.chip.core import ComputeCore, VectorCore
 from hwcost.errors import OfframpError
 from hwcost.mapping.loops import Operand
-from hwcost.mapping.mapper import CoreCosts, check_objective, map_layers
+from hwcost.mapping.mapper import check_objective, map_layers
 from hwcost.mapping.timing import ENERGY_LEVELS
 from hwcost.mapping.vector_cost import charge, vector_costs
 from hwcost.placement.transfers import LEVEL_NAMES
@@ -27,7 +28,8 @@ CHUNK_ROWS = 1024
 class LayerCosts:
     """Costs of layers by row, core group and array of the group's catalogue.
 
-    Where a group has fewer arrays than another, and where a layer cannot run as asked, everything is infinite.
+    Where a group has fewer arrays than another, and where a layer cannot run as asked or its activations do not fit
+    the core, everything is infinite.
     Layers of a vector core have the same value for every group and array.
 
     Attributes:
@@ -121,18 +123,19 @@ class LayerCostTable:
         weighted = np.flatnonzero((op == Op.CONV) | (op == Op.LINEAR))
         for g, core in enumerate(self._cores):
             chosen = core if weights == "streamed" else resident_core(core)
-            if chosen is None or not weighted.size:
+            fitting = weighted[activations_fit(core, rows[weighted])]
+            if chosen is None or not fitting.size:
                 continue
             sizes = np.array([array.sizes for array in core.catalogue], dtype=np.int64)
-            shape = weighted.size, len(sizes)
-            jobs = np.repeat(rows[weighted], len(sizes), axis=0), np.tile(sizes, (weighted.size, 1))
+            shape = fitting.size, len(sizes)
+            jobs = np.repeat(rows[fitting], len(sizes), axis=0), np.tile(sizes, (fitting.size, 1))
             found = map_layers(chosen, *jobs, objective)
             own = slice(len(sizes))
-            costs.latency_cycles[weighted, g, own] = found.latency_cycles.reshape(shape)
-            costs.dram_cycles[weighted, g, own] = _extra(found, "dram_cycles").reshape(shape)
-            costs.energy_pj[weighted, g, own] = 0.0
-            costs.energy_pj[weighted, g, own, :n_levels] = found.energy_pj.reshape(*shape, -1)
-            costs.operand_energy_pj[weighted, g, own] = _extra(found, "operand_energy_pj").reshape(*shape, -1)
+            costs.latency_cycles[fitting, g, own] = found.latency_cycles.reshape(shape)
+            costs.dram_cycles[fitting, g, own] = found.dram_cycles.reshape(shape)
+            costs.energy_pj[fitting, g, own] = 0.0
+            costs.energy_pj[fitting, g, own, :n_levels] = found.energy_pj.reshape(*shape, -1)
+            costs.operand_energy_pj[fitting, g, own] = found.operand_energy_pj.reshape(*shape, -1)
         for kind in (Op.POOL, Op.ADD):
             members = np.flatnonzero(op == kind)
             if members.size:
@@ -148,17 +151,6 @@ class LayerCostTable:
                 costs.operand_energy_pj[members, :, :, Operand.I] = (memory - written)[:, None, None]
                 costs.operand_energy_pj[members, :, :, Operand.O] = written[:, None, None]
         return costs
-
-
-def _extra(found: CoreCosts, name: str) -> Array:
-    """Unknown (NaN) until the mapper reports it."""
-    values = getattr(found, name, None)
-    n = len(found.latency_cycles)
-    return (
-        np.full((n, 3) if name == "operand_energy_pj" else n, np.nan)
-        if values is None
-        else np.asarray(values)
-    )
 
 
 def resident_core(core: ComputeCore) -> ComputeCore | None:
