@@ -148,15 +148,19 @@ def moved_bits(made: Spans, needed: Spans, bits: Array) -> Array:
 
 
 def exchange_cycles(routes: Routes, made: Spans, needed: Spans, moved: Array) -> Array:
-    """Cycles of moving `moved_bits`: links between different pairs of cores work at the same time.
+    """Cycles of moving `moved_bits`: links of different pairs of cores work at the same time.
 
-    No memory reads or writes more than its port: DRAM, whichever cores use it, is one memory.
+    A link moves one way at a time. No memory reads or writes more than its port does; DRAM, whichever cores use
+    it, is one memory.
 
     Returns:
         (n_designs or 1, n_from, n_to).
     """
     sender, receiver = made.places[:, None], needed.places[None, :]
-    slowest = routes.cycles(moved, sender, receiver).max(axis=(-1, -2))
+    cycles = routes.cycles(moved, sender, receiver)
+    if np.array_equal(made.places, needed.places):
+        cycles = cycles + cycles.swapaxes(-1, -2)
+    slowest = cycles.max(axis=(-1, -2))
     free = routes.port[sender, receiver] < 0
     moved = np.where(free, 0.0, moved)
     read = moved.sum(axis=-1) / routes.read_bits_per_cycle[made.places]

@@ -74,13 +74,18 @@ class SplitOptions:
     leakage_pj_per_cycle: Array
     active: BoolArray | None
 
+    @property
+    def total_energy_pj(self) -> Array:
+        """Energy of all levels, what leaks while a layer runs included: (n_designs, n_layers, n_options)."""
+        total = self.energy_pj.sum(axis=3)
+        if self.leakage_pj_per_cycle.any():
+            total = total + self.latency_cycles * self.leakage_pj_per_cycle[:, None, None]
+        return np.asarray(total)
+
     def problem(self) -> PlacementProblem:
         """What has to be decided: an option per layer."""
         n_options = np.where(self.workload.has_weights, self.latency_cycles.shape[2], 1)
-        leakage = self.leakage_pj_per_cycle[:, None, None]
-        with np.errstate(invalid="ignore"):  # infinite cycles that leak nothing
-            leaked = np.where(leakage > 0, self.latency_cycles * leakage, 0.0)
-        energy = self.energy_pj.sum(axis=3) + leaked
+        energy = self.total_energy_pj
         return PlacementProblem(
             self.workload,
             tuple(self.latency_cycles[:, i, :n] for i, n in enumerate(n_options)),
