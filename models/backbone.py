@@ -1,10 +1,18 @@
-"""Backbones as PyTorch modules, built from the same table that their cost is computed from."""
+"""Backbones as PyTorch modules, built from the same table that their cost is computed from.
+
+A backbone is a `BackboneSpec`, a table of inverted residuals, or a `StagedBackbone`, made by a factory of stages (see
+`models.backbones.stages`). Both make a stem and one module a block.
+"""
 
 from torch import Tensor, nn
 
 from hwcost.networks import BackboneSpec, BlockSpec, Precision
 from models.architecture import REFERENCE_BITS
+from models.backbones.staged import StagedBackbone
 from models.layers import LayerFactory
+
+Backbone = BackboneSpec | StagedBackbone
+"""Has `name`, `in_channels`, `n_blocks`, `mounting_points`, `blocks[i].out_channels` and `out_sizes(image_size)`."""
 
 
 class ConvNormAct(nn.Module):
@@ -62,16 +70,25 @@ class InvertedResidual(nn.Module):
         return projected if self.add is None else self.add(projected, x)
 
 
-def make_stem(spec: BackboneSpec, layers: LayerFactory) -> nn.Sequential:
-    """The quantizer of the image and the first convolution, 8 bit at every precision."""
+def make_stem(spec: Backbone, layers: LayerFactory) -> nn.Module:
+    """The quantizer of the image and what runs before block 0, 8 bit at every precision."""
+    if isinstance(spec, StagedBackbone):
+        return spec.make_stem(layers)
+    return nn.Sequential(layers.identity(REFERENCE_BITS), stem_conv(spec, layers))
+
+
+def stem_conv(spec: BackboneSpec, layers: LayerFactory) -> ConvNormAct:
+    """The first convolution of a backbone of inverted residuals."""
     conv = layers.conv(
         spec.in_channels, spec.stem_channels, spec.stem_kernel, spec.stem_stride, 1, REFERENCE_BITS
     )
-    return nn.Sequential(layers.identity(REFERENCE_BITS), ConvNormAct(conv, layers.relu6(REFERENCE_BITS)))
+    return ConvNormAct(conv, layers.relu6(REFERENCE_BITS))
 
 
-def make_blocks(spec: BackboneSpec, precision: Precision, layers: LayerFactory) -> nn.ModuleList:
+def make_blocks(spec: Backbone, precision: Precision, layers: LayerFactory) -> nn.ModuleList:
     """All blocks, each with its own bits."""
+    if isinstance(spec, StagedBackbone):
+        return spec.make_blocks(precision, layers)
     return nn.ModuleList(
         InvertedResidual(block, weight_bits, activation_bits, layers)
         for block, weight_bits, activation_bits in zip(

@@ -6,9 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from hwcost.workload import Op
-from models.backbone import ResidualAdd
+from models.backbone import ConvNormAct, ResidualAdd
+from models.backbones.modules import MeanPool, Multiply, Pointwise
+from models.backbones.rows import one_side, row_name
 from models.heads import GlobalAveragePool, MaxPool
 from models.network import EarlyExitNetwork
+
+_TRACED = (
+    nn.Conv2d, nn.Linear, ResidualAdd, Multiply, MaxPool, GlobalAveragePool, nn.MaxPool2d, MeanPool, Pointwise,
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,17 +66,27 @@ def trace_layers(network: EarlyExitNetwork) -> list[LayerRow]:
     """
     rows: list[LayerRow] = []
     handles = []
+    last_block = network.spec.n_blocks - 1
     for path, module in network.named_modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear, ResidualAdd, MaxPool, GlobalAveragePool)):
-            name = layer_name(path, network.spec.n_blocks - 1)
-            norm = (
-                network.get_submodule(path.removesuffix("conv") + "norm") if path.endswith(".conv") else None
-            )
+        if not isinstance(module, _TRACED):
+            continue
+        name = layer_name(path, last_block, module)
+        if isinstance(module, (ResidualAdd, Multiply)):  # before what follows inside it
             handles.append(
-                module.register_forward_hook(
-                    lambda module, _inputs, y, name=name, norm=norm: rows.append(_row(name, module, norm, y))
+                module.register_forward_pre_hook(
+                    lambda _module, inputs, name=name: rows.append(_combination(name, *inputs))
                 )
             )
+            continue
+        parent = network.get_submodule(path.rpartition(".")[0])
+        norm = parent.norm if isinstance(parent, ConvNormAct) and parent.conv is module else None
+        handles.append(
+            module.register_forward_hook(
+                lambda module, inputs, y, name=name, norm=norm: rows.append(
+                    _row(name, module, norm, inputs[0], y)
+                )
+            )
+        )
     was_training = network.training
     network.eval()
     try:
@@ -83,40 +99,52 @@ def trace_layers(network: EarlyExitNetwork) -> list[LayerRow]:
     return rows
 
 
-def layer_name(path: str, last_block: int) -> str:
+def layer_name(path: str, last_block: int, module: nn.Module) -> str:
     """The name a module has in the cost tables.
 
     Args:
         path: Of the module, e.g. `blocks.3.expand.conv` or `heads.fc_3.pool`.
         last_block: Index of the block whose head is the final one.
+        module: At that path.
     """
     parts = path.split(".")
-    if parts[0] == "stem":
-        return "stem"
-    if parts[0] == "blocks":
-        return f"b{parts[1]}.{parts[2]}"
+    if parts[0] in ("stem", "blocks"):
+        prefix = "stem" if parts[0] == "stem" else f"b{parts[1]}"
+        return row_name(prefix, ".".join(parts[2:]), module)
     block = int(parts[1].rsplit("_", 1)[1])
     layer = parts[3] if parts[2] == "convs" else parts[2]
     return f"{'final' if block == last_block else f'exit{block}'}.{layer}"
 
 
-def _row(name: str, module: nn.Module, norm: nn.Module | None, y: Tensor) -> LayerRow:
+def _combination(name: str, first: Tensor, second: Tensor) -> LayerRow:
+    _, channels, height, width = torch.broadcast_shapes(first.shape, second.shape)
+    return LayerRow(name, Op.ADD, 1, 1, channels, width, height, 1, 1, 1, 0)
+
+
+def _row(name: str, module: nn.Module, norm: nn.Module | None, x: Tensor, y: Tensor) -> LayerRow:
     parameters = [*module.parameters(recurse=False), *(norm.parameters() if norm is not None else [])]
     n_parameters = sum(parameter.numel() for parameter in parameters)
     if isinstance(module, nn.Linear):
         return LayerRow(
             name, Op.LINEAR, module.out_features, module.in_features, 1, 1, 1, 1, 1, 1, n_parameters
         )
-    _, channels, height, width = y.shape
+    _, channels, height, width = y.shape if y.dim() == 4 else (*y.shape, 1, 1)
     if isinstance(module, nn.Conv2d):
         groups = module.groups
         (fy, fx), stride = module.kernel_size, module.stride[0]
         k, c = module.out_channels // groups, module.in_channels // groups
         return LayerRow(name, Op.CONV, k, c, groups, width, height, fx, fy, stride, n_parameters)
-    if isinstance(module, ResidualAdd):
-        return LayerRow(name, Op.ADD, 1, 1, channels, width, height, 1, 1, 1, 0)
-    assert isinstance(module, (MaxPool, GlobalAveragePool))
-    window = module.window
-    return LayerRow(
-        name, Op.POOL, 1, 1, channels, width, height, window.kernel, window.kernel, window.stride, 0
-    )
+    window, stride = _window(module, x)
+    return LayerRow(name, Op.POOL, 1, 1, channels, width, height, window, window, stride, 0)
+
+
+def _window(module: nn.Module, x: Tensor) -> tuple[int, int]:
+    """Side and step of the window of a pooling; an element-wise function has a window of one."""
+    if isinstance(module, Pointwise):
+        return 1, 1
+    if isinstance(module, (MaxPool, GlobalAveragePool)):
+        return module.window.kernel, module.window.stride
+    pool = module.pool if isinstance(module, MeanPool) else module
+    if isinstance(pool, (nn.MaxPool2d, nn.AvgPool2d)):
+        return one_side(pool.kernel_size), one_side(pool.stride)
+    return x.shape[-1], x.shape[-1]

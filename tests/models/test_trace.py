@@ -1,4 +1,5 @@
 import pytest
+from torch import nn
 
 from models.network import EarlyExitNetwork, Mount
 from models.trace import layer_name, trace_layers
@@ -6,17 +7,20 @@ from tests.models.small import SPEC
 
 
 @pytest.mark.parametrize(
-    ("path", "name"),
+    ("path", "module", "name"),
     [
-        ("stem.1.conv", "stem"),
-        ("blocks.3.expand.conv", "b3.expand"),
-        ("blocks.10.add", "b10.add"),
-        ("heads.fc_hidden_3.hidden", "exit3.hidden"),
-        ("heads.gap_11.pool", "final.pool"),
+        ("stem.1.conv", nn.Conv2d(1, 1, 1), "stem"),
+        ("blocks.3.expand.conv", nn.Conv2d(1, 1, 1), "b3.expand"),
+        ("blocks.3.conv.2.conv", nn.Conv2d(1, 1, 1), "b3.conv.2"),
+        ("blocks.10.add", nn.Identity(), "b10.add"),
+        ("blocks.10.conv.act", nn.Identity(), "b10.conv.act"),
+        ("heads.fc_hidden_3.hidden", nn.Linear(1, 1), "exit3.hidden"),
+        ("heads.conv2_3.convs.depthwise2.conv", nn.Conv2d(1, 1, 1), "exit3.depthwise2"),
+        ("heads.gap_11.pool", nn.Identity(), "final.pool"),
     ],
 )
-def test_names_are_those_of_the_cost_tables(path: str, name: str) -> None:
-    assert layer_name(path, last_block=11) == name
+def test_names_are_those_of_the_cost_tables(path: str, module: nn.Module, name: str) -> None:
+    assert layer_name(path, 11, module) == name
 
 
 @pytest.mark.parametrize("training", [True, False])
