@@ -1,8 +1,8 @@
 """What an exit policy does to a batch of samples: who leaves where, and what that costs.
 
-A sample leaves at the first exit whose confidence reaches that exit's threshold; the last exit takes the
-rest. Leaving at exit k costs the CUMULATIVE energy and latency up to and including exit k, heads passed
-included, so with exit ratios r_k the mean energy-latency product is ``sum_k r_k * energy_k * latency_k`` (the
+A sample leaves at the first exit whose score (``models.scores``: larger leaves) reaches that exit's threshold; the
+last exit takes the rest. Leaving at exit k costs the CUMULATIVE energy and latency up to and including exit k, heads
+passed included, so with exit ratios r_k the mean energy-latency product is ``sum_k r_k * energy_k * latency_k`` (the
 product is taken per sample and then averaged; it is not the product of the two means).
 """
 
@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hwcost.errors import OfframpError
+from models.exit_policy import ExitPolicy
+from models.scores import ScoreName
 
 if TYPE_CHECKING:
     from models.predictions import ExitPredictions
@@ -24,48 +26,11 @@ IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class ExitPolicy:
-    """One threshold per exit.
-
-    Attributes:
-        thresholds: (n_exits,) smallest confidence that leaves; ``inf``: nobody leaves here. The last is
-            ``-inf``.
-    """
-
-    thresholds: FloatArray
-
-    def __post_init__(self) -> None:
-        thresholds = np.array(self.thresholds, dtype=np.float64)
-        if thresholds.ndim != 1 or thresholds.size == 0:
-            raise OfframpError(
-                f"expected thresholds of shape (n_exits,), got {thresholds.shape}; give one per exit"
-            )
-        if np.isnan(thresholds).any():
-            raise OfframpError("expected thresholds without NaN, got NaN; use inf for an exit nobody takes")
-        if thresholds[-1] != -np.inf:
-            raise OfframpError(
-                f"expected -inf as threshold of the last exit, got {thresholds[-1]}; it takes the rest"
-            )
-        thresholds.setflags(write=False)
-        object.__setattr__(self, "thresholds", thresholds)
-
-    @classmethod
-    def never_early(cls, n_exits: int) -> ExitPolicy:
-        """The policy under which every sample runs to the last exit."""
-        return cls(np.append(np.full(n_exits - 1, np.inf), -np.inf))
-
-    @classmethod
-    def shared(cls, threshold: float, n_exits: int) -> ExitPolicy:
-        """One threshold for every exit but the last."""
-        return cls(np.append(np.full(n_exits - 1, threshold), -np.inf))
-
-
-@dataclass(frozen=True, eq=False)
 class OperatingPoint:
     """What thresholds give on one split with one design's cost.
 
     Attributes:
-        thresholds: (n_exits,) see ``ExitPolicy``.
+        thresholds: (n_exits,) see ``models.exit_policy.ExitPolicy``.
         exit_ratios: (n_exits,) share of samples that leave at each exit; sums to 1.
         accuracy: fraction of samples right under the policy.
         exit_accuracies: (n_exits,) fraction right if ALL samples left at that exit.
@@ -85,29 +50,31 @@ class OperatingPoint:
     mean_edp_pj_cycles: float
 
 
-def checked_predictions(predictions: ExitPredictions) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """Confidence (n_samples, n_exits) as float64 and correctness (n_samples, n_exits), or an error.
+def checked_scores(
+    predictions: ExitPredictions, score: ScoreName = "max_softmax"
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Scores (n_samples, n_exits) as float64 and correctness (n_samples, n_exits), or an error.
 
     Comparing in float64 matters: a float32 confidence converts exactly, so that a threshold equal to a
     confidence lets that very sample leave, wherever the comparison is made.
 
     Raises:
-        OfframpError: shapes differ, nothing is there, or a confidence is not a finite number.
+        OfframpError: shapes differ, nothing is there, a score is not a finite number, or it was not measured.
     """
-    confidence = np.asarray(predictions.confidence)
+    scores = np.asarray(predictions.scores(score), dtype=np.float64)
     correct = np.asarray(predictions.correct)
-    if confidence.ndim != 2 or confidence.shape != correct.shape or 0 in confidence.shape:
+    if scores.ndim != 2 or scores.shape != correct.shape or 0 in scores.shape:
         raise OfframpError(
-            f"expected confidence and correct of one shape (n_samples, n_exits) with at least one of each, "
-            f"got {confidence.shape} and {correct.shape}"
+            f"expected scores and correct of one shape (n_samples, n_exits) with at least one of each, "
+            f"got {scores.shape} and {correct.shape}"
         )
-    if not np.isfinite(confidence).all():
-        bad = int((~np.isfinite(confidence)).any(axis=1).sum())
+    if not np.isfinite(scores).all():
+        bad = int((~np.isfinite(scores)).any(axis=1).sum())
         raise OfframpError(
-            f"expected finite confidences, got NaN or infinity in {bad} of {len(confidence)} samples; "
+            f"expected finite scores, got NaN or infinity in {bad} of {len(scores)} samples; "
             "the network's outputs are broken, train it again"
         )
-    return confidence.astype(np.float64), correct.astype(np.bool_)
+    return scores, correct.astype(np.bool_)
 
 
 def checked_costs(cost: npt.ArrayLike, n_exits: int, name: str) -> FloatArray:
@@ -134,14 +101,14 @@ def checked_costs(cost: npt.ArrayLike, n_exits: int, name: str) -> FloatArray:
     return array
 
 
-def exit_taken(confidence: FloatArray, thresholds: FloatArray) -> IntArray:
+def exit_taken(scores: FloatArray, thresholds: FloatArray) -> IntArray:
     """Index of the exit each sample takes, (n_samples,).
 
     Args:
-        confidence: (n_samples, n_exits).
+        scores: (n_samples, n_exits).
         thresholds: (n_exits,), the last ``-inf``.
     """
-    return (confidence >= thresholds).argmax(axis=1)
+    return (scores >= thresholds).argmax(axis=1)
 
 
 def apply_policy(
@@ -149,19 +116,21 @@ def apply_policy(
     thresholds: npt.ArrayLike,
     latency_cycles: npt.ArrayLike,
     energy_pj: npt.ArrayLike,
+    score: ScoreName = "max_softmax",
 ) -> OperatingPoint:
     """What one policy gives on one split.
 
     Args:
-        predictions: confidence and correctness of every sample at every exit.
+        predictions: scores and correctness of every sample at every exit.
         thresholds: (n_exits,) see ``ExitPolicy``.
         latency_cycles: (n_exits,) cumulative up to and including each exit.
         energy_pj: (n_exits,) the same for energy.
+        score: what the thresholds are compared with.
 
     Raises:
         OfframpError: shapes do not fit, NaN confidences or thresholds, costs that are not cumulative.
     """
-    return apply_policies(predictions, np.asarray(thresholds)[None], latency_cycles, energy_pj)[0]
+    return apply_policies(predictions, np.asarray(thresholds)[None], latency_cycles, energy_pj, score)[0]
 
 
 def apply_policies(
@@ -169,6 +138,7 @@ def apply_policies(
     thresholds: npt.ArrayLike,
     latency_cycles: npt.ArrayLike,
     energy_pj: npt.ArrayLike,
+    score: ScoreName = "max_softmax",
 ) -> list[OperatingPoint]:
     """What many policies give on one split, each with its own design's cost.
 
@@ -176,16 +146,17 @@ def apply_policies(
     distinct ones.
 
     Args:
-        predictions: confidence and correctness of every sample at every exit.
+        predictions: scores and correctness of every sample at every exit.
         thresholds: (n_points, n_exits) see ``ExitPolicy``.
         latency_cycles: (n_points, n_exits) or (n_exits,) cumulative up to and including each exit.
         energy_pj: the same for energy.
+        score: what the thresholds are compared with.
 
     Raises:
         OfframpError: as ``apply_policy``, or numbers of rows that do not fit together.
     """
-    confidence, correct = checked_predictions(predictions)
-    n_exits = confidence.shape[1]
+    scores, correct = checked_scores(predictions, score)
+    n_exits = scores.shape[1]
     policies = [ExitPolicy(row).thresholds for row in np.asarray(thresholds, dtype=np.float64)]
     latency = checked_costs(latency_cycles, n_exits, "latency (cycles)")
     energy = checked_costs(energy_pj, n_exits, "energy (pJ)")
@@ -202,7 +173,7 @@ def apply_policies(
             raise OfframpError(f"expected {n_exits} thresholds, one per exit, got {len(policy)}")
         key = policy.tobytes()
         if key not in splits:
-            splits[key] = _split(exit_taken(confidence, policy), correct)
+            splits[key] = _split(exit_taken(scores, policy), correct)
         ratios, leaving, accuracy = splits[key]
         cycles, pj = latency[i % len(latency)], energy[i % len(energy)]
         points.append(

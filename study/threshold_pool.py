@@ -1,11 +1,12 @@
-"""Threshold vectors found so far, and the best of them for any design."""
+"""Threshold vectors found so far, each with what it makes of the samples."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from study.policy import FloatArray, IntArray
-from study.threshold_moves import SampleTable
+from study.threshold_goals import Goal, choose
+from study.threshold_table import SampleTable
 
 
 class ThresholdPool:
@@ -29,29 +30,26 @@ class ThresholdPool:
             self._right.append(right)
         return self._seen[key]
 
-    def right(self, index: int) -> int:
-        """Right answers of one vector."""
-        return self._right[index]
-
-    def thresholds(self, index: int) -> FloatArray:
+    def vector(self, index: int) -> FloatArray:
         """One vector, (n_exits,)."""
         return self._thresholds[index]
+
+    def thresholds(self) -> FloatArray:
+        """All vectors, (n_pool, n_exits)."""
+        return np.array(self._thresholds)
 
     def counts(self) -> IntArray:
         """Samples leaving at each exit, (n_pool, n_exits)."""
         return np.array(self._counts)
 
-    def rights(self) -> IntArray:
+    def right(self) -> IntArray:
         """Right answers, (n_pool,)."""
         return np.array(self._right)
 
-    def choose(self, edp: FloatArray, floors: IntArray) -> IntArray:
-        """Cheapest feasible vector for each design and floor, (n_designs, n_floors); -1: none."""
-        spent = edp @ self.counts().T  # (n_designs, n_pool)
-        right = self.rights()
-        chosen = np.full((len(edp), len(floors)), -1)
-        for t, floor in enumerate(floors):
-            feasible = np.flatnonzero(right >= floor)
-            if feasible.size:
-                chosen[:, t] = feasible[spent[:, feasible].argmin(axis=1)]
-        return chosen
+    def outcome(self, index: int, cost: FloatArray) -> tuple[int, float]:
+        """Right answers of one vector, and its cost for all samples together; cost (n_exits,)."""
+        return self._right[index], float(self._counts[index] @ cost)
+
+    def choose(self, cost: FloatArray, goal: Goal, limits: FloatArray) -> IntArray:
+        """``threshold_goals.choose`` among the vectors of the pool."""
+        return choose(self.counts(), self.right(), cost, goal, limits)

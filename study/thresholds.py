@@ -1,15 +1,9 @@
-"""Thresholds per exit that spend least energy-latency product under an accuracy floor.
+"""Thresholds per exit, chosen on the calibration split alone.
 
-The problem: choose thresholds so that the mean over samples of (cumulative energy x cumulative latency) is
-smallest while the accuracy on the calibration split is at least that of never leaving early minus a target
-drop.
-
-How: accuracy and exit counts of a threshold vector depend on the predictions alone; a design's cost enters
-    only through its (n_exits,) cost vector. So one POOL of threshold vectors serves every design and target
-    of a network, and choosing from it is a matrix product. The pool is filled by coordinate descent on cost -
-    price x accuracy, along a ladder of prices and from both ends, for a few cost vectors that differ most;
-    prices are then refined around each target, and the chosen vectors are tightened until no single threshold
-    can be lowered within the floor.
+Two goals: the least energy-latency product above an accuracy floor (``tune_many``), and the highest accuracy below
+a ceiling on any cost (``tune_accuracy``). Accuracy and exit counts of a threshold vector depend on the predictions
+alone; a design's cost enters only through its (n_exits,) cost vector. So one pool of threshold vectors serves every
+design and target of a network, and choosing from it is a matrix product; ``threshold_search`` fills the pool.
 """
 
 from __future__ import annotations
@@ -21,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from hwcost.errors import OfframpError
-from study.policy import ExitPolicy, FloatArray, IntArray, checked_costs
-from study.threshold_moves import SampleTable, descend, lowest_feasible
+from models.exit_policy import ExitPolicy
+from models.scores import ScoreName
+from study.policy import FloatArray, checked_costs
+from study.threshold_goals import CheapestAboveFloor, Goal, MostAccurateBelowCeiling, choose
 from study.threshold_pool import ThresholdPool
+from study.threshold_search import fill
+from study.threshold_table import SampleTable
 
 if TYPE_CHECKING:
     from models.predictions import ExitPredictions
-
-_LADDER = 12  # prices from "leave at once" to "never leave"
-_BISECTIONS = 5  # halvings of the price interval around each target
-_TIGHTENINGS = 6  # single-threshold moves per chosen vector and round
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,13 +35,16 @@ class TunedThresholds:
         thresholds: (n_designs, n_targets, n_exits).
         exit_ratios: (n_designs, n_targets, n_exits) share of samples leaving at each exit.
         accuracy: (n_designs, n_targets) fraction right.
-        mean_edp_pj_cycles: (n_designs, n_targets).
+        mean_cost: (n_designs, n_targets) in the unit of the cost; energy-latency product in pJ x cycles.
+        met: (n_designs, n_targets) bool, whether the floor or ceiling is kept; where none of the thresholds
+            keep it, the policy nearest to it is given: never early for a floor, all at the first exit for a ceiling.
     """
 
     thresholds: FloatArray
     exit_ratios: FloatArray
     accuracy: FloatArray
-    mean_edp_pj_cycles: FloatArray
+    mean_cost: FloatArray
+    met: npt.NDArray[np.bool_]
 
 
 def tune_many(
@@ -55,23 +52,26 @@ def tune_many(
     latency_cycles: npt.ArrayLike,
     energy_pj: npt.ArrayLike,
     target_drops: npt.ArrayLike,
+    score: ScoreName = "max_softmax",
 ) -> TunedThresholds:
-    """Tunes thresholds of one network for many designs (cost vectors) and accuracy targets at once.
+    """Least mean energy-latency product while accuracy stays within a drop of never leaving early.
 
-    The result is deterministic, keeps the floor on the calibration split, and is never dearer than never
-    leaving early or than the best threshold shared by all exits (every value that makes a difference is
-    tried). Where even never leaving early misses the floor (a negative drop), that policy is returned.
+    The product is taken per sample: mean over samples of (cumulative energy x cumulative latency). The result is
+    deterministic, keeps the floor on the calibration split, and is never dearer than never leaving early or than the
+    best threshold shared by all exits (every value that makes a difference is tried). Where even never leaving early
+    misses the floor (a negative drop) and nothing else reaches it, that policy is returned.
 
     Args:
         calibration: predictions on the calibration split.
         latency_cycles: (n_designs, n_exits) cumulative up to and including each exit.
         energy_pj: (n_designs, n_exits) the same for energy.
         target_drops: (n_targets,) accuracy that may be given away, as a fraction of 1.
+        score: what thresholds are compared with.
 
     Raises:
         OfframpError: shapes do not fit, a number is not finite, or costs are not cumulative.
     """
-    table = SampleTable.of(calibration)
+    table = SampleTable.of(calibration, score)
     latency = checked_costs(latency_cycles, table.n_exits, "latency (cycles)")
     energy = checked_costs(energy_pj, table.n_exits, "energy (pJ)")
     if latency.shape != energy.shape:
@@ -81,156 +81,87 @@ def tune_many(
     drops = np.atleast_1d(np.asarray(target_drops, dtype=np.float64))
     if drops.ndim != 1 or not np.isfinite(drops).all():
         raise OfframpError(f"expected finite accuracy drops of shape (n_targets,), got {drops}")
-    edp = latency * energy
-    floors = np.array([table.floor(drop) for drop in drops])
-    pool = ThresholdPool(table)
-    never = pool.add(ExitPolicy.never_early(table.n_exits).thresholds)
-    if table.n_exits > 1 and edp.any():
-        relative = edp / np.where(edp[:, -1:] > 0, edp[:, -1:], 1.0)
-        _add_shared(pool, relative, floors)
-        typical = _most_different(relative, limit=3)
-        for cost in typical:
-            _search(pool, cost, floors)
-        _tighten(pool, relative, floors)
-        for cost in typical:
-            _reopen(pool, cost, floors)
-        _tighten(pool, relative, floors)
-    chosen = pool.choose(edp, floors)
-    chosen[chosen < 0] = never
-    counts = pool.counts()[chosen]
-    right = pool.rights()[chosen]
-    return TunedThresholds(
-        thresholds=np.array([[pool.thresholds(i) for i in row] for row in chosen]).reshape(counts.shape),
-        exit_ratios=counts / table.n_samples,
-        accuracy=right / table.n_samples,
-        mean_edp_pj_cycles=np.einsum("dtk,dk->dt", counts / table.n_samples, edp),
-    )
+    floors = np.array([table.floor(drop) for drop in drops], dtype=np.float64)
+    limits = np.broadcast_to(floors, (len(latency), len(floors)))
+    never = ExitPolicy.never_early(table.n_exits).thresholds
+    return _tune(table, latency * energy, CheapestAboveFloor(), limits, never)
 
 
-def tune_thresholds(
+def tune_accuracy(
     calibration: ExitPredictions,
-    latency_cycles: npt.ArrayLike,
-    energy_pj: npt.ArrayLike,
-    target_drop: float,
-) -> FloatArray:
-    """``tune_many`` for one design and one target.
+    cost: npt.ArrayLike,
+    ceilings: npt.ArrayLike,
+    score: ScoreName = "max_softmax",
+) -> TunedThresholds:
+    """Highest accuracy while the mean cost stays below a ceiling; of equally accurate ones the cheapest.
+
+    The result is deterministic, keeps the ceiling on the calibration split, and is never less accurate than the best
+    shared threshold within it. Where even letting every sample leave at the first exit costs more than the ceiling,
+    that policy, the cheapest there is, is returned.
 
     Args:
         calibration: predictions on the calibration split.
-        latency_cycles: (n_exits,) cumulative up to and including each exit.
-        energy_pj: (n_exits,) the same for energy.
-        target_drop: accuracy that may be given away, as a fraction of 1.
+        cost: (n_designs, n_exits) cumulative up to and including each exit, of anything that adds up over samples:
+            latency, energy, MACs, or each exit's energy-latency product.
+        ceilings: (n_targets,) or (n_designs, n_targets) largest mean cost, in the unit of the cost.
+        score: what thresholds are compared with.
 
-    Returns:
-        (n_exits,) thresholds, the last ``-inf``.
+    Raises:
+        OfframpError: shapes do not fit, a number is not finite, or costs are not cumulative.
     """
-    return tune_many(calibration, latency_cycles, energy_pj, [target_drop]).thresholds[0, 0]
+    table = SampleTable.of(calibration, score)
+    costs = checked_costs(cost, table.n_exits, "cost")
+    bounds = np.atleast_1d(np.asarray(ceilings, dtype=np.float64))
+    if bounds.ndim == 1:
+        bounds = np.broadcast_to(bounds, (len(costs), len(bounds)))
+    if bounds.ndim != 2 or len(bounds) != len(costs) or not np.isfinite(bounds).all():
+        raise OfframpError(
+            f"expected finite ceilings of shape (n_targets,) or ({len(costs)}, n_targets), got "
+            f"{bounds.tolist()}"
+        )
+    return _tune(
+        table,
+        costs,
+        MostAccurateBelowCeiling(),
+        bounds * table.n_samples,
+        np.full(table.n_exits, -np.inf),
+    )
 
 
-def _add_shared(pool: ThresholdPool, cost: FloatArray, floors: IntArray) -> None:
-    """Puts the best shared threshold of each floor into the pool.
+def _tune(
+    table: SampleTable, cost: FloatArray, goal: Goal, limits: FloatArray, fallback: FloatArray
+) -> TunedThresholds:
+    """Fills a pool and chooses.
 
-    Cost is cumulative, so the lowest feasible shared threshold is the cheapest for every design.
+    Args:
+        table: the samples.
+        cost: (n_designs, n_exits).
+        goal: what is wanted.
+        limits: (n_designs, n_targets) of the goal, for all samples together.
+        fallback: (n_exits,) thresholds where nothing is feasible.
     """
-    values, right = pool.table.shared_outcomes()
-    for floor in floors:
-        feasible = np.flatnonzero(right >= floor)
-        if feasible.size:
-            pool.add(ExitPolicy.shared(float(values[feasible[0]]), pool.table.n_exits).thresholds)
-
-
-def _most_different(relative: FloatArray, limit: int) -> FloatArray:
-    """Up to ``limit`` cost vectors: the one nearest to the mean, then always the one farthest from those
-    taken.
-
-    Vectors within one percent of one taken are left out: they lead to the same thresholds.
-    """
-    taken = [int(np.abs(relative - relative.mean(axis=0)).max(axis=1).argmin())]
-    while len(taken) < limit:
-        distance = np.abs(relative[:, None] - relative[taken][None]).max(axis=2).min(axis=1)
-        if distance.max() <= 0.01:
-            break
-        taken.append(int(distance.argmax()))
-    return relative[taken]
-
-
-def _search(pool: ThresholdPool, cost: FloatArray, floors: IntArray) -> None:
-    """Descends along a ladder of prices, up and down, then halves the price interval around each floor."""
-    table = pool.table
-    # Prices are in units of cost per accuracy: below the cheapest saving nothing stays, far above the whole
-    # cost only samples that get better leave.
-    prices = float(cost[-1]) * np.geomspace(0.05, 50.0, _LADDER)
-    start = np.full(table.n_exits, -np.inf)
-    ladder: list[tuple[int, float]] = []  # (right answers, price)
-    for sequence, thresholds in (
-        (prices, start),
-        (prices[::-1], ExitPolicy.never_early(table.n_exits).thresholds),
-    ):
-        for price in sequence:
-            thresholds = descend(table, thresholds, cost, float(price))
-            ladder.append((pool.right(pool.add(thresholds)), float(price)))
-    for floor in floors:
-        low = max((price for right, price in ladder if right < floor), default=None)
-        high = min((price for right, price in ladder if right >= floor), default=None)
-        if low is None or high is None:
-            continue
-        low, high = min(low, high), max(low, high)
-        thresholds = pool.thresholds(int(pool.choose(cost[None], np.array([floor]))[0, 0]))
-        for _ in range(_BISECTIONS):
-            price = float(np.sqrt(low * high))
-            thresholds = descend(table, thresholds, cost, price)
-            if pool.right(pool.add(thresholds)) >= floor:
-                high = price
-            else:
-                low = price
-
-
-def _tighten(pool: ThresholdPool, cost: FloatArray, floors: IntArray) -> None:
-    """Lowers thresholds of every vector chosen so far; repairs cheaper ones that just miss a floor."""
-    chosen = pool.choose(cost, floors)
-    spent = cost @ pool.counts().T
-    right = pool.rights()
-    starts: dict[tuple[int, int], int] = {}  # (vector, target) -> a design that asks for it
-    for t, floor in enumerate(floors):
-        for d in np.flatnonzero(chosen[:, t] >= 0).tolist():
-            starts.setdefault((int(chosen[d, t]), t), d)
-            cheaper = np.flatnonzero((right < floor) & (spent[d] < spent[d, chosen[d, t]]))
-            for i in cheaper[np.argsort(right[cheaper])[-2:]]:
-                starts.setdefault((int(i), t), d)
-    for (i, t), d in starts.items():
-        _lower(pool, pool.thresholds(i), cost[d], int(floors[t]))
-
-
-def _reopen(pool: ThresholdPool, cost: FloatArray, floors: IntArray) -> None:
-    """Raises each threshold of each chosen vector in turn and spends the accuracy won elsewhere.
-
-    Lowering alone stops where one exit has used up the floor that another would use better.
-    """
-    for t, floor in enumerate(floors):
-        chosen = int(pool.choose(cost[None], floors[t : t + 1])[0, 0])
-        if chosen < 0:
-            continue
-        for j in range(pool.table.n_exits - 1):
-            for raised in _raised(pool.table, j, pool.thresholds(chosen)[j]):
-                thresholds = pool.thresholds(chosen).copy()
-                thresholds[j] = raised
-                _lower(pool, thresholds, cost, int(floor))
-
-
-def _raised(table: SampleTable, exit_index: int, threshold: float) -> list[float]:
-    """Thresholds one sample, 1 % and 5 % of all samples above the given one, and infinity."""
-    order = table.order[exit_index]
-    passing = int((table.confidence[exit_index] >= threshold).sum())
-    positions = {passing - 1 - max(1, round(share * len(order))) for share in (0.0, 0.01, 0.05)}
-    values = [float(table.confidence[exit_index][order[i]]) for i in sorted(positions) if i >= 0]
-    return [*values, np.inf] if passing else []
-
-
-def _lower(pool: ThresholdPool, thresholds: FloatArray, cost: FloatArray, floor: int) -> None:
-    """Adds what single moves make of one vector."""
-    for _ in range(_TIGHTENINGS):
-        changed = lowest_feasible(pool.table, thresholds, cost, floor)
-        if changed is None:
-            break
-        thresholds = changed
-        pool.add(thresholds)
+    pool = ThresholdPool(table)
+    pool.add(ExitPolicy.never_early(table.n_exits).thresholds)
+    pool.add(fallback)
+    if table.n_exits > 1 and cost.any():
+        # In units of its own last exit, designs of different size are alike.
+        whole = np.where(cost[:, -1:] > 0, cost[:, -1:], 1.0)
+        scaled = limits if goal.feasible_when_accurate else limits / whole
+        fill(pool, cost / whole, goal, scaled)
+    values, shared_counts, shared_right = table.shared_front()
+    shared = np.full((len(values), table.n_exits), -np.inf)
+    shared[:, :-1] = values[:, None]
+    thresholds = np.vstack([pool.thresholds(), shared])
+    counts = np.vstack([pool.counts(), shared_counts])
+    right = np.concatenate([pool.right(), shared_right])
+    chosen = choose(counts, right, cost, goal, limits)
+    met = chosen >= 0
+    chosen = np.where(met, chosen, pool.add(fallback))
+    ratios = counts[chosen] / table.n_samples
+    return TunedThresholds(
+        thresholds=thresholds[chosen],
+        exit_ratios=ratios,
+        accuracy=right[chosen] / table.n_samples,
+        mean_cost=np.einsum("dtk,dk->dt", ratios, cost),
+        met=met,
+    )

@@ -69,14 +69,28 @@ def best_policy(
     return min((p for p in points if p.accuracy >= floor - 1e-9), key=lambda p: p.edp)
 
 
+def most_right(confidence: Rows, correct: Flags, cost: Sequence[float], ceiling: float) -> int:
+    """Most right answers with a mean cost of at most the ceiling, of all combinations; -1: none."""
+    unit = [1.0] * len(cost)
+    points = (run_policy(confidence, correct, t, cost, unit) for t in all_thresholds(confidence))
+    return max((p.right for p in points if p.latency <= ceiling + 1e-9), default=-1)
+
+
+def shared_points(
+    confidence: Rows, correct: Flags, latency: Sequence[float], energy: Sequence[float]
+) -> list[PlainPoint]:
+    """What every threshold gives that all exits could share: every confidence there is, and infinity."""
+    n_exits = len(confidence[0])
+    values = sorted({c for row in confidence for c in row} | {math.inf})
+    return [
+        run_policy(confidence, correct, [v] * (n_exits - 1) + [-math.inf], latency, energy) for v in values
+    ]
+
+
 def best_shared(
     confidence: Rows, correct: Flags, latency: Sequence[float], energy: Sequence[float], target_drop: float
 ) -> PlainPoint:
-    """The cheapest feasible threshold that all exits share, found by trying every confidence there is."""
-    n, n_exits = len(confidence), len(confidence[0])
-    floor = sum(bool(row[-1]) for row in correct) / n - target_drop
-    values = {c for row in confidence for c in row} | {math.inf}
-    points = [
-        run_policy(confidence, correct, [v] * (n_exits - 1) + [-math.inf], latency, energy) for v in values
-    ]
+    """The cheapest feasible threshold that all exits share."""
+    floor = sum(bool(row[-1]) for row in correct) / len(confidence) - target_drop
+    points = shared_points(confidence, correct, latency, energy)
     return min((p for p in points if p.accuracy >= floor - 1e-9), key=lambda p: p.edp)

@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from models.predictions import ExitPredictions
+from models.scores import read_logits
 
 
 def realistic(seed: int, n_samples: int, n_exits: int) -> ExitPredictions:
@@ -18,6 +19,23 @@ def realistic(seed: int, n_samples: int, n_exits: int) -> ExitPredictions:
     right = rng.random((n_samples, n_exits)) < 1 / (1 + np.exp(-2 * margin))
     seen = 2 * margin + 0.7 * rng.normal(size=(n_samples, n_exits))
     return ExitPredictions((0.1 + 0.9 / (1 + np.exp(-seen))).astype(np.float32), right)
+
+
+def with_classes(seed: int, n_samples: int, n_exits: int, classes: int = 4) -> ExitPredictions:
+    """Predictions read from logits that grow clearer from exit to exit, so that every score is there."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(classes, size=n_samples)
+    ease = rng.normal(size=n_samples)
+    logits = rng.normal(size=(n_samples, n_exits, classes)).cumsum(axis=1)
+    logits[np.arange(n_samples), :, labels] += np.linspace(0.5, 3.5, n_exits) + ease[:, None]
+    readings = read_logits(logits)
+    return ExitPredictions(
+        readings.confidence,
+        readings.predicted == labels[:, None],
+        readings.entropy,
+        readings.margin,
+        readings.predicted,
+    )
 
 
 def cumulative_costs(seed: int, n_designs: int, n_exits: int) -> tuple[np.ndarray, np.ndarray]:

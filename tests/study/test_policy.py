@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwcost.errors import OfframpError
+from models.exit_policy import ExitPolicy
 from models.predictions import ExitPredictions
-from study.policy import ExitPolicy, apply_policies, apply_policy
+from study.policy import apply_policies, apply_policy
 from tests.reference.policy_oracle import run_policy
 from tests.study.policy_cases import cumulative_costs, realistic, small_cases
 
@@ -92,8 +93,8 @@ def test_results_and_policies_cannot_be_changed():
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_broken_confidences_are_refused(bad):
     # A plain object: ExitPredictions refuses this itself, and the policy does not rely on that.
-    broken = SimpleNamespace(confidence=np.array([[0.5, bad]]), correct=np.ones((1, 2), bool))
-    with pytest.raises(OfframpError, match=r"finite confidences.*1 of 1 samples"):
+    broken = SimpleNamespace(scores=lambda name: np.array([[0.5, bad]]), correct=np.ones((1, 2), bool))
+    with pytest.raises(OfframpError, match=r"finite scores.*1 of 1 samples"):
         apply_policy(broken, [0.5, -np.inf], [1, 2], [1, 2])
 
 

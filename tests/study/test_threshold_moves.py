@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.predictions import ExitPredictions
-from study.threshold_moves import SampleTable, descend, lowest_feasible
+from study.threshold_goals import CheapestAboveFloor, MostAccurateBelowCeiling
+from study.threshold_moves import best_change, descend
+from study.threshold_table import SampleTable
 from tests.reference.policy_oracle import run_policy
-from tests.study.policy_cases import realistic, small_cases
+from tests.study.policy_cases import small_cases
 
 
 def single_changes(predictions, thresholds, costs):
@@ -49,7 +51,7 @@ def test_descent_ends_where_no_single_change_is_better(case, price, data):
 
 @given(case=small_cases(max_samples=10, max_exits=4), slack=st.integers(-2, 4), data=st.data())
 @settings(max_examples=150, deadline=None)
-def test_lowering_takes_the_best_single_change_that_is_feasible(case, slack, data):
+def test_takes_the_cheapest_single_change_above_a_floor(case, slack, data):
     predictions, costs, _ = case
     table = SampleTable.of(predictions)
     start = starts(data.draw, predictions)
@@ -57,7 +59,7 @@ def test_lowering_takes_the_best_single_change_that_is_feasible(case, slack, dat
     counts, right = table.outcome(start)
     feasible = [p.latency for _, p in single_changes(predictions, start, costs) if p.right >= floor]
     best = min(feasible, default=math.inf) * table.n_samples
-    changed = lowest_feasible(table, start, costs, floor)
+    changed = best_change(table, start, costs, CheapestAboveFloor(), floor)
     if changed is None:
         assert best == math.inf or (right >= floor and best >= counts @ costs - 1e-9)
         return
@@ -67,25 +69,29 @@ def test_lowering_takes_the_best_single_change_that_is_feasible(case, slack, dat
     assert counts @ costs == pytest.approx(best)
 
 
-@given(case=small_cases(max_samples=12, max_exits=4))
-@settings(max_examples=100, deadline=None)
-def test_shared_outcomes_count_every_threshold(case):
+@given(case=small_cases(max_samples=10, max_exits=4), share=st.floats(0.2, 1.1), data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_takes_the_most_accurate_single_change_below_a_ceiling(case, share, data):
     predictions, costs, _ = case
-    confidence, correct = predictions.confidence.astype(float).tolist(), predictions.correct.tolist()
-    values, right = SampleTable.of(predictions).shared_outcomes()
-    # A value that is not listed acts like the next one above: nobody's confidence lies between.
-    for value in {c for row in confidence for c in row[:-1]} | {math.inf}:
-        thresholds = [value] * (predictions.n_exits - 1) + [-math.inf]
-        plain = run_policy(confidence, correct, thresholds, costs.tolist(), costs.tolist())
-        assert right[np.searchsorted(values, value)] == plain.right
-
-
-@pytest.mark.parametrize(("drop", "floor"), [(0.0, 90), (0.01, 89), (0.005, 90), (0.1, 80), (-0.01, 91)])
-def test_floor_counts_whole_samples(drop, floor):
-    predictions = realistic(0, 100, 2)
-    correct = np.arange(100)[:, None] < np.array([50, 90])
-    table = SampleTable.of(ExitPredictions(predictions.confidence, correct))
-    assert table.floor(drop) == floor
+    table = SampleTable.of(predictions)
+    start = starts(data.draw, predictions)
+    ceiling = share * costs[-1] * table.n_samples
+    counts, right = table.outcome(start)
+    within = [
+        (p.right, -p.latency)
+        for _, p in single_changes(predictions, start, costs)
+        if p.latency * table.n_samples <= ceiling + 1e-9
+    ]
+    changed = best_change(table, start, costs, MostAccurateBelowCeiling(), ceiling)
+    if changed is None:
+        now = (right, -(counts @ costs) / table.n_samples)
+        assert not within or (counts @ costs <= ceiling + 1e-9 and max(within) <= (now[0], now[1] + 1e-9))
+        return
+    assert int((changed != start).sum()) <= 1
+    counts, right = table.outcome(changed)
+    assert counts @ costs <= ceiling + 1e-9
+    assert right == max(within)[0]
+    assert -(counts @ costs) / table.n_samples == pytest.approx(max(within)[1])
 
 
 def test_descent_does_not_cut_through_equal_confidences():

@@ -1,0 +1,113 @@
+"""A split's samples, sorted once per exit, and what thresholds make of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from models.scores import ScoreName
+from study.policy import FloatArray, IntArray, checked_scores, exit_taken
+
+if TYPE_CHECKING:
+    from models.predictions import ExitPredictions
+
+
+@dataclass(frozen=True, eq=False)
+class SampleTable:
+    """One split's samples, sorted once per exit.
+
+    Attributes:
+        scores: (n_exits, n_samples), larger leaves.
+        correct: (n_exits, n_samples) 0 or 1.
+        order: (n_exits, n_samples) sample indices by falling score.
+    """
+
+    scores: FloatArray
+    correct: IntArray
+    order: IntArray
+
+    @classmethod
+    def of(cls, predictions: ExitPredictions, score: ScoreName = "max_softmax") -> SampleTable:
+        """Checks and sorts the predictions."""
+        scores, correct = checked_scores(predictions, score)
+        columns = np.ascontiguousarray(scores.T)
+        return cls(
+            scores=columns,
+            correct=np.ascontiguousarray(correct.T.astype(np.int64)),
+            order=np.argsort(-columns, axis=1, kind="stable"),
+        )
+
+    @property
+    def n_exits(self) -> int:
+        """Exits, the last included."""
+        return int(self.scores.shape[0])
+
+    @property
+    def n_samples(self) -> int:
+        """Samples."""
+        return int(self.scores.shape[1])
+
+    @property
+    def never_early_correct(self) -> int:
+        """Right answers when every sample runs to the last exit."""
+        return int(self.correct[-1].sum())
+
+    def outcome(self, thresholds: FloatArray) -> tuple[IntArray, int]:
+        """Samples that leave at each exit (n_exits,), and right answers in total."""
+        taken = exit_taken(self.scores.T, thresholds)
+        right = int(self.correct[taken, np.arange(self.n_samples)].sum())
+        return np.bincount(taken, minlength=self.n_exits), right
+
+    def floor(self, target_drop: float) -> int:
+        """Fewest right answers that keep accuracy within ``target_drop`` of never leaving early.
+
+        The small term undoes the rounding of the fraction (0.9 - 0.01 is not 0.89); it is far below one
+        sample.
+        """
+        wanted = self.never_early_correct - target_drop * self.n_samples
+        return int(np.ceil(wanted - 1e-7))
+
+    def arrivals(self, thresholds: FloatArray) -> npt.NDArray[np.bool_]:
+        """(n_exits, n_samples): whether a sample reaches each exit past the thresholds before it."""
+        stays = self.scores[:-1] < thresholds[:-1, None]
+        arrives = np.ones((self.n_exits, self.n_samples), dtype=np.bool_)
+        np.logical_and.accumulate(stays, axis=0, out=arrives[1:])
+        return arrives
+
+    def shared_front(self) -> tuple[FloatArray, IntArray, IntArray]:
+        """The thresholds that all exits could share, without those that cost more and are no more accurate.
+
+        A sample leaves at exit k under a shared threshold t exactly if the largest score of exits 0..k
+        reaches t and that of exits 0..k-1 does not, so sums over the sorted running maxima are enough. Cost is
+        cumulative: a higher threshold is never cheaper, so it is worth its cost only if it is more accurate than
+        every lower one.
+
+        Returns:
+            thresholds (m,) rising; samples leaving at each exit (m, n_exits); right answers (m,) rising.
+        """
+        if self.n_exits == 1:
+            return np.array([np.inf]), np.array([[self.n_samples]]), np.array([self.never_early_correct])
+        best = np.maximum.accumulate(self.scores[:-1], axis=0)
+        thresholds = np.append(np.unique(best), np.inf)
+        right = np.full(len(thresholds), self.never_early_correct)
+        for k in range(self.n_exits - 1):
+            # Those who left by exit k are right if exit k is, instead of if exit k + 1 is.
+            right += _weight_from(best[k], self.correct[k] - self.correct[k + 1], thresholds)
+        better = np.append(True, right[1:] > np.maximum.accumulate(right)[:-1])
+        thresholds, right = thresholds[better], right[better]
+        gone = np.zeros((len(thresholds), self.n_exits + 1), dtype=np.int64)
+        gone[:, -1] = self.n_samples
+        for k in range(self.n_exits - 1):
+            gone[:, k + 1] = _weight_from(best[k], np.ones(self.n_samples, dtype=np.int64), thresholds)
+        return thresholds, np.diff(gone, axis=1), right
+
+
+def _weight_from(values: FloatArray, weights: IntArray, thresholds: FloatArray) -> IntArray:
+    """Sum of the weights (n,) of ``values`` (n,) that are at least each threshold (m,)."""
+    order = np.argsort(values)
+    start = np.searchsorted(values[order], thresholds, side="left")
+    above = np.append(np.cumsum(weights[order][::-1])[::-1], 0)
+    return above[start]
