@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 
 from hwcost.capacity import activations_fit
+from hwcost.capacity import activations_fit
 from hwcost.chip.accelerator import Accelerator
 from hwcost.chip.core import ComputeCore, VectorCore
 from hwcost.errors import OfframpError
@@ -48,6 +49,17 @@ class LayerCosts:
         """The costs of some rows."""
         return LayerCosts(*(getattr(self, item.name)[index] for item in fields(self)))
 
+    def copy_group(self, origin: int, target: int) -> None:
+        """Gives a group the costs of another."""
+        for item in fields(self):
+            values = getattr(self, item.name)
+            values[:, target] = values[:, origin]
+
+    def bar(self, index: IntArray, group: int) -> None:
+        """Makes rows infinite on a group."""
+        for item in fields(self):
+            getattr(self, item.name)[index, group] = np.inf
+
 
 class _Table:
     """Layer costs by row; grows."""
@@ -84,6 +96,9 @@ class LayerCostTable:
         self.accelerator = accelerator
         groups = accelerator.core_groups
         self._cores = [accelerator.compute_cores[groups.index(g)] for g in sorted(set(groups))]
+        # groups may differ in their links alone; the first of equal cores is costed for all
+        alike = [replace(core, name="") for core in self._cores]
+        self._first = [alike.index(core) for core in alike]
         self._n_arrays = max(len(core.catalogue) for core in self._cores)
         self._tables: dict[tuple[str, str], _Table] = {}
 
@@ -122,6 +137,9 @@ class LayerCostTable:
         op = rows[:, 0]
         weighted = np.flatnonzero((op == Op.CONV) | (op == Op.LINEAR))
         for g, core in enumerate(self._cores):
+            if self._first[g] < g:
+                costs.copy_group(self._first[g], g)
+                continue
             chosen = core if weights == "streamed" else resident_core(core)
             fitting = weighted[activations_fit(core, rows[weighted])]
             if chosen is None or not fitting.size:

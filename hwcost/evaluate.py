@@ -12,6 +12,7 @@ from hwcost.cost_model import WEIGHTS, LayerCostTable
 from hwcost.errors import OfframpError
 from hwcost.mapping.mapper import check_objective
 from hwcost.placement.layer_by_layer import schedule_layer_by_layer
+from hwcost.placement.modes import ModeScheduler
 from hwcost.placement.schedule import Schedule
 from hwcost.placement.transfers import LEVEL_NAMES, Transfers
 from hwcost.stage_costs import StageCosts
@@ -21,9 +22,11 @@ from hwcost.workload_batch import WorkloadBatch
 __all__ = ["MODES", "CostModel", "StageCosts", "check_allocations", "evaluate"]
 
 Array = np.ndarray
-MODES = ("layer_by_layer",)
+MODES = ("layer_by_layer", "split", "fused")
 # Designs mapped at once: their arrays stay in the processor's cache.
 CHUNK_DESIGNS = 1024
+# Other modes have more options, and tiles: bounds memory.
+CHUNK_DESIGNS_OF_MODES = 256
 
 
 class CostModel:
@@ -33,6 +36,7 @@ class CostModel:
         self.accelerator = accelerator
         self._table = LayerCostTable(accelerator)
         self._transfers = Transfers(accelerator)
+        self._modes: ModeScheduler | None = None
         self._at_level: dict[int, CostModel] = {accelerator.level: self}
 
     def evaluate(
@@ -66,8 +70,10 @@ class CostModel:
             ordered, inverse = np.unique(ordered, axis=0, return_inverse=True)
             inverse = inverse.reshape(-1)
         parts = []
-        for start in range(0, len(ordered), CHUNK_DESIGNS):
-            rows = slice(start, start + CHUNK_DESIGNS)
+        plain = mode == "layer_by_layer" and weights == "streamed"
+        size = CHUNK_DESIGNS if plain else CHUNK_DESIGNS_OF_MODES
+        for start in range(0, len(ordered), size):
+            rows = slice(start, start + size)
             part = batch if batch.n_designs == 1 else batch.take(rows)
             schedule = self._schedule(part, ordered[rows], mapping_objective, mode, weights)
             parts.append(_stage_sums(batch.template, schedule))
@@ -121,9 +127,17 @@ class CostModel:
         operands: bool = False,
     ) -> Schedule:
         self._check_fits(batch)
-        return schedule_layer_by_layer(
-            self.accelerator, self._table, self._transfers, batch, allocations, objective, operands
-        )
+        if mode == "layer_by_layer" and weights == "streamed":
+            return schedule_layer_by_layer(
+                self.accelerator, self._table, self._transfers, batch, allocations, objective, operands
+            )
+        if self._modes is None:
+            self._modes = ModeScheduler(self.accelerator, self._table)
+        if mode == "fused":
+            return self._modes.fused(batch, allocations, objective)
+        if weights == "resident":
+            return self._modes.resident(batch, allocations, objective, distributed=mode == "split")
+        return self._modes.split(batch, allocations, objective)
 
     def _check_fits(self, batch: WorkloadBatch) -> None:
         """Refuses designs whose activations do not fit; the widest of all together first, as it mostly fits."""
@@ -179,6 +193,8 @@ def _check_ways(objective: str, mode: str, weights: str) -> None:
         raise OfframpError(f"expected a mode of {', '.join(MODES)}, got {mode!r}")
     if weights not in WEIGHTS:
         raise OfframpError(f"expected weights of {', '.join(WEIGHTS)}, got {weights!r}")
+    if mode == "fused" and weights == "resident":
+        raise OfframpError("expected streamed weights in mode fused; resident ones are for the other modes")
 
 
 def _check_levels(accelerator: Accelerator, levels: IntArray, n_designs: int) -> IntArray:

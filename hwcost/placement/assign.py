@@ -77,10 +77,10 @@ class Assigner:
                 shapes.setdefault((_renumbered(head), costs.shape), []).append((head, members, costs))
         heads = []
         for same in shapes.values():
-            parts, members, costs = (list(column) for column in zip(*same, strict=True))
-            ends = np.cumsum([len(own) for own in members])
-            joined = PartCosts.joined(_renumbered(parts[0]), costs)
-            heads.append(Heads(tuple(parts), ends, np.concatenate(members), joined))
+            ends = np.cumsum([len(members) for _, members, _ in same])
+            joined = PartCosts.joined(_renumbered(same[0][0]), [costs for _, _, costs in same])
+            columns = np.concatenate([members for _, members, _ in same])
+            heads.append(Heads(tuple(part for part, _, _ in same), ends, columns, joined))
         return cls(
             problem.workload.n_layers, problem.n_designs, PartCosts.of(problem, graph.trunk), tuple(heads)
         )

@@ -41,11 +41,12 @@ class MoveCosts:
     def of(cls, move: Move | EvenMove, designs: IntArray | None) -> MoveCosts:
         """A move's costs for some designs, or for all."""
         if isinstance(move, EvenMove):
-            costs = (_finite(v[None, None]) for v in (move.latency_cycles, move.energy_pj))
-            found = cls(*costs, move.n_from, move.n_to, True, move.stays)
+            latency, energy = move.latency_cycles[None, None], move.energy_pj[None, None]
+            found = cls(_finite(latency), _finite(energy), move.n_from, move.n_to, True, move.stays)
         else:
-            costs = (_finite(np.moveaxis(v, 0, -1)) for v in (move.latency_cycles, move.energy_pj))
-            found = cls(*costs, *move.latency_cycles.shape[1:], False, False)
+            n_from, n_to = move.latency_cycles.shape[1:]
+            latency, energy = (np.moveaxis(v, 0, -1) for v in (move.latency_cycles, move.energy_pj))
+            found = cls(_finite(latency), _finite(energy), n_from, n_to, False, False)
         return found if designs is None else found.narrow(designs)
 
     def narrow(self, index: IntArray) -> MoveCosts:
