@@ -14,11 +14,10 @@ from hwcost.errors import OfframpError
 
 # Above, numbers are not exact as floats any more; no chip has as much of anything.
 _LARGEST = 2**53
-# What a number is in, by how its key ends; the first that fits.
+# What a number is in, by how its key ends.
 _UNITS = {
-    "_bits_per_cycle": "bits per core cycle",
-    "_pj_per_bit": "pJ per bit",
     "bits_per_cycle": "bits per core cycle",
+    "pj_per_bit": "pJ per bit",
     "_bits": "bits",
     "_pj": "pJ",
     "_hz": "Hz",

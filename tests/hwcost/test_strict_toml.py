@@ -44,3 +44,29 @@ def test_integers_are_integers_of_at_least_one(value: object) -> None:
 def test_numbers_are_finite_and_not_negative(value: object) -> None:
     with pytest.raises(OfframpError, match="'energy'"):
         Fields({"energy": value}, "here").number("energy")
+
+
+@pytest.mark.parametrize(
+    ("key", "unit"),
+    [
+        ("size_bits", "in bits for"),
+        ("read_bits_per_cycle", "in bits per core cycle for"),
+        ("pj_per_bit", "in pJ per bit for"),
+        ("mac_energy_pj", "in pJ for"),
+        ("clock_hz", "in Hz for"),
+        ("leakage_w", "in watts for"),
+        ("leakage_w_per_pe", "in watts per PE for"),
+        ("area_mm2", "in square millimetres for"),
+        ("count", "at least 0 for"),
+    ],
+)
+def test_a_wrong_value_is_told_the_unit(key: str, unit: str) -> None:
+    with pytest.raises(OfframpError, match=f"{unit} '{key}', got '5 kbit'"):
+        Fields({key: "5 kbit"}, "here").number(key)
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, 10**400])
+def test_no_number_is_larger_than_a_float_can_tell_apart(value: int) -> None:
+    for read in (Fields.integer, Fields.number):
+        with pytest.raises(OfframpError, match=r"at most 2\^53"):
+            read(Fields({"size_bits": value}, "here"), "size_bits")

@@ -20,3 +20,18 @@ def test_a_pe_budget_is_what_allocations_and_the_simulator_go_by(tmp_path, budge
 def test_a_budget_below_the_default_allocation_is_refused(tmp_path):
     with pytest.raises(OfframpError, match="expected a PE budget of at least 4096"):
         bench_context(tmp_path, hardware={"pe_budget": 4095})
+
+
+def test_cores_of_several_kinds_have_catalogues_of_their_own(tmp_path):
+    context = bench_context(tmp_path, hardware={"accelerator": "heterogeneous_quad"})
+    accelerator, space = context.hardware.accelerator, context.space
+    labels = [[array.label for array in catalogue] for catalogue in accelerator.catalogues]
+    assert space.allocations.groups == ((0, 1), (2,), (3,))
+    assert [space.genes()[f"pe_array_core{i}"] for i in range(4)] == [len(own) for own in labels]
+    assert [space.legend(labels)[f"pe_array_core{i}"] for i in range(4)] == labels
+    rng = np.random.default_rng(0)
+    allocations = np.array([space.decode(space.random(rng)).allocation for _ in range(20)])
+    assert (accelerator.n_pes(allocations).sum(axis=1) <= accelerator.pe_budget).all()
+    costs = context.hardware.stage_costs(context.hardware.static_architecture, allocations)
+    assert np.isfinite(costs.latency_cycles).all()
+    assert np.isfinite(costs.energy_pj).all()
