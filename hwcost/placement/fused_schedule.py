@@ -116,7 +116,6 @@ class _Step:
         for s, source in enumerate(plan.workload.sources[self.layer]):
             if source > -2:
                 arrived = self._receive(int(source))[:, plan.tiles.needed[self.layer][s]]
-                arrived = np.where(held[:, None], arrived, arrived[:, -1:])
                 ready = np.maximum(ready, arrived)
         done = self._run_tiles(cost, held, ready)
         finish[at] = np.where(held[:, None], done, done[:, -1:])
