@@ -70,8 +70,8 @@ def weight_names(stages: Stages) -> dict[str, str]:
             names |= {f"{theirs}.{name}": f"{ours}.{name}" for name in built.module.state_dict()}
             continue
         for new_path, old_path in built.origins.items():
-            for name, tensor in _named_tensors(_submodule(stage, old_path)):
-                own = f"{theirs}.{old_path}.{name}".replace("..", ".")
+            for name, tensor in _named_tensors(stage.get_submodule(old_path)):
+                own = ".".join(part for part in (theirs, old_path, name) if part)
                 names[outer.get(id(tensor), own)] = f"{ours}.{new_path}.{name}"
     return names
 
@@ -103,8 +103,3 @@ def _names_in_model(model: nn.Module | None) -> dict[int, str]:
 
 def _named_tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
     return list(module.state_dict(keep_vars=True).items())
-
-
-def _submodule(stage: nn.Module, path: str) -> nn.Module:
-    """A layer of a stage; a stage that is a bare layer was wrapped to be traced."""
-    return stage if path == "0" and not isinstance(stage, nn.Sequential) else stage.get_submodule(path)

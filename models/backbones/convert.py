@@ -30,7 +30,8 @@ class Converted:
 
     Attributes:
         module: Computes what the stage does, up to quantization; freshly drawn weights.
-        origins: Path of each rebuilt layer to the path of the layer of the stage it stands for.
+        origins: Path of each rebuilt layer to the path of the layer of the stage it stands for; empty where the
+            stage is that layer.
     """
 
     module: nn.Module
@@ -63,15 +64,21 @@ def build_stage(
     return Converted(built)
 
 
+def is_leaf(stage: nn.Module) -> bool:
+    """Whether a stage is a single layer of PyTorch."""
+    return type(stage).__module__.startswith("torch.nn.modules") and not isinstance(stage, nn.Sequential)
+
+
 class _Rebuild:
     """One pass over the graph of a stage; `new` maps its nodes to those of the graph that is built."""
 
     def __init__(
         self, stage: nn.Module, weight_bits: int, activation_bits: int, layers: LayerFactory, where: str
     ) -> None:
-        if type(stage).__module__.startswith("torch.nn.modules") and not isinstance(stage, nn.Sequential):
-            stage = nn.Sequential(stage)  # tracing looks inside the module it is given, even into a Conv2d
-        self.stage = stage
+        # Tracing looks inside the module it is given, even into a Conv2d.
+        self.is_bare = is_leaf(stage)
+        self.stage = nn.Sequential(stage) if self.is_bare else stage
+        stage = self.stage
         self.weight_bits = weight_bits
         self.activation_bits = activation_bits
         self.layers = layers
@@ -97,7 +104,8 @@ class _Rebuild:
                 self._visit(node)
         self.graph.lint()
         module = fx.GraphModule(self.root, self.graph, class_name=type(self.stage).__name__)
-        return Converted(module, self.origins)
+        origins = {new: "" if self.is_bare else old for new, old in self.origins.items()}
+        return Converted(module, origins)
 
     def _visit(self, node: fx.Node) -> None:
         if node.op == "placeholder":

@@ -132,7 +132,9 @@ class _RowTracer(fx.Interpreter):
         elif n.op == "call_module":
             module = self.fetch_attr(str(n.target))
             sources = tuple(self.row_of[source] for source in n.all_input_nodes)
-            self.row_of[n] = self._module(module, row_name(self.prefix, str(n.target), module), sources, shapes, y)
+            self.row_of[n] = self._module(
+                module, row_name(self.prefix, str(n.target), module), sources, shapes, y
+            )
         elif len(n.all_input_nodes) == 1 and y.numel() == shapes[0].numel():
             self.row_of[n] = self.row_of[n.all_input_nodes[0]]  # another shape of the same values
         else:

@@ -1,0 +1,120 @@
+"""A user's own float weights as the start of the pre-training."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from hwcost.errors import OfframpError
+from hwcost.networks import uniform_precision
+from models.backbone import Backbone, make_blocks, make_stem
+from models.backbones.staged import StagedBackbone
+from models.layers import FloatLayers
+
+_COUNTER = "num_batches_tracked"
+
+
+@dataclass(frozen=True, eq=False)
+class FloatWeights:
+    """Weights of a backbone, without heads.
+
+    Attributes:
+        state: By name in an `EarlyExitNetwork`: every parameter and BatchNorm statistic of stem and blocks.
+        unused: Names in the file that are no part of the backbone, such as its classifier.
+        checksum: SHA-256 (hex) of the file, part of what a warm start depends on.
+    """
+
+    state: Mapping[str, Tensor]
+    unused: tuple[str, ...]
+    checksum: str
+
+    def put_into(self, network: nn.Module) -> None:
+        """Overwrites the backbone of a float network; its heads stay as they are."""
+        network.load_state_dict(dict(self.state), strict=False)
+
+
+def load_float_weights(path: Path, backbone: Backbone) -> FloatWeights:
+    """Reads a safetensors file with the state dict of a float network.
+
+    For a backbone made of stages the names are those of its author's model (`Stages.model`), so the state dict of an
+    ordinary training script fits; else, and for the paper's backbone, they are those of an `EarlyExitNetwork`
+    (`stem.1.conv.weight`, `blocks.0.depthwise.conv.weight`, ...). Heads and classifiers in the file are left aside.
+
+    Args:
+        path: Of the file: `safetensors.torch.save_file(model.state_dict(), path)`.
+        backbone: What the weights are for.
+
+    Raises:
+        OfframpError: When the file is missing or damaged, or a weight is missing, of another shape or not finite.
+    """
+    tensors, checksum = _read(path)
+    expected = _shapes(backbone)
+    names = _names(backbone, expected)
+    ours = {names.get(name, name): name for name in tensors if names.get(name, name) in expected}
+    theirs = {own: name for name, own in names.items()}
+    missing = [name for name in expected if name not in ours and not name.endswith(_COUNTER)]
+    if missing:
+        wanted = [theirs.get(name, name) for name in missing]
+        raise OfframpError(
+            f"expected the weights of {backbone.name} in {path.name}, got none named {_some(wanted)}; "
+            f"it has {_some(list(tensors))}"
+        )
+    state: dict[str, Tensor] = {}
+    for own, name in ours.items():
+        tensor, shape = tensors[name], expected[own]
+        if tuple(tensor.shape) != shape:
+            raise OfframpError(
+                f"expected {name} of shape {list(shape)} in {path.name}, got {list(tensor.shape)}; "
+                f"{backbone.name} needs another width, other channels or another image size"
+            )
+        if own.endswith(_COUNTER):
+            continue
+        if not torch.isfinite(tensor).all():
+            raise OfframpError(f"expected finite weights in {path.name}, got NaN or infinity in {name}")
+        state[own] = tensor.float()
+    unused = tuple(sorted(set(tensors) - set(ours.values())))
+    return FloatWeights(state, unused, checksum)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], str]:
+    try:
+        content = path.read_bytes()
+        return load(content), hashlib.sha256(content).hexdigest()
+    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
+        raise OfframpError(
+            f"expected a safetensors file of weights at {path}, got {reason}; "
+            "write one with safetensors.torch.save_file(model.state_dict(), path)"
+        ) from error
+
+
+def _shapes(backbone: Backbone) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of everything the backbone part of a float network holds."""
+    with torch.device("meta"):
+        stem = make_stem(backbone, FloatLayers())
+        blocks = make_blocks(backbone, uniform_precision(backbone.n_blocks), FloatLayers())
+    parts = {"stem": stem, "blocks": blocks}
+    return {
+        f"{prefix}.{name}": tuple(tensor.shape)
+        for prefix, part in parts.items()
+        for name, tensor in part.state_dict().items()
+    }
+
+
+def _names(backbone: Backbone, expected: Mapping[str, object]) -> dict[str, str]:
+    """Name in the file to name in the network."""
+    if isinstance(backbone, StagedBackbone):
+        from models.backbones.build import weight_names
+
+        return weight_names(backbone.stages())
+    return {name: name for name in expected}
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown or "nothing"
