@@ -51,6 +51,11 @@ def read_compute_cores(fields: Fields, dram: Memory, activations: str) -> list[C
             area_mm2=fields.number("area_mm2", 0.0),
             area_mm2_per_pe=fields.number("area_mm2_per_pe", 0.0),
         )
+        if core.compute_model != "ideal" and core.systolic_dimensions:
+            raise OfframpError(
+                f"compute_model {core.compute_model!r} has a pipeline of its own; remove systolic_dimensions, which "
+                "are for 'ideal'"
+            )
         check_hierarchy(core)
         if activations == "onchip":
             check_activation_home(core)

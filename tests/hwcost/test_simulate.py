@@ -56,6 +56,25 @@ def test_every_core_has_labels_of_its_own(capsys: pytest.CaptureFixture[str]) ->
     assert "for core 'depthwise' in --arrays, got '16x16'" in capsys.readouterr().err
 
 
+def test_modes_weights_and_levels_are_passed_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = {}
+    for options in (
+        "--mode split",
+        "--mode fused",
+        "--weights resident",
+        "--level low",
+        "--objective energy",
+    ):
+        out = tmp_path / "figures.json"
+        arguments = ["--network", "paper", "--width", "0.25", *options.split(), "--json", str(out)]
+        assert main(arguments) == 0
+        figures[options] = json.loads(out.read_text())
+        name, value = options.removeprefix("--").split()
+        assert figures[options][name] == value
+    assert "'low'" in capsys.readouterr().out
+    assert len({(f["worst_case"]["latency_s"], f["worst_case"]["energy_j"]) for f in figures.values()}) == 5
+
+
 def test_layers_and_accelerator_from_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     chip = tmp_path / "mine.toml"
     text = (resources.files("hwcost") / "presets" / "edge_tpu_like.toml").read_text()
@@ -85,6 +104,7 @@ def test_layers_and_accelerator_from_files(tmp_path: Path, capsys: pytest.Captur
         ["--network", "paper", "--classes", "0"],
         ["--network", "paper", "--arrays", "8x8x4x4"],
         ["--network", "paper", "--level", "warp"],
+        ["--network", "paper", "--mode", "fused", "--weights", "resident"],
         ["--network", "paper", "--accelerator", "tpu_quad", "--level", "low"],
         ["--layers", "nothing.csv"],
     ],

@@ -25,10 +25,14 @@ def preset(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
-def figures(preset: str) -> dict[str, Any]:
+@pytest.fixture(
+    scope="module", params=["layer_by_layer", "split", "fused", "layer_by_layer resident", "split resident"]
+)
+def figures(preset: str, request: pytest.FixtureRequest) -> dict[str, Any]:
     accelerator = load_accelerator(preset)
-    found = simulate(network(), accelerator, np.array(accelerator.default_allocation))
+    mode, weights = (*request.param.split(), "streamed")[:2]
+    allocation = np.array(accelerator.default_allocation)
+    found = simulate(network(), accelerator, allocation, mode=mode, weights=weights)
     written: dict[str, Any] = json.loads(json.dumps(simulation_json(found), allow_nan=False))
     return written
 
@@ -85,7 +89,9 @@ def test_a_level_slows_and_saves(preset: str) -> None:
 
 def test_people_read_the_same_numbers(preset: str, figures: dict[str, Any]) -> None:
     accelerator = load_accelerator(preset)
-    text = simulation_text(simulate(network(), accelerator, np.array(accelerator.default_allocation)))
+    allocation = np.array(accelerator.default_allocation)
+    ways = figures["mode"], figures["weights"]
+    text = simulation_text(simulate(network(), accelerator, allocation, "edp", *ways))
     worst = next(line for line in text.splitlines() if line.startswith("2 (worst)")).split()
     assert float(worst[2]) == figures["worst_case"]["latency_cycles"]
     assert float(worst[4]) == pytest.approx(figures["worst_case"]["energy_pj"], abs=0.5)

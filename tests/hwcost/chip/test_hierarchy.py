@@ -85,6 +85,7 @@ def test_dram_is_described_once(tmp_path: Path) -> None:
         ({"catalogue": ["4x4", "4x4x4"]}, "expected 2 sizes in array '4x4x4'"),
         ({"systolic_dimensions": ["D1", "D1"]}, "distinct systolic_dimensions"),
         ({"systolic_dimensions": ["D3"]}, "'D3'"),
+        ({"compute_model": "systolic_ws"}, "remove systolic_dimensions"),
         ({"compute_model": "systolic"}, "compute model of ideal, systolic_ws"),
         ({"mac_energy_scaling": "linear"}, "MAC energy scaling of constant, bit_product"),
     ],
