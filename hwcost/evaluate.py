@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from hwcost.cost_model import WEIGHTS, LayerCostTable
 from hwcost.errors import OfframpError
 from hwcost.mapping.mapper import check_objective
 from hwcost.placement.layer_by_layer import schedule_layer_by_layer
+from hwcost.placement.looked_up import look_up
 from hwcost.placement.modes import ModeScheduler
 from hwcost.placement.schedule import Schedule
 from hwcost.placement.transfers import LEVEL_NAMES, Transfers
@@ -23,8 +24,10 @@ __all__ = ["MODES", "CostModel", "StageCosts", "check_allocations", "evaluate"]
 
 Array = np.ndarray
 MODES = ("layer_by_layer", "split", "fused")
-# Designs mapped at once: their arrays stay in the processor's cache.
-CHUNK_DESIGNS = 1024
+# Designs whose layers are looked up at once.
+CHUNK_LOOK_UP = 16_384
+# Designs mapped at once: enough that the loops over layers do not count, few enough for memory.
+CHUNK_DESIGNS = 4096
 # Other modes have more options, and tiles: bounds memory.
 CHUNK_DESIGNS_OF_MODES = 256
 
@@ -69,14 +72,17 @@ class CostModel:
         if batch.n_designs == 1:
             ordered, inverse = np.unique(ordered, axis=0, return_inverse=True)
             inverse = inverse.reshape(-1)
-        parts = []
+        parts: list[tuple[Array, Array]] = []
         plain = mode == "layer_by_layer" and weights == "streamed"
-        size = CHUNK_DESIGNS if plain else CHUNK_DESIGNS_OF_MODES
-        for start in range(0, len(ordered), size):
-            rows = slice(start, start + size)
+        for start in range(0, len(ordered), CHUNK_LOOK_UP):
+            rows = slice(start, start + CHUNK_LOOK_UP)
             part = batch if batch.n_designs == 1 else batch.take(rows)
-            schedule = self._schedule(part, ordered[rows], mapping_objective, mode, weights)
-            parts.append(_stage_sums(batch.template, schedule))
+            schedules = (
+                self._layer_by_layer(part, ordered[rows], mapping_objective)
+                if plain
+                else self._other_mode(part, ordered[rows], mapping_objective, mode, weights)
+            )
+            parts.extend(_stage_sums(batch.template, schedule) for schedule in schedules)
         latency = np.concatenate([part[0] for part in parts])[inverse]
         by_level = np.concatenate([part[1] for part in parts])[inverse]
         single = isinstance(workload, Workload)
@@ -115,29 +121,39 @@ class CostModel:
         _check_ways(mapping_objective, mode, weights)
         allocations = check_allocations(self.accelerator, allocations)
         batch = _batch_of(workload, len(allocations))
-        return self._schedule(batch, allocations, mapping_objective, mode, weights, operands)
+        schedules = (
+            self._layer_by_layer(batch, allocations, mapping_objective, operands)
+            if mode == "layer_by_layer" and weights == "streamed"
+            else self._other_mode(batch, allocations, mapping_objective, mode, weights)
+        )
+        return Schedule.joined(list(schedules))
 
-    def _schedule(
-        self,
-        batch: WorkloadBatch,
-        allocations: IntArray,
-        objective: str,
-        mode: str,
-        weights: str,
-        operands: bool = False,
-    ) -> Schedule:
+    def _layer_by_layer(
+        self, batch: WorkloadBatch, allocations: IntArray, objective: str, operands: bool = False
+    ) -> Iterator[Schedule]:
         self._check_fits(batch)
-        if mode == "layer_by_layer" and weights == "streamed":
-            return schedule_layer_by_layer(
-                self.accelerator, self._table, self._transfers, batch, allocations, objective, operands
+        found = look_up(self._table, batch, objective)
+        for start in range(0, len(allocations), CHUNK_DESIGNS):
+            rows = slice(start, start + CHUNK_DESIGNS)
+            yield schedule_layer_by_layer(
+                self.accelerator, self._transfers, batch, found, allocations[rows], objective, operands, rows
             )
+
+    def _other_mode(
+        self, batch: WorkloadBatch, allocations: IntArray, objective: str, mode: str, weights: str
+    ) -> Iterator[Schedule]:
+        self._check_fits(batch)
         if self._modes is None:
             self._modes = ModeScheduler(self.accelerator, self._table)
-        if mode == "fused":
-            return self._modes.fused(batch, allocations, objective)
-        if weights == "resident":
-            return self._modes.resident(batch, allocations, objective, distributed=mode == "split")
-        return self._modes.split(batch, allocations, objective)
+        for start in range(0, len(allocations), CHUNK_DESIGNS_OF_MODES):
+            rows = slice(start, start + CHUNK_DESIGNS_OF_MODES)
+            part = batch if batch.n_designs == 1 else batch.take(rows)
+            if mode == "fused":
+                yield self._modes.fused(part, allocations[rows], objective)
+            elif weights == "resident":
+                yield self._modes.resident(part, allocations[rows], objective, distributed=mode == "split")
+            else:
+                yield self._modes.split(part, allocations[rows], objective)
 
     def _check_fits(self, batch: WorkloadBatch) -> None:
         """Refuses designs whose activations do not fit; the widest of all together first, as it mostly fits."""

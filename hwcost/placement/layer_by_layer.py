@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwcost.chip.accelerator import Accelerator
-from hwcost.cost_model import LayerCostTable
-from hwcost.placement.looked_up import LookedUpCosts, look_up
+from hwcost.placement.looked_up import LookedUpCosts
 from hwcost.placement.problem import EvenMove, Move, PlacementProblem
 from hwcost.placement.schedule import Schedule
 from hwcost.placement.solve import choose_options
@@ -64,30 +63,36 @@ class LayerByLayer:
         batch: WorkloadBatch,
         found: LookedUpCosts,
         allocations: IntArray,
+        rows: slice = slice(None),
     ) -> None:
         """Gathers costs.
 
         Args:
             accelerator: The hardware.
             transfers: Of the same hardware.
-            batch: One design per allocation, or a single one for all.
+            batch: The networks.
             found: Costs of the batch.
             allocations: (n_designs, n_cores).
+            rows: Designs of the batch that the allocations are for; of a batch of one it is for all.
         """
-        self._batch = batch
+        rows = rows if batch.n_designs > 1 else slice(None)
+        self._template = batch.template
+        self._active = np.broadcast_to(batch.active[rows], (len(allocations), batch.template.n_layers))
+        self._bits = batch.input_bits[rows], batch.output_bits[rows]
+        self._row = found.row[:, rows]
         self._found = found
         self._allocations = allocations
         self._group = np.array(accelerator.core_groups)
         self._leakage = accelerator.leakage_pj_per_cycle(allocations)
         self._moves = [
             [self._move_costs(transfers, i, int(s)) for s in pair if s > -2]
-            for i, pair in enumerate(batch.template.sources)
+            for i, pair in enumerate(self._template.sources)
         ]
 
     def problem(self) -> PlacementProblem:
         """Options and costs; leakage is part of every option's energy, in proportion to its cycles."""
         latency, energy = [], []
-        for i, weighted in enumerate(self._batch.template.has_weights):
+        for i, weighted in enumerate(self._template.has_weights):
             cores = range(len(self._group)) if weighted else range(1)
             cycles, picojoules = (np.empty((len(cores), len(self._allocations))) for _ in range(2))
             for core in cores:
@@ -98,13 +103,12 @@ class LayerByLayer:
             energy.append(picojoules)
         if self._leakage.any():
             energy = [e + c * self._leakage for e, c in zip(energy, latency, strict=True)]
-        active = np.broadcast_to(self._batch.active, (len(self._allocations), self._batch.active.shape[1]))
         return PlacementProblem(
-            workload=self._batch.template,
+            workload=self._template,
             latency_cycles=tuple(values.T for values in latency),
             energy_pj=tuple(values.T for values in energy),
             moves=tuple(tuple(move.move(self._leakage) for move in own) for own in self._moves),
-            active=None if active.all() else active,
+            active=None if self._active.all() else self._active,
         )
 
     def breakdown(self, option: IntArray, operands: bool = False) -> Schedule:
@@ -115,9 +119,9 @@ class LayerByLayer:
         latency = np.zeros((n, n_layers))
         energy = np.zeros((n, n_layers, len(LEVEL_NAMES)))
         by_operand = np.zeros((n, n_layers, 3)) if operands else None
-        active = np.broadcast_to(self._batch.active, (n, n_layers))
         for i in range(n_layers):
-            runs = slice(None) if active[:, i].all() else np.flatnonzero(active[:, i])
+            active = self._active[:, i]
+            runs = slice(None) if active.all() else np.flatnonzero(active)
             own = option[runs, i]
             at = self._at(i, own, runs)
             cycles, picojoules = costs.latency_cycles.reshape(-1)[at], energies[at]
@@ -135,7 +139,7 @@ class LayerByLayer:
     def _at(self, layer: int, core: IntArray, runs: IntArray | slice = slice(None)) -> IntArray:
         """Flat index in the tables of a layer on a core of each design."""
         _, n_groups, n_arrays = self._found.costs.latency_cycles.shape
-        row = self._found.row[layer]
+        row = self._row[layer]
         row = row[runs] if row.size > 1 else row
         allocations = self._allocations[runs]
         array = allocations[:, core] if core.ndim == 0 else allocations[np.arange(core.size), core]
@@ -143,13 +147,13 @@ class LayerByLayer:
         return index
 
     def _move_costs(self, transfers: Transfers, layer: int, source: int) -> _MoveCosts:
-        bits = self._batch.input_bits[:, layer] if source < 0 else self._batch.output_bits[:, source]
+        bits = self._bits[0][:, layer] if source < 0 else self._bits[1][:, source]
         occurs = np.zeros(65, dtype=bool)
         occurs[bits] = True
         values = np.flatnonzero(occurs)
         rank = np.zeros(65, dtype=np.int64)
         rank[values] = np.arange(values.size)
-        found = transfers.costs_of_bits(self._batch.template, layer, source, values)
+        found = transfers.costs_of_bits(self._template, layer, source, values)
         return _MoveCosts(
             source,
             np.ascontiguousarray(np.moveaxis(found.latency_cycles, 0, 2)),
@@ -160,23 +164,25 @@ class LayerByLayer:
 
 def schedule_layer_by_layer(
     accelerator: Accelerator,
-    table: LayerCostTable,
     transfers: Transfers,
     batch: WorkloadBatch,
+    found: LookedUpCosts,
     allocations: IntArray,
     objective: str,
     operands: bool = False,
+    rows: slice = slice(None),
 ) -> Schedule:
     """Maps layers to cores, weights streamed; exact for latency, energy and their product.
 
     Args:
         accelerator: The hardware.
-        table: Layer costs on it.
         transfers: Moves on it.
-        batch: One design per allocation, or a single one for all.
+        batch: The networks.
+        found: Costs of the batch.
         allocations: (n_designs, n_cores).
         objective: `latency`, `energy` or `edp`.
         operands: Whether the breakdown by operand is wanted.
+        rows: Designs of the batch that the allocations are for; of a batch of one it is for all.
     """
-    designs = LayerByLayer(accelerator, transfers, batch, look_up(table, batch, objective), allocations)
+    designs = LayerByLayer(accelerator, transfers, batch, found, allocations, rows)
     return designs.breakdown(choose_options(designs.problem(), objective), operands)

@@ -27,3 +27,14 @@ class Schedule:
     latency_cycles: Array
     energy_pj: Array
     operand_energy_pj: Array | None = None
+
+    @classmethod
+    def joined(cls, parts: list[Schedule]) -> Schedule:
+        """The designs of several schedules, one behind the other."""
+        operands = [part.operand_energy_pj for part in parts if part.operand_energy_pj is not None]
+        return cls(
+            np.concatenate([part.core for part in parts]),
+            np.concatenate([part.latency_cycles for part in parts]),
+            np.concatenate([part.energy_pj for part in parts]),
+            np.concatenate(operands) if operands else None,
+        )
