@@ -144,6 +144,15 @@ class _RowTracer(fx.Interpreter):
             )
         return y
 
+    def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Shapes alone count, and BatchNorm and functions keep them; running these would take most of the time."""
+        module = self.fetch_attr(target)
+        if isinstance(module, (ConvNormAct, ConvAct)):
+            return module.conv(*args)
+        if isinstance(module, (nn.BatchNorm2d, FloatActivation, Pointwise)):
+            return args[0]
+        return super().call_module(target, args, kwargs)
+
     def _module(
         self, module: nn.Module, name: str, sources: tuple[int, ...], inputs: list[Tensor], y: Tensor
     ) -> int:

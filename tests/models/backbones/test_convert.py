@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hwcost.networks import Precision
 from models import brevitas_adapter
 from models.backbones.build import weight_names
 from models.backbones.convert import build_stage
@@ -54,9 +55,9 @@ def test_a_rebuilt_stage_computes_the_same(stage: nn.Module) -> None:
     torch.testing.assert_close(rebuilt_like(stage)(x), stage.eval()(x), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [*BUILT_IN, f"{USER}:small", f"{USER}:unnamed"])
+@pytest.mark.parametrize("name", ["efficientnet_b0", f"{USER}:small", f"{USER}:unnamed"])
 def test_float_and_quantized_networks_share_names_and_signs(name: str) -> None:
-    backbone = open_backbone(name, in_channels=1, image_size=16)
+    backbone = open_backbone(name, 1.0 if ":" in name else 0.25, in_channels=1, image_size=16)
     mounts = (Mount(backbone.n_blocks - 1, "gap"),)
     with torch.device("meta"):
         plain = EarlyExitNetwork(backbone, mounts, 10, 16)
@@ -68,14 +69,12 @@ def test_float_and_quantized_networks_share_names_and_signs(name: str) -> None:
     assert {n: brevitas_adapter.is_signed(q) for n, q in signs.items()} == floats
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_b0", f"{USER}:small"])
+@pytest.mark.parametrize("name", ["mobilenet_v2", f"{USER}:small"])
 def test_whatever_is_computed_with_is_quantized(name: str) -> None:
     """Every input of a convolution, linear layer, addition or multiplication has few values."""
     width = 1.0 if ":" in name else 0.25
     backbone = open_backbone(name, width, in_channels=1, image_size=16)
     bits = tuple((4, 3)[i % 2] for i in range(backbone.n_blocks))
-    from hwcost.networks import Precision
-
     network = EarlyExitNetwork(
         backbone, (Mount(backbone.n_blocks - 1, "gap"),), 10, 16, Precision((4,) * len(bits), bits),
         brevitas_adapter.QuantLayers(),
