@@ -99,10 +99,13 @@ class Fields:
         return value
 
     def text(self, key: str, default: str | None = None) -> str:
-        """A text; required unless a default is given."""
+        """A text that is not empty; required unless a default is given."""
         if default is not None and not self.has(key):
             return default
-        return str(self.take(key, str, "a text"))
+        value = str(self.take(key, str, "a text"))
+        if not value.strip():
+            raise OfframpError(f"{self.where}: expected a text that is not empty for {key!r}, got {value!r}")
+        return value
 
     def flag(self, key: str, default: bool | None = None) -> bool:
         """True or false; required unless a default is given."""

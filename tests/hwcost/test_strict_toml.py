@@ -70,3 +70,9 @@ def test_no_number_is_larger_than_a_float_can_tell_apart(value: int) -> None:
     for read in (Fields.integer, Fields.number):
         with pytest.raises(OfframpError, match=r"at most 2\^53"):
             read(Fields({"size_bits": value}, "here"), "size_bits")
+
+
+@pytest.mark.parametrize("value", ["", "  ", 8, ["a"]])
+def test_texts_say_something(value: object) -> None:
+    with pytest.raises(OfframpError, match="'name'"):
+        Fields({"name": value}, "here").text("name")

@@ -18,6 +18,7 @@ import pytest
 from hwcost import Layer, Op, Workload, accelerator_names, load_accelerator
 from hwcost.mapping.mapper import map_layers
 from hwcost.mapping.timing import ENERGY_LEVELS
+from hwcost.mapping.vector_cost import vector_costs
 
 
 @dataclass(frozen=True)
@@ -303,3 +304,43 @@ def test_a_layer_costs_what_its_numbers_say(preset: str, name: str, golden: Gold
     energy = dict(zip(ENERGY_LEVELS, map_layers(core, rows, arrays, "energy").energy_pj[0], strict=True))
     wanted = {"mac": golden.mac, "register": golden.register, "sram": golden.sram, "dram": golden.dram}
     assert {level: energy[level] for level in wanted} == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize("preset", ["edge_tpu_quad", "heterogeneous_quad"])
+@pytest.mark.parametrize(
+    ("level", "volts", "mhz", "weights"), [("low", 0.65, 350, 6), ("high", 0.95, 600, 10)]
+)
+def test_a_layer_at_another_voltage(preset: str, level: str, volts: float, mhz: int, weights: int) -> None:
+    accelerator = load_accelerator(preset)
+    chip = accelerator.at_level(accelerator.level_index(level))
+    assert chip.clock_hz == mhz * 1e6
+    core = chip.compute_cores[0]
+    nominal = edge_tpu(False, 1000, 1000)[0]
+    rows = Workload.from_layers([nominal.layer]).cost_rows()
+    arrays = np.array([core.default_array.sizes])
+    # 512 bits of weights at 64 bits per 2 ns of DRAM: 5.6 cycles of 350 MHz, 9.6 of 600 MHz; the rest as nominally
+    assert map_layers(core, rows, arrays, "latency").latency_cycles[0] == nominal.cycles - 8 + weights
+    energy = dict(zip(ENERGY_LEVELS, map_layers(core, rows, arrays, "energy").energy_pj[0], strict=True))
+    squared = (volts / 0.8) ** 2
+    assert energy["mac"] == pytest.approx(nominal.mac * squared)
+    assert energy["register"] == pytest.approx(nominal.register * squared)
+    assert energy["sram"] == pytest.approx(nominal.sram * squared)
+    assert energy["dram"] == pytest.approx(nominal.dram)
+
+
+@pytest.mark.parametrize("preset", accelerator_names())
+def test_pooling_and_addition(preset: str) -> None:
+    pooling, adder = load_accelerator(preset).vector_cores
+    maps = Layer("maps", Op.CONV, k=16, c=1, ox=32, oy=32)
+    pool = Layer("pool", Op.POOL, g=16, ox=8, oy=8, fx=4, fy=4, stride=4, weight_bits=0)
+    add = Layer("add", Op.ADD, g=16, ox=32, oy=32, weight_bits=0, sources=(0, 0))
+    rows = Workload.from_layers([maps, pool, add]).cost_rows()
+    # windows of 4x4 on units of 8 channels x 3x3: 2 x 2 x 2 passes for each of 64 positions, and one to write.
+    # 16 x 64 x 16 comparisons; as many words of 8 bit are read at 60 pJ a 576 bit, 1024 written at 75 pJ a 64 bit.
+    cycles, energy = vector_costs(pooling, rows[1:2])
+    assert cycles[0] == 8 * 64 + 1
+    assert energy[0].sum() == pytest.approx(16384 * 0.1 + 16384 * 8 / 576 * 60 + 1024 * 8 / 64 * 75)
+    # 16384 sums on 64 lanes; two operands of 8 bit read at 60 pJ a 1024 bit, one written at 75 pJ a 512 bit
+    cycles, energy = vector_costs(adder, rows[2:])
+    assert cycles[0] == 256 + 1
+    assert energy[0].sum() == pytest.approx(16384 * 0.1 + 32768 * 8 / 1024 * 60 + 16384 * 8 / 512 * 75)
