@@ -1,4 +1,4 @@
-"""A fused schedule walked in plain Python: jobs in queues, each started when it is first in line and has all it needs.
+"""A fused schedule walked in plain Python: jobs in queues, each started when it is first in line and may.
 
 Which rows of a source a tile needs is found by looking at every window of every output row.
 """
