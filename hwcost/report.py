@@ -56,12 +56,17 @@ class LayerReport:
         """Energy of no operand's memories: MACs, transfers between cores, leakage: (n_layers,)."""
         return np.asarray(self.energy_pj - self.operand_energy_pj.sum(axis=1))
 
-    def by_core(self) -> dict[str, tuple[int, float, float]]:
-        """Per place the number of layers, the sum of their cycles and of their energy in pJ."""
+    def by_core(self, n_layers: int | None = None) -> dict[str, tuple[int, float, float]]:
+        """Per place the number of layers, the sum of their cycles and of their energy in pJ.
+
+        Args:
+            n_layers: Of the first so many layers; all by default.
+        """
         places: dict[str, tuple[int, float, float]] = {}
-        for place, cycles, energy in zip(self.core, self.latency_cycles, self.energy_pj, strict=True):
-            n, all_cycles, all_energy = places.get(place, (0, 0.0, 0.0))
-            places[place] = n + 1, all_cycles + float(cycles), all_energy + float(energy)
+        for i, place in enumerate(self.core[:n_layers]):
+            n, cycles, energy = places.get(place, (0, 0.0, 0.0))
+            own = float(self.latency_cycles[i]), float(self.energy_pj[i])
+            places[place] = n + 1, cycles + own[0], energy + own[1]
         return places
 
 

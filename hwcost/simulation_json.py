@@ -33,19 +33,13 @@ def simulation_json(simulation: Simulation) -> dict[str, Any]:
         "activation_memory_bits": int(costs.activation_memory_bits),
         "worst_case": {key: value for key, value in exits[-1].items() if key != "exit"},
         "exits": exits,
-        "cores": [
-            {"core": name, "layers": n, "latency_cycles": cycles, "energy_pj": energy}
-            for name, (n, cycles, energy) in simulation.layers.by_core().items()
-        ],
-        "operands": _by_operand(
-            simulation.layers.operand_energy_pj.sum(axis=0), float(simulation.layers.other_energy_pj.sum())
-        ),
         "layers": [_layer(simulation, i) for i in range(simulation.workload.n_layers)],
     }
 
 
 def _exit(simulation: Simulation, k: int) -> dict[str, Any]:
-    costs = simulation.costs
+    costs, report = simulation.costs, simulation.layers
+    n = int(np.searchsorted(simulation.workload.segment, k, side="right"))
     return {
         "exit": k,
         "latency_cycles": float(costs.latency_cycles[0, k]),
@@ -53,6 +47,11 @@ def _exit(simulation: Simulation, k: int) -> dict[str, Any]:
         "energy_pj": float(costs.energy_pj[0, k]),
         "energy_j": float(costs.energy_j[0, k]),
         **_by_level(costs.level_names, costs.energy_by_level_pj[0, k]),
+        **_by_operand(report.operand_energy_pj[:n].sum(axis=0), float(report.other_energy_pj[:n].sum())),
+        "cores": [
+            {"core": name, "layers": layers, "latency_cycles": cycles, "energy_pj": energy}
+            for name, (layers, cycles, energy) in report.by_core(n).items()
+        ],
     }
 
 

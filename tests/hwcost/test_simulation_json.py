@@ -37,33 +37,33 @@ def figures(preset: str, request: pytest.FixtureRequest) -> dict[str, Any]:
     return written
 
 
+OPERANDS = [f"energy_operand_{operand}_pj" for operand in ("w", "i", "o", "none")]
+
+
 def test_every_breakdown_adds_up(figures: dict[str, Any]) -> None:
-    worst, layers = figures["worst_case"], figures["layers"]
-    assert worst == {key: value for key, value in figures["exits"][-1].items() if key != "exit"}
-    for parts in (layers, figures["cores"]):
-        assert sum(part["energy_pj"] for part in parts) == pytest.approx(worst["energy_pj"])
-        assert sum(part["latency_cycles"] for part in parts) == pytest.approx(worst["latency_cycles"])
-    assert sum(part["layers"] for part in figures["cores"]) == len(layers)
-    levels = [key for key in worst if key.startswith("energy_") and key not in ("energy_pj", "energy_j")]
-    assert {"energy_mac_pj", "energy_sram_pj", "energy_dram_pj", "energy_link_pj"} <= set(levels)
+    layers = figures["layers"]
+    assert figures["worst_case"] == {k: v for k, v in figures["exits"][-1].items() if k != "exit"}
+    names = ("mac", "register", "sram", "dram", "link", "leakage")
+    for k, entry in enumerate(figures["exits"]):
+        assert entry["exit"] == k
+        up_to_here = [layer for layer in layers if layer["segment"] <= k]
+        for parts in (up_to_here, entry["cores"]):
+            assert sum(part["energy_pj"] for part in parts) == pytest.approx(entry["energy_pj"])
+            assert sum(part["latency_cycles"] for part in parts) == pytest.approx(entry["latency_cycles"])
+        assert sum(core["layers"] for core in entry["cores"]) == len(up_to_here)
+        for key in (*(f"energy_{name}_pj" for name in names), *OPERANDS):
+            assert sum(layer[key] for layer in up_to_here) == pytest.approx(entry[key])
     for entry in (*layers, *figures["exits"]):
-        assert sum(entry[key] for key in levels) == pytest.approx(entry["energy_pj"])
-
-
-def test_operands_and_the_rest_are_all_of_the_energy(figures: dict[str, Any]) -> None:
-    keys = [f"energy_operand_{operand}_pj" for operand in ("w", "i", "o", "none")]
-    for entry in (*figures["layers"], figures["operands"]):
-        assert all(entry[key] is not None for key in keys)
-        assert all(entry[key] >= -1e-6 for key in keys)
-    assert sum(figures["operands"].values()) == pytest.approx(figures["worst_case"]["energy_pj"])
-    pooled = [layer for layer in figures["layers"] if layer["core"] in ("pooling", "adder")]
-    assert pooled
-    assert all(layer["energy_operand_w_pj"] == 0 for layer in pooled)
+        assert sum(entry[f"energy_{name}_pj"] for name in names) == pytest.approx(entry["energy_pj"])
+        assert sum(entry[key] for key in OPERANDS) == pytest.approx(entry["energy_pj"])
+        assert all(entry[key] >= -1e-6 for key in OPERANDS)
+    unweighted = [layer for layer in layers if layer["core"] in ("pooling", "adder")]
+    assert unweighted
+    assert all(layer["energy_operand_w_pj"] == 0 for layer in unweighted)
 
 
 def test_seconds_and_joules_are_cycles_and_picojoules(figures: dict[str, Any]) -> None:
-    for k, entry in enumerate(figures["exits"]):
-        assert entry["exit"] == k
+    for entry in figures["exits"]:
         assert entry["latency_s"] == pytest.approx(entry["latency_cycles"] / figures["clock_hz"])
         assert entry["energy_j"] == pytest.approx(entry["energy_pj"] / 1e12)
 
@@ -95,5 +95,5 @@ def test_people_read_the_same_numbers(preset: str, figures: dict[str, Any]) -> N
     worst = next(line for line in text.splitlines() if line.startswith("2 (worst)")).split()
     assert float(worst[2]) == figures["worst_case"]["latency_cycles"]
     assert float(worst[4]) == pytest.approx(figures["worst_case"]["energy_pj"], abs=0.5)
-    for core in figures["cores"]:
+    for core in figures["worst_case"]["cores"]:
         assert f"{core['core']:14s}{core['layers']:8d}" in text
