@@ -97,14 +97,18 @@ class EarlyExitNetwork(nn.Module):
         Returns:
             The map behind the segment and (n, classes) logits of each of its heads.
         """
-        ends = self.exit_blocks
-        if segment == 0:
-            x = self.stem(x)
-        first = ends[segment - 1] + 1 if segment else 0
-        for block in self.blocks[first : ends[segment] + 1]:
-            x = block(x)
-        heads = [self.heads[mount.name] for mount in self.mounts if mount.block == ends[segment]]
+        for module in self.segment_modules(segment):
+            x = module(x)
+        end = self.exit_blocks[segment]
+        heads = [self.heads[mount.name] for mount in self.mounts if mount.block == end]
         return x, [head(x) for head in heads]
+
+    def segment_modules(self, segment: int) -> list[nn.Module]:
+        """What runs in one segment, one after the other, without its heads; the stem is part of segment 0."""
+        ends = self.exit_blocks
+        first = ends[segment - 1] + 1 if segment else 0
+        blocks = list(self.blocks[first : ends[segment] + 1])
+        return blocks if segment else [self.stem, *blocks]
 
     def predict(self, x: Tensor, policy: ExitPolicy) -> EarlyExitResult:
         """Runs what is needed and no more: a sample that leaves at an exit costs nothing behind it.

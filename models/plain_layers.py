@@ -60,11 +60,11 @@ class PlainConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) to (n, k, h', w')."""
-        return self.apply_weight(x, self.weight)
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
-    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The same with weights that were made elsewhere."""
-        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+    def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The convolution with a weight that was made elsewhere, without the bias."""
+        return F.conv2d(x, weight, None, self.stride, self.padding, self.dilation, self.groups)
 
 
 class PlainLinear(nn.Module):
@@ -81,11 +81,7 @@ class PlainLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, in_features) to (n, out_features)."""
-        return self.apply_weight(x, self.weight)
-
-    def apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
-        """The same with weights that were made elsewhere."""
-        return F.linear(x, weight, self.bias)
+        return F.linear(x, self.weight, self.bias)
 
 
 class PlainQuantizer(nn.Module):
