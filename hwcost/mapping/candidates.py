@@ -60,7 +60,7 @@ def all_candidates(core: ComputeCore, jobs: Jobs, stream: tuple[Loop, ...] = ())
     """Every nest of every job under every way of using the capacities; slow, for checks."""
     for batch in batches(jobs.spatial.temporal, stream):
         part = jobs.take(batch.job)
-        candidate, job = np.nonzero(batch.family.exists(batch.levels.cuts))
+        candidate, job = batch.existing()
         nests = batch.family.nests(batch.levels, candidate, job)
         for use in range(len(CAPACITY_USES)):
             yield spell_out_nests(core, part, nests, use)

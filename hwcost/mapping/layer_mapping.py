@@ -9,7 +9,7 @@ import numpy as np
 from hwcost.chip.core import ComputeCore, PeArray
 from hwcost.mapping.candidates import Candidates
 from hwcost.mapping.loops import Loop, Operand
-from hwcost.mapping.mapper import find_winners, spell_out
+from hwcost.mapping.mapper import map_layers, spell_out
 from hwcost.mapping.timing import ENERGY_LEVELS, flow_energy_pj, port_cycles
 from hwcost.workload import IntArray
 
@@ -97,7 +97,7 @@ def describe_mappings(
 ) -> list[LayerMapping]:
     """Spells out the best mapping of each row; arguments as for `hwcost.mapping.mapper.map_layers`."""
     described: dict[int, LayerMapping] = {}
-    for index, found in spell_out(core, find_winners(core, rows, arrays, objective)):
+    for index, found in spell_out(core, map_layers(core, rows, arrays, objective).winners):
         for chosen, row in enumerate(index.tolist()):
             described[row] = layer_mapping(core, found, chosen)
     return [described[row] for row in range(len(rows))]

@@ -154,7 +154,7 @@ def _operand_paths(
     pairs = np.array(list(tiles), dtype=np.int64)
     return OperandPaths(
         distinct=_project(levels, RELEVANT[operand]),
-        extended=extended,
+        extended=extended.astype(np.uint8),
         tile=tile,
         tile_point=pairs[:, 0],
         tile_end=pairs[:, 1],

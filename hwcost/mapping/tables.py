@@ -23,6 +23,7 @@ class PointTables:
         jobs: The batch, n jobs.
         cycles: Iterations at each point: (n_points, n).
         events: Times a tile of each point comes round: (n_points, n).
+        time: Cycles all iterations of each point take: (n_points, n).
     """
 
     def __init__(self, core: ComputeCore, paths: FamilyPaths, levels: Levels, jobs: Jobs) -> None:
@@ -30,8 +31,14 @@ class PointTables:
         self._levels = levels
         self._loops = np.flatnonzero(paths.level.any(axis=0))
         self.cycles = self.iterations(paths.level, self._loops)
-        self.events = self.cycles.max(axis=0) / self.cycles
+        self.events = jobs.iterations / self.cycles
+        self.time = self.cycles if (jobs.pace == 1).all() else self.cycles * jobs.pace
+        self._first_use: dict[Operand, Array] = {}
+        self._unfinished: Array | None = None
+        self._finished: Array | None = None
         self._unrolling: dict[tuple[tuple[bool, ...], bool], Array] = {}
+        self._tile_events: dict[Operand, Array] = {}
+        self._instances: dict[tuple[bool, ...], Array] = {}
         self._products: dict[Operand, Array] = {}
         self._elements: dict[tuple[Operand, tuple[bool, ...], bool], Array] = {}
 
@@ -50,6 +57,48 @@ class PointTables:
             )
         return self._products[operand]
 
+    def tile_rows(self, operand: Operand) -> Array:
+        """Distinct point of each tile: (n_tiles,)."""
+        paths = self.paths.operands[operand]
+        rows: Array = paths.distinct.row[paths.tile_point]
+        return rows
+
+    def tile_events(self, operand: Operand) -> Array:
+        """Times each tile comes round: (n_tiles, n)."""
+        if operand not in self._tile_events:
+            self._tile_events[operand] = self.events[self.paths.operands[operand].tile_point]
+        return self._tile_events[operand]
+
+    def finished_events(self) -> Array:
+        """Tiles of finished outputs of each size: (n_distinct, n)."""
+        if self._finished is None:
+            products = self.products(Operand.O)
+            self._finished = products.max(axis=0) / products
+        return self._finished
+
+    def unfinished_events(self) -> Array:
+        """Times each tile of unfinished outputs goes up: (n_tiles, n)."""
+        if self._unfinished is None:
+            finished = self.finished_events()[self.tile_rows(Operand.O)]
+            self._unfinished = self.tile_events(Operand.O) - finished
+        return self._unfinished
+
+    def first_use(self, operand: Operand) -> Array:
+        """Cycle in which the last word of each stream is used for the first time: (n_streams, n).
+
+        See `hwcost.mapping.nest.Nest.first_use_cycles`.
+        """
+        if operand not in self._first_use:
+            paths = self.paths.operands[operand]
+            result = np.zeros((paths.n_streams, self.jobs.n))
+            for rows, shorter, point, below in paths.stream_depths:
+                use = self.time[point]
+                use -= self.time[below]
+                use += result[shorter]
+                result[rows] = use
+            self._first_use[operand] = result
+        return self._first_use[operand]
+
     def unrolling(self, served: tuple[bool, ...], average: bool = True) -> Array:
         """Unrolling of each loop within the reach of an instance: (8, n)."""
         key = served, average
@@ -61,9 +110,10 @@ class PointTables:
     def instances(self, m: int) -> Array:
         """Instances in use of a memory: (n,)."""
         served = self.core.served_dimensions(self.core.memories[m])
-        outside = tuple(not one for one in served)
-        result: Array = self.unrolling(outside).prod(axis=0)
-        return result
+        if served not in self._instances:
+            outside = np.array([not one for one in served])
+            self._instances[served] = np.where(outside, self.jobs.spatial.average, 1.0).prod(axis=1)
+        return self._instances[served]
 
     def elements(self, operand: Operand, m: int, largest: bool = False) -> Array:
         """Distinct elements in the reach of an instance of memory m: of the average tile, or the largest."""

@@ -71,8 +71,8 @@ class NestFamily:
         slot_loop: Loop of each slot, innermost first; short nests end in empty slots of G: (n_candidates, n_slots).
         slot_low: Level a slot starts from: (n_candidates, n_slots).
         slot_high: Level a slot ends at: (n_candidates, n_slots).
-        cuts_needed: Per loop of `CUT_LOOPS`, the cut sizes a layer must have for the candidate to exist:
-            (n_candidates, 3).
+        cut_group: Index in `CUT_LOOPS` of the loop that is cut, 0 where none is: (n_candidates,).
+        cuts_needed: Cut sizes of it that a layer must have for the candidate to exist: (n_candidates,).
     """
 
     loops: tuple[Loop, ...]
@@ -80,6 +80,7 @@ class NestFamily:
     slot_loop: IntArray
     slot_low: IntArray
     slot_high: IntArray
+    cut_group: IntArray
     cuts_needed: IntArray
 
     @property
@@ -92,9 +93,12 @@ class NestFamily:
         """Slots of the longest nest."""
         return self.slot_loop.shape[1]
 
-    def exists(self, cuts: IntArray) -> np.ndarray:
-        """Which candidates jobs have: cuts (n, 3) -> (n_candidates, n) bool."""
-        result: np.ndarray = np.all(self.cuts_needed[:, None, :] <= cuts[None], axis=2)
+    def exists(self, cuts: IntArray) -> np.ndarray | None:
+        """Which candidates jobs have: cuts (n, 3) -> (n_candidates, n) bool; None for all."""
+        fewest = cuts.min(axis=0)
+        if (self.cuts_needed <= fewest[self.cut_group]).all():
+            return None
+        result: np.ndarray = self.cuts_needed[:, None] <= cuts.T[self.cut_group]
         return result
 
     def nests(self, levels: Levels, candidate: IntArray, job: IntArray) -> TemporalNests:
@@ -124,23 +128,20 @@ class Levels:
     cuts: IntArray
 
     @classmethod
-    def of(cls, family: NestFamily, temporal: IntArray) -> Levels:
-        """From iterations (n_jobs, 8)."""
+    def of(cls, family: NestFamily, temporal: IntArray, tables: IntArray) -> Levels:
+        """From iterations (n_jobs, 8) and their `cut_tables` (3, n_jobs, N_CUTS)."""
         values = np.ones((N_CUTS + 1, N_LOOPS, len(temporal)))
         values[1] = temporal.T
-        counts = np.empty((len(temporal), len(CUT_LOOPS)), dtype=np.int64)
-        for g, (loop, n) in enumerate(zip(CUT_LOOPS, family.n_cuts, strict=True)):
-            table = cut_table(temporal[:, loop])
-            counts[:, g] = (table > 0).sum(axis=1)
+        for loop, n, table in zip(CUT_LOOPS, family.n_cuts, tables, strict=True):
             if n:
                 values[1:n, loop] = np.maximum(table[:, 1:n], 1).T
                 values[n, loop] = temporal[:, loop]
-        return cls(values, counts)
+        return cls(values, (tables > 0).sum(axis=2).T)
 
 
-def cut_counts(temporal: IntArray) -> IntArray:
-    """Cut sizes of K, C and OY that each job has: (n_jobs, 8) -> (n_jobs, 3)."""
-    return np.stack([(cut_table(temporal[:, loop]) > 0).sum(axis=1) for loop in CUT_LOOPS], axis=1)
+def cut_tables(temporal: IntArray) -> IntArray:
+    """Cut sizes of K, C and OY of each job, 0 where there are fewer: (n_jobs, 8) -> (3, n_jobs, N_CUTS)."""
+    return np.stack([_cut_table(temporal[:, loop]) for loop in CUT_LOOPS])
 
 
 @lru_cache(maxsize=4096)
@@ -153,7 +154,7 @@ def _cut_sizes(size: int) -> tuple[int, ...]:
     return tuple(divisors[i] for i in index)
 
 
-def cut_table(sizes: IntArray) -> IntArray:
+def _cut_table(sizes: IntArray) -> IntArray:
     """Cut sizes of each job, 0 where there are fewer: (n_jobs, N_CUTS)."""
     distinct, inverse = np.unique(sizes, return_inverse=True)
     table = np.zeros((len(distinct), N_CUTS), dtype=np.int64)
@@ -210,7 +211,7 @@ def nest_family(
     cuts = dict(zip(CUT_LOOPS, n_cuts, strict=True))
     first = tuple(loop for loop in stream if loop in present)
     # the first template that gives a nest counts
-    needed: dict[tuple[Slot, ...], tuple[int, ...]] = {}
+    needed: dict[tuple[Slot, ...], tuple[int, int]] = {}
     for order, cut in _templates():
         sizes = range(cuts[_CUT_LOOPS[cut]]) if cut else range(1)
         for which in sizes:
@@ -219,11 +220,9 @@ def nest_family(
                 (loop, cuts.get(loop, 1)) for loop in first
             ]:
                 continue
-            key = tuple(which + 1 if cut and _CUT_LOOPS[cut] == loop else 0 for loop in CUT_LOOPS)
-            needed.setdefault(slots, key)
+            needed.setdefault(slots, ("KRP".index(cut), which + 1) if cut else (0, 0))
     n_slots = max(len(slots) for slots in needed)
     padded = [(*slots, *[(Loop.G, 0, 0)] * (n_slots - len(slots))) for slots in needed]
     table = np.array(padded, dtype=np.int64).reshape(len(padded), n_slots, 3)
-    return NestFamily(
-        loops, n_cuts, table[:, :, 0], table[:, :, 1], table[:, :, 2], np.array(list(needed.values()))
-    )
+    group, count = np.array(list(needed.values())).T
+    return NestFamily(loops, n_cuts, table[:, :, 0], table[:, :, 1], table[:, :, 2], group, count)

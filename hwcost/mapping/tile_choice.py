@@ -40,6 +40,7 @@ class TileChoice:
         self._core = tables.core
         self._paths = tables.paths
         self._shape = (*self._paths.point.shape, tables.jobs.n)
+        self._sizes: dict[tuple[int, Operand, bool], Array] = {}
         self._counts: dict[tuple[int, Operand, bool, float], Array] = {}
         self._done: dict[tuple[tuple[int, float], ...], tuple[dict[Operand, Array], Array, Array]] = {}
 
@@ -70,7 +71,7 @@ class TileChoice:
         """Positions held by operand, whether double buffered, whether there is room."""
         memory = self._core.memories[m]
         n_candidates, _, n = self._shape
-        nothing = np.zeros((n_candidates, n), dtype=np.int64)
+        nothing = np.zeros((n_candidates, n), dtype=np.uint8)
         start = {operand: below.get(operand, nothing) for operand in inner}
         capacity = usable_bits(memory)
         limits = (capacity, capacity * share, memory.size_bits / 2)
@@ -79,7 +80,8 @@ class TileChoice:
         else:
             counts = self._count_shared(m, inner, set(limits), start)
         whole, part, half = (counts[limit] for limit in limits)
-        chosen = np.maximum(np.where(part > 0, part, whole).astype(np.int64) - 1, 0)
+        chosen = np.maximum(np.where(part > 0, part, whole), 1)
+        chosen -= 1
         for operand in inner:
             chosen = self._limited_above(operand, m, chosen)
         result = {}
@@ -98,9 +100,13 @@ class TileChoice:
         return result
 
     def _bits(self, m: int, operand: Operand, finished: bool) -> Array:
-        layers = self._tables.jobs.layers
-        widths = (layers.weight_bits, layers.input_bits, layers.output_bits if finished else layers.psum_bits)
-        return self._tables.elements(operand, m, largest=True) * widths[operand]
+        key = m, operand, finished
+        if key not in self._sizes:
+            layers = self._tables.jobs.layers
+            outputs = layers.output_bits if finished else layers.psum_bits
+            width = (layers.weight_bits, layers.input_bits, outputs)[operand]
+            self._sizes[key] = self._tables.elements(operand, m, largest=True) * width
+        return self._sizes[key]
 
     def _count(self, m: int, operand: Operand, finished: bool, limit: float) -> Array:
         """How many prefixes of each path stay within a limit: (n_candidates, n)."""
@@ -126,7 +132,8 @@ class TileChoice:
         if finished is not None:
             count = np.where(finished, self._count(m, operand, True, limit), count)
         # what the memory below holds must be here as well
-        return np.where(count > below, count, 0)
+        count = count * (count > below)
+        return count
 
     def _count_shared(
         self, m: int, inner: list[Operand], limits: set[float], below: dict[Operand, Array]
@@ -160,10 +167,12 @@ class TileChoice:
         paths = self._paths.operands[operand]
         rows = paths.distinct.row[self._paths.point]
         room = []
+        # only outputs that arrive finished take less than these bits
+        here_first = self._bits(m, operand, operand == Operand.O) <= usable_bits(self._core.memories[m])
         for upper in between:
             limit = usable_bits(self._core.memories[upper])
             holds = self._bits(upper, operand, False) <= limit
-            if not holds.all():
+            if (here_first & ~holds).any():
                 final = self._bits(upper, operand, True) <= limit if operand == Operand.O else holds
                 room.append((holds, final))
         if not room:
@@ -173,5 +182,5 @@ class TileChoice:
             here = chosen >= p
             for holds, final in room:
                 here &= np.where(paths.complete[:, p, None], final[rows[:, p]], holds[rows[:, p]])
-            best = np.where(here, p, best)
+            best[here] = p
         return best

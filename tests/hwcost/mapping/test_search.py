@@ -16,12 +16,13 @@ from hwcost.mapping.batches import batches
 from hwcost.mapping.candidates import Candidates, all_candidates, spell_out_nests
 from hwcost.mapping.jobs import Jobs
 from hwcost.mapping.loops import Operand, loop_sizes
-from hwcost.mapping.mapper import map_layers
+from hwcost.mapping.mapper import CoreCosts, map_layers, spell_out
 from hwcost.mapping.objective import OBJECTIVES, scores
 from hwcost.mapping.search import BatchSearch
 from hwcost.mapping.spatial import enumerate_spatial
 from hwcost.mapping.systolic import ComputeForm
 from hwcost.mapping.tiling import CAPACITY_USES
+from hwcost.mapping.timing import dram_cycles, operand_energy_pj
 from hwcost.workload import Layer, Op, Workload
 
 PRESETS = (
@@ -91,7 +92,7 @@ def check_all_candidates(core: ComputeCore, rows: np.ndarray, arrays: np.ndarray
     for batch in batches(jobs.spatial.temporal, form.stream):
         part = jobs.take(batch.job)
         found = {c.use: c for c in BatchSearch(core, batch.family, batch.levels, part).costs()}
-        candidate, job = np.nonzero(batch.family.exists(batch.levels.cuts))
+        candidate, job = batch.existing()
         nests = batch.family.nests(batch.levels, candidate, job)
         earlier: list[Candidates] = []
         for use in range(len(CAPACITY_USES)):
@@ -156,3 +157,17 @@ def test_the_best_of_all_candidates_is_found(
     first, second = scores(costs.latency_cycles, costs.energy_pj.sum(axis=1), objective)
     assert first == pytest.approx(best[:, 0], rel=1e-9)
     assert second == pytest.approx(best[:, 1], rel=1e-6)
+    check_breakdown(core, costs)
+
+
+def check_breakdown(core: ComputeCore, costs: CoreCosts) -> None:
+    """What is reported of the chosen candidates against the same spelled out."""
+    for index, found in spell_out(core, costs.winners):
+        n = len(index)
+        assert (found.latency_cycles == costs.latency_cycles[index]).all()
+        assert costs.energy_pj[index] == pytest.approx(found.energy_pj, rel=1e-9)
+        by_operand = operand_energy_pj(core, found.traffic)
+        assert costs.operand_energy_pj[index] == pytest.approx(by_operand, rel=1e-9)
+        assert costs.energy_pj[index, 1:].sum(axis=1) == pytest.approx(by_operand.sum(axis=1), rel=1e-9)
+        assert costs.dram_cycles[index] == pytest.approx(dram_cycles(core, found.traffic, n), rel=1e-9)
+        assert (costs.dram_cycles[index] <= costs.latency_cycles[index] * (1 + 1e-9)).all()
