@@ -68,6 +68,7 @@ class ExitHead(nn.Module):
         super().__init__()
         window = pool_window(kind, in_size)
         features = channels * window.out_size**2
+        self.out_size = window.out_size
         self.convs: nn.Sequential | None = None
         if separable_convs(kind, in_size):
             self.convs = _separable(kind, channels, in_size, weight_bits, activation_bits, layers)
@@ -92,6 +93,8 @@ class ExitHead(nn.Module):
             x = self.convs(x)
         if self.pool is not None:
             x = self.pool(x)
+        elif x.shape[-1] != self.out_size:  # a map of another size than the head is for
+            x = F.adaptive_max_pool2d(x, self.out_size)
         x = x.flatten(1)  # (n, channels * out_size^2)
         if self.hidden is not None and self.act is not None:
             x = self.act(self.hidden(x))

@@ -2,9 +2,10 @@
 
 `fc`: max-pooling to 4x4, flattened to 16C, one linear layer. `fc_hidden`: the same pooling, 16C -> 8C, ReLU6,
 8C -> classes. `gap`: global average pooling, C -> classes. `conv1`, `conv2`: one or two depth-wise separable
-convolutions (3x3 depth-wise, 1x1 point-wise, C channels throughout, BatchNorm and ReLU6 behind both), then as `gap`:
-depth and layer type of a branch are what AEBNAS (arXiv 2512.10671) searches. Their first layer halves the map while
-that is larger than 4x4, so a head on a large early map stays cheap.
+convolutions (3x3 depth-wise, 1x1 point-wise, C channels throughout, BatchNorm and ReLU6 behind both), then as `fc`:
+depth and layer type of a branch are what AEBNAS (arXiv 2512.10671) searches. Each halves the map while that is larger
+than 4x4, so a head on a large early map stays cheap. They do not end in global average pooling: the few channels of
+early blocks then carry too little.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def separable_convs(kind: str, in_size: int) -> tuple[SeparableSpec, ...]:
 def averages(kind: str) -> bool:
     """Whether a head pools by the mean over the whole map, which makes values that must be quantized anew."""
     _check_kind(kind)
-    return kind == "gap" or kind in _DEPTHS
+    return kind == "gap"
 
 
 def pool_window(kind: str, in_size: int) -> PoolWindow:
