@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import moocore
 import numpy as np
 
-from hwcost.evaluate import StageCosts
+from hwcost.stage_costs import StageCosts
 from models.architecture import Architecture
 from models.predictions import ExitPredictions
 from study.config import ConstraintConfig

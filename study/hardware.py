@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from hwcost.chip.accelerator import Accelerator
-from hwcost.evaluate import CostModel, StageCosts
-from hwcost.networks import BackboneSpec, early_exit_workload
+from hwcost.evaluate import CostModel
+from hwcost.networks import (
+    BackboneSpec,
+    EarlyExitGenes,
+    EarlyExitGenomes,
+    early_exit_batch,
+    early_exit_workload,
+)
 from hwcost.report import LayerReport, layer_report
+from hwcost.stage_costs import StageCosts
 from hwcost.workload import Workload
 from models.architecture import Architecture
 from study.config import ConstraintConfig, StudyConfig
@@ -92,6 +100,25 @@ class HardwareCosts:
     def stage_costs(self, architecture: Architecture, allocations: np.ndarray) -> StageCosts:
         """Cost up to and including each exit, for allocations (n_designs, n_cores) of one network."""
         return self._model.evaluate(self.workload(architecture), allocations, self._mapping)
+
+    def stage_costs_of(
+        self, architectures: Sequence[Architecture], allocations: np.ndarray, levels: np.ndarray | None = None
+    ) -> StageCosts:
+        """Costs of many networks in one call, each on an allocation of its own.
+
+        Args:
+            architectures: (n_designs,).
+            allocations: (n_designs, n_cores).
+            levels: Index of the accelerator's voltage and frequency level: (n_designs,); None for the nominal one.
+
+        Returns:
+            Columns are the backbone's mounting points and the final exit; `StageCosts.exits` says which ones a
+            network has, `StageCosts.design` picks them.
+        """
+        genes = [EarlyExitGenes(a.exits, a.heads, a.precision()) for a in architectures]
+        genomes = EarlyExitGenomes.of(self._spec, genes)
+        batch = early_exit_batch(self._spec, genomes, self._image_size, self._classes)
+        return self._model.evaluate(batch, allocations, self._mapping, levels=levels)
 
     def layer_report(self, architecture: Architecture, allocation: tuple[int, ...]) -> LayerReport:
         """Cost and place of every layer of one design."""

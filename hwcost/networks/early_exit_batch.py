@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,24 @@ from hwcost.errors import OfframpError
 from hwcost.networks.backbone import BackboneSpec
 from hwcost.networks.early_exit import NetworkBits, lay_out
 from hwcost.networks.heads import HEAD_KINDS
+from hwcost.networks.precision import Precision
 from hwcost.workload import BoolArray, IntArray
 from hwcost.workload_batch import WorkloadBatch
+
+
+@dataclass(frozen=True)
+class EarlyExitGenes:
+    """One network.
+
+    Attributes:
+        exits: Blocks an early exit follows, ascending.
+        heads: Kind of each exit's head, the final head last.
+        precision: Bits.
+    """
+
+    exits: tuple[int, ...]
+    heads: tuple[str, ...]
+    precision: Precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +51,31 @@ class EarlyExitGenomes:
     activation_bits: IntArray
     head_weight_bits: IntArray
     head_activation_bits: IntArray
+
+    @classmethod
+    def of(cls, spec: BackboneSpec, networks: Sequence[EarlyExitGenes]) -> EarlyExitGenomes:
+        """Rows of networks given one by one, as `early_exit_workload` takes them."""
+        n, points = len(networks), {block: i for i, block in enumerate(spec.mounting_points)}
+        exits = np.zeros((n, len(points)), dtype=bool)
+        heads = np.zeros((n, len(points) + 1), dtype=np.int64)
+        for i, network in enumerate(networks):
+            if not set(network.exits) <= set(points) or len(network.heads) != len(network.exits) + 1:
+                raise OfframpError(
+                    f"expected exits of {list(spec.mounting_points)} and a head for each and the final one, got "
+                    f"{list(network.exits)} and {list(network.heads)} in network {i}"
+                )
+            slots = [points[block] for block in network.exits]
+            exits[i, slots] = True
+            heads[i, [*slots, -1]] = [HEAD_KINDS.index(kind) for kind in network.heads]
+        precisions = [network.precision for network in networks]
+        return cls(
+            exits,
+            heads,
+            np.array([p.weight_bits for p in precisions]),
+            np.array([p.activation_bits for p in precisions]),
+            np.array([p.head_weight_bits for p in precisions]),
+            np.array([p.head_activation_bits for p in precisions]),
+        )
 
 
 def early_exit_batch(
