@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from hwcost.errors import OfframpError
-from hwcost.networks import BackboneSpec, Precision, uniform_precision
+from hwcost.networks import Precision, uniform_precision
 from models.architecture import HEAD_KINDS, REFERENCE_BITS, Architecture, check_bits
-from models.backbone import make_blocks, make_stem
+from models.backbone import Backbone, make_blocks, make_stem
 from models.exit_policy import ExitPolicy
 from models.heads import ExitHead
 from models.inference import EarlyExitResult, run_early_exit
@@ -50,7 +50,7 @@ class EarlyExitNetwork(nn.Module):
 
     def __init__(
         self,
-        spec: BackboneSpec,
+        spec: Backbone,
         mounts: tuple[Mount, ...],
         classes: int,
         image_size: int,
@@ -158,7 +158,7 @@ class _TorchSegments:
         return kept.contiguous(memory_format=format_of_x)
 
 
-def architecture_mounts(architecture: Architecture, spec: BackboneSpec) -> tuple[Mount, ...]:
+def architecture_mounts(architecture: Architecture, spec: Backbone) -> tuple[Mount, ...]:
     """The heads of an architecture on a backbone, the final one last.
 
     Raises:
@@ -174,7 +174,7 @@ def architecture_mounts(architecture: Architecture, spec: BackboneSpec) -> tuple
     return tuple(Mount(block, kind) for block, kind in zip(blocks, architecture.heads, strict=True))
 
 
-def all_mounts(spec: BackboneSpec, head_kinds: tuple[str, ...]) -> tuple[Mount, ...]:
+def all_mounts(spec: Backbone, head_kinds: tuple[str, ...]) -> tuple[Mount, ...]:
     """Every head kind behind every mounting point and the last block."""
     blocks = (*spec.mounting_points, spec.n_blocks - 1)
     return tuple(Mount(block, kind) for block in blocks for kind in head_kinds)
@@ -201,7 +201,7 @@ def _draw(weight: Tensor, deviation: float, generator: torch.Generator) -> None:
         weight.copy_(torch.randn(weight.shape, generator=generator) * deviation)
 
 
-def _check_mounts(spec: BackboneSpec, mounts: tuple[Mount, ...]) -> None:
+def _check_mounts(spec: Backbone, mounts: tuple[Mount, ...]) -> None:
     allowed = (*spec.mounting_points, spec.n_blocks - 1)
     for mount in mounts:
         if mount.block not in allowed or mount.kind not in HEAD_KINDS:
@@ -222,7 +222,7 @@ def _check_mounts(spec: BackboneSpec, mounts: tuple[Mount, ...]) -> None:
         )
 
 
-def _check_precision(spec: BackboneSpec, precision: Precision) -> None:
+def _check_precision(spec: Backbone, precision: Precision) -> None:
     if len(precision.weight_bits) != spec.n_blocks:
         raise OfframpError(
             f"expected bits for {spec.n_blocks} blocks of {spec.name}, got {len(precision.weight_bits)}; "

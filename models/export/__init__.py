@@ -1,0 +1,1 @@
+"""Trained networks as files that other runtimes run: ONNX with quantizers (QCDQ, QONNX) or a PyTorch program."""

@@ -1,0 +1,114 @@
+"""What a network costs on a simulated accelerator, for its model card."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwcost.chip.accelerator_file import load_accelerator
+from hwcost.evaluate import evaluate
+from hwcost.networks import early_exit_workload
+from hwcost.networks.trunk import trunk_workload
+from hwcost.workload import Workload
+from models.architecture import Architecture
+from models.backbone import Backbone
+from models.backbones.staged import StagedBackbone
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SimulatedCost:
+    """Simulated cost of one image on the default allocation of an accelerator.
+
+    Attributes:
+        accelerator: Its name.
+        latency_cycles: (n_exits,) up to and including each exit, heads that were passed included.
+        energy_pj: (n_exits,) the same for energy.
+        macs: (n_exits,) multiply-accumulates executed up to and including each exit.
+        static_latency_cycles: Of the static 8-bit network with an `fc` head.
+        static_energy_pj: The same for energy.
+    """
+
+    accelerator: str
+    latency_cycles: FloatArray
+    energy_pj: FloatArray
+    macs: npt.NDArray[np.int64]
+    static_latency_cycles: float
+    static_energy_pj: float
+
+    def mean_over_static(self, exit_ratios: npt.ArrayLike) -> tuple[float, float, float]:
+        """Mean latency, energy and energy-latency product relative to the static network.
+
+        Args:
+            exit_ratios: (n_exits,) shares of images that leave at each exit.
+        """
+        ratios = np.asarray(exit_ratios, dtype=np.float64)
+        latency, energy = self.latency_cycles, self.energy_pj
+        return (
+            float(ratios @ latency) / self.static_latency_cycles,
+            float(ratios @ energy) / self.static_energy_pj,
+            float(ratios @ (latency * energy)) / (self.static_latency_cycles * self.static_energy_pj),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {
+            "accelerator": self.accelerator,
+            "latency_cycles": self.latency_cycles.tolist(),
+            "energy_pj": self.energy_pj.tolist(),
+            "macs": self.macs.tolist(),
+            "static_latency_cycles": self.static_latency_cycles,
+            "static_energy_pj": self.static_energy_pj,
+        }
+
+
+def simulated_cost(
+    architecture: Architecture, spec: Backbone, image_size: int, classes: int, accelerator: str
+) -> SimulatedCost:
+    """Simulates a network and its static reference.
+
+    Args:
+        architecture: Exits, heads and bits.
+        spec: The backbone.
+        image_size: Side of the image in pixels.
+        classes: Number of logits.
+        accelerator: Name of a preset or a TOML file.
+
+    Raises:
+        OfframpError: When the accelerator is unknown, or a layer fits none of its cores.
+    """
+    chip = load_accelerator(accelerator)
+    allocation = np.array([chip.default_allocation])
+    chosen = _workload(architecture, spec, image_size, classes)
+    costs = evaluate(chosen, chip, allocation)
+    static = _workload(Architecture.static(spec.n_blocks), spec, image_size, classes)
+    reference = evaluate(static, chip, allocation)
+    return SimulatedCost(
+        accelerator=chip.name,
+        latency_cycles=np.asarray(costs.latency_cycles[0], dtype=np.float64),
+        energy_pj=np.asarray(costs.energy_pj[0], dtype=np.float64),
+        macs=segment_macs(architecture, spec, image_size, classes).cumsum(),
+        static_latency_cycles=float(reference.latency_cycles[0, -1]),
+        static_energy_pj=float(reference.energy_pj[0, -1]),
+    )
+
+
+def segment_macs(
+    architecture: Architecture, spec: Backbone, image_size: int, classes: int
+) -> npt.NDArray[np.int64]:
+    """(n_exits,) multiply-accumulates of one image in each segment, its head included."""
+    workload = _workload(architecture, spec, image_size, classes)
+    per_segment = np.zeros(architecture.n_exits, dtype=np.int64)
+    np.add.at(per_segment, workload.segment, workload.macs)
+    return per_segment
+
+
+def _workload(architecture: Architecture, spec: Backbone, image_size: int, classes: int) -> Workload:
+    exits, heads, precision = architecture.exits, architecture.heads, architecture.precision()
+    if isinstance(spec, StagedBackbone):
+        return trunk_workload(spec.trunk, exits, heads, precision, classes)
+    return early_exit_workload(spec, exits, heads, precision, image_size, classes)
