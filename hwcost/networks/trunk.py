@@ -141,9 +141,8 @@ def spec_trunk(spec: BackboneSpec, image_size: int) -> Trunk:
         rows.append(_strided(depthwise, block.stride))
         rows.append(_conv(f"b{i}.project", i, len(rows) - 1, (expanded, channels, 1), out_size, 1))
         if block.residual:
-            sides = {"ox": out_size, "oy": out_size, "ix": out_size, "iy": out_size}
-            sources = (len(rows) - 1, block_source)
-            rows.append(TrunkLayer(f"b{i}.add", Op.ADD, i, sources, g=channels, **sides))
+            add = _conv(f"b{i}.add", i, len(rows) - 1, (1, 1, channels), out_size, 1)
+            rows.append(replace(add, op=Op.ADD, sources=(len(rows) - 1, block_source)))
         blocks.append(BlockOutput(channels, out_size, len(rows) - 1))
         size = out_size
     return Trunk(spec.name, spec.in_channels, image_size, tuple(rows), tuple(blocks), spec.mounting_points)

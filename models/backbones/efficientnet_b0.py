@@ -1,5 +1,7 @@
 """EfficientNet-B0 (Tan and Le 2019, arXiv 1905.11946) as torchvision builds it."""
 
+from typing import Any
+
 from torch import nn
 
 from models.backbones.stages import Stages
@@ -39,7 +41,7 @@ def efficientnet_b0(width: float = 1.0, in_channels: int = 3, image_size: int = 
         for i, (t, k, c, o, n) in enumerate(_SETTING)
     ]
     model: nn.Module = efficientnet.EfficientNet(setting, dropout=0.0, stochastic_depth_prob=0.0)
-    features = list(model.features)
+    features: list[Any] = list(model.get_submodule("features").children())
     old = features[0][0]
     features[0][0] = nn.Conv2d(in_channels, old.out_channels, 3, first, 1, bias=False)
     blocks = [block for layer in features[1:-1] for block in layer]

@@ -1,5 +1,7 @@
 """MobileNetV2 (Sandler et al. 2018, arXiv 1801.04381) as torchvision builds it."""
 
+from typing import Any
+
 from torch import nn
 
 from models.backbones.stages import Stages
@@ -29,7 +31,7 @@ def mobilenet_v2(width: float = 1.0, in_channels: int = 3, image_size: int = 32)
     model: nn.Module = torchvision_module().models.MobileNetV2(
         width_mult=width, inverted_residual_setting=setting
     )
-    features = list(model.features)
+    features: list[Any] = list(model.get_submodule("features").children())
     old = features[0][0]
     features[0][0] = nn.Conv2d(in_channels, old.out_channels, 3, first, 1, bias=False)
     stages = [*features[1:-2], nn.Sequential(features[-2], features[-1])]

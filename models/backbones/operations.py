@@ -133,8 +133,8 @@ def operation(node: fx.Node, modules: Mapping[str, nn.Module]) -> Operation | No
 def fresh(function: nn.Module) -> nn.Module:
     """A copy of a function that does not write over its input."""
     duplicate = copy.deepcopy(function)
-    if hasattr(duplicate, "inplace"):
-        duplicate.inplace = False
+    if getattr(duplicate, "inplace", False):
+        duplicate.__dict__["inplace"] = False
     return duplicate
 
 
@@ -158,7 +158,7 @@ def _pool(node: fx.Node) -> nn.Module | None:
     if target in (torch.mean, "mean"):
         dims = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
         keeps = node.args[2] if len(node.args) > 2 else node.kwargs.get("keepdim", False)
-        over_map = isinstance(dims, (tuple, list)) and sorted(int(d) % 4 for d in dims) == [2, 3]  # type: ignore[arg-type]
+        over_map = isinstance(dims, (tuple, list)) and sorted(int(d) % 4 for d in dims) == [2, 3]
         return nn.AdaptiveAvgPool2d(1) if over_map and keeps else None
     extra = set(given) - set(_POOL_ARGUMENTS) - {"ceil_mode", "dilation", "return_indices"}
     if extra or given.get("ceil_mode") or given.get("return_indices") or given.get("dilation", 1) != 1:

@@ -214,7 +214,9 @@ class _RowTracer(fx.Interpreter):
         )
 
     def _row(self, name: str, op: Op, sources: tuple[int, ...], **sizes: int) -> int:
-        self.rows.append(TrunkLayer(name, op, self.block, sources, **{k: int(v) for k, v in sizes.items()}))
+        row = TrunkLayer(name, op, self.block, sources)
+        columns: dict[str, Any] = {column: int(size) for column, size in sizes.items()}
+        self.rows.append(replace(row, **columns))
         self.open_rows.add(len(self.rows) - 1)
         return len(self.rows) - 1
 
