@@ -20,6 +20,7 @@ _LADDER = 12  # prices from "leave at once" to "never leave"
 _BISECTIONS = 5  # halvings of the price interval around each limit
 _IMPROVEMENTS = 6  # single-threshold moves per chosen vector and round
 _LEVELS = 64  # designs of different limits whose vectors are improved
+_NEAR = 2  # better vectors that just miss a limit, improved beside a chosen one
 _TYPICAL = 3  # designs whose own optimum is searched
 
 
@@ -116,7 +117,7 @@ def _improve_chosen(pool: ThresholdPool, cost: FloatArray, goal: Goal, limits: F
             missing = goal.violation(right, paid, limits[d, t])
             ranks = goal.rank(right, paid, whole[d])
             better = np.flatnonzero((missing > 0) & (ranks < ranks[chosen[d, t]]))
-            for i in better[np.argsort(missing[better], kind="stable")[:2]].tolist():
+            for i in better[np.argsort(missing[better], kind="stable")[:_NEAR]].tolist():
                 starts[i, d] = None
         for i, d in starts:
             _improve(pool, pool.vector(i), cost[d], goal, float(limits[d, t]))
