@@ -22,6 +22,8 @@ from hwcost.workload import BoolArray, IntArray
 Array = np.ndarray
 # Steps of the prices for each way of setting memory aside.
 PRICE_STEPS = 4
+# Times the room that is left over is handed out again.
+REFILLS = 3
 
 
 @dataclass(eq=False)
@@ -138,41 +140,66 @@ def _try_shares(
         placed = solve(costs.problem(part, wanted, paid), "weighted", costs.weights)
         at = np.arange(len(rows))[:, None], np.arange(wanted.shape[1]), placed.option
         takes = np.where(wanted[at][..., None], costs.needed[at], 0.0)
-        granted = np.zeros(wanted.shape, dtype=bool)
-        with np.errstate(invalid="ignore"):  # infinite either way: never wanted
-            granted[at] = grant(costs.streamed[at] - costs.kept[at], takes, room) & wanted[at]
-        good = np.flatnonzero(costs.solvable(granted)[:, weighted].all(axis=1))
-        if good.size:
+        used = np.zeros(wanted.shape, dtype=bool)
+        option = placed.option
+        for _ in range(REFILLS):
+            granted = grant(costs.gain(), costs.needed, room, used, option, per_bit=step % 2 == 0)
+            good = np.flatnonzero(costs.solvable(granted)[:, weighted].all(axis=1))
+            if not good.size:
+                break
             lot = costs.take(good)
-            final = lot.problem(_take_designs(part, good), granted[good])
-            placed = solve(final, "weighted", lot.weights)
-            at = np.arange(good.size)[:, None], np.arange(wanted.shape[1]), placed.option
-            found = ResidentPlacement.of(placed, granted[good][at], shares[rows[good]], objective)
+            final = solve(lot.problem(_take_designs(part, good), granted[good]), "weighted", lot.weights)
+            at = np.arange(good.size)[:, None], np.arange(wanted.shape[1]), final.option
+            found = ResidentPlacement.of(final, granted[good][at], shares[rows[good]], objective)
             best.keep(rows[good], found)
+            option[good] = final.option
+            used[good] = False
+            used[good[:, None], at[1], at[2]] = granted[good][at]
         over = (takes.sum(axis=1) - room) / np.maximum(room, 1.0)
         price = np.maximum(0.0, price + scale[:, None] * np.clip(over, -1.0, 3.0) / (step + 1))
 
 
-def grant(gain: Array, takes: Array, room: Array) -> BoolArray:
-    """Which layers get the room they want: the most gain per bit first, as long as it fits.
+def grant(
+    gain: Array, takes: Array, room: Array, used: BoolArray, option: IntArray, per_bit: bool
+) -> BoolArray:
+    """Which options may keep their weights: at most one of a layer, as long as it fits.
+
+    Those in use come first. Then either the options that layers have now and the others after them, the most gain per
+    bit first; or all options, the most gain first, which packs large layers before small ones. Layers that were
+    placed without their weights may so find room on another core.
 
     Args:
-        gain: (n_designs, n_layers); infinite where a layer cannot be streamed.
-        takes: Bits on each core, all 0 where nothing is wanted: (n_designs, n_layers, n_cores).
+        gain: (n_designs, n_layers, n_options); infinite where a layer cannot be streamed, -inf where its weights
+            cannot stay.
+        takes: Bits on each core: (n_designs, n_layers, n_options, n_cores).
         room: (n_designs, n_cores).
+        used: Options in use: (n_designs, n_layers, n_options).
+        option: The options that layers have: (n_designs, n_layers).
+        per_bit: Which of the two orders.
+
+    Returns:
+        (n_designs, n_layers, n_options).
     """
-    size = takes.sum(axis=2)
+    n, _, n_options = gain.shape
+    size = takes.sum(axis=3)
     with np.errstate(divide="ignore", invalid="ignore"):
-        density = np.where(size > 0, gain / size, -np.inf)
-    order = np.argsort(-density, axis=1, kind="stable")
-    left = room.copy()
-    granted = np.zeros(gain.shape, dtype=bool)
-    rows = np.arange(len(gain))
-    for layer in order.T:
-        wants = takes[rows, layer]
-        fits = (wants <= left).all(axis=1) & (size[rows, layer] > 0)
+        density = np.where((size > 0) & (gain > 0), gain / size, -np.inf)
+    own = (np.arange(n_options) == option[:, :, None]) & per_bit
+    rank = np.where(used, 2, np.where(own, 1, 0))
+    first = density if per_bit else gain
+    # ties are layers that cannot be streamed at all: most of them first, or those that are harder to fit
+    ties = size if per_bit else -size
+    keys = (ties.reshape(n, -1), -first.reshape(n, -1), -rank.reshape(n, -1))
+    order = np.lexsort(keys, axis=1)
+    left, granted = room.astype(np.float64), np.zeros(gain.shape, dtype=bool)
+    rows = np.arange(n)
+    for pair in order.T:
+        layer, at = np.divmod(pair, n_options)
+        wants = takes[rows, layer, at]
+        fits = (wants <= left).all(axis=1) & (density[rows, layer, at] > -np.inf)
+        fits &= ~granted[rows, layer].any(axis=1)
         left -= np.where(fits[:, None], wants, 0.0)
-        granted[rows, layer] = fits
+        granted[rows, layer, at] = fits
     return granted
 
 
@@ -228,6 +255,12 @@ class _Costs:
         """Which layers have a finite option where only these may be resident: (n, n_layers)."""
         best = np.minimum(self.streamed, np.where(resident, self.kept, np.inf))
         return np.asarray(np.isfinite(best).any(axis=2))
+
+    def gain(self) -> Array:
+        """What residency saves against streaming the layer in the best way: (n, n_layers, n_options)."""
+        best = self.streamed.min(axis=2, keepdims=True)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.where(np.isfinite(self.kept), best - self.kept, -np.inf))
 
     def gain_per_bit(self) -> Array:
         """What a bit of room is worth on average, where layers can be streamed as well: (n,)."""
