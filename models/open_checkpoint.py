@@ -53,7 +53,7 @@ def image_channels(found: Checkpoint) -> int:
     if found.notes is not None:
         return len(found.notes.mean)
     for name, tensor in found.tensors.items():
-        if name.startswith("stem.") and tensor.dim() == 4:
+        if name.startswith("stem.") and name.endswith(".weight") and tensor.dim() == 4:
             return int(tensor.shape[1])
     raise OfframpError(
         f"expected a checkpoint that tells the channels of its images, got one of {found.keys.backbone}"

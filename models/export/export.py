@@ -143,6 +143,8 @@ def _export(
     folder: Path,
 ) -> ExportReport:
     keys = checkpoint.keys
+    # Refuses an accelerator that is not there before the slow part.
+    cost = simulated_cost(keys.architecture, network.spec, keys.image_size, keys.classes, request.accelerator)
     folded = fold_network(network, torch.from_numpy(images.images[:1]))
     described = {"backbone": keys.backbone, "architecture": json.dumps(keys.architecture.to_dict())}
     if request.kind == "torch":
