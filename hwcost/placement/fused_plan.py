@@ -159,8 +159,9 @@ def fused_plan(
     held = np.where(weighted, fits, True)
     repeats = (tiles.n_tiles - 1)[:, None, None]
     loaded = np.where((held & weighted)[..., None], loads.energy_pj, 0.0)
-    in_tiles = full.energy_pj * repeats + last.energy_pj + loaded
-    operands = full.operand_energy_pj * repeats + last.operand_energy_pj
+    with np.errstate(invalid="ignore"):  # cores without a memory for weights: infinite, never held
+        in_tiles = full.energy_pj * repeats + last.energy_pj + loaded
+        operands = full.operand_energy_pj * repeats + last.operand_energy_pj
     operands[..., Operand.W] += loaded.sum(axis=-1)
     return FusedPlan(
         workload,
