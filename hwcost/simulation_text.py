@@ -70,7 +70,9 @@ def _footer(simulation: Simulation) -> list[str]:
     level = chip.levels[chip.level]
     at = f"level {level.name!r}, {level.volts:g} V and " if len(chip.levels) > 1 else ""
     area = simulation.area_mm2
+    overlap = ["cores overlap: cycles of a layer are what it adds to the end of all before it"]
     return [
+        *(overlap if simulation.mode == "fused" else []),
         f"{chip.name}: {simulation.mode}, weights {simulation.weights}, mapped for {simulation.objective}; "
         f"{at}an assumed {chip.clock_hz / 1e6:g} MHz",
         f"memory for weights {int(costs.weight_memory_bits) / 8192:.1f} KiB, for activations at once "

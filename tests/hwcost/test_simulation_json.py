@@ -12,7 +12,6 @@ from hwcost import Workload, load_accelerator
 from hwcost.networks import early_exit_workload, load_backbone, uniform_precision
 from hwcost.simulation import simulate
 from hwcost.simulation_json import simulation_json
-from hwcost.simulation_text import simulation_text
 
 
 def network() -> Workload:
@@ -85,15 +84,3 @@ def test_a_level_slows_and_saves(preset: str) -> None:
             worst["nominal"]["energy_mac_pj"] * (0.65 / 0.8) ** 2
         )
         assert worst["low"]["energy_j"] < worst["nominal"]["energy_j"] < worst["high"]["energy_j"]
-
-
-def test_people_read_the_same_numbers(preset: str, figures: dict[str, Any]) -> None:
-    accelerator = load_accelerator(preset)
-    allocation = np.array(accelerator.default_allocation)
-    ways = figures["mode"], figures["weights"]
-    text = simulation_text(simulate(network(), accelerator, allocation, "edp", *ways))
-    worst = next(line for line in text.splitlines() if line.startswith("2 (worst)")).split()
-    assert float(worst[2]) == figures["worst_case"]["latency_cycles"]
-    assert float(worst[4]) == pytest.approx(figures["worst_case"]["energy_pj"], abs=0.5)
-    for core in figures["worst_case"]["cores"]:
-        assert f"{core['core']:14s}{core['layers']:8d}" in text
