@@ -61,6 +61,8 @@ def cut(workload: Workload, active: BoolArray | None = None) -> Graph:
             heads.append(_part(sorted(layers), None if source < 0 else source, sources))
     # a head on a head is part of it, so what heads are given is in the trunk
     leaf = {i for head in heads for i in head.layers}
+    if len(leaf) == workload.n_layers:
+        heads, leaf = [], set()  # nothing to hang them on
     trunk = _part([i for i in range(workload.n_layers) if i not in leaf], None, sources)
     if active is not None:
         if not active[:, list(trunk.layers)].all():

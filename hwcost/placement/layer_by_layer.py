@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwcost.chip.accelerator import Accelerator
+from hwcost.errors import OfframpError
 from hwcost.placement.looked_up import LookedUpCosts
 from hwcost.placement.problem import EvenMove, Move, PlacementProblem
 from hwcost.placement.schedule import Schedule
@@ -134,6 +135,9 @@ class LayerByLayer:
             latency[runs, i], energy[runs, i] = cycles, picojoules
             if by_operand is not None:
                 by_operand[runs, i] = costs.operand_energy_pj.reshape(-1, 3)[at]
+        if not np.isfinite(latency).all():
+            layer = self._template.names[int(np.argmin(np.isfinite(latency).all(axis=0)))]
+            raise OfframpError(f"layer {layer!r} can run on no core; add one that holds it")
         return Schedule(option, latency, energy, by_operand)
 
     def _at(self, layer: int, core: IntArray, runs: IntArray | slice = slice(None)) -> IntArray:
