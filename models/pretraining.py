@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from models.augment import augment_batch
+from models.float_weights import FloatWeights
 from models.loop import batch_indices, weight_groups
 from models.network import EarlyExitNetwork, initialize
 from models.objective import NonFiniteLoss, exit_weights, joint_loss, learning_rate_factor
@@ -31,6 +32,7 @@ class Pretraining:
         recipe: How to train.
         seed: Of weights, batches and augmentation.
         device: Of PyTorch.
+        start: Weights the backbone starts from instead of the drawn ones.
 
     Raises:
         OfframpError: When the recipe does not fit the images.
@@ -41,9 +43,17 @@ class Pretraining:
     """
 
     def __init__(
-        self, network: EarlyExitNetwork, data: TrainingData, recipe: PretrainRecipe, seed: int, device: str
+        self,
+        network: EarlyExitNetwork,
+        data: TrainingData,
+        recipe: PretrainRecipe,
+        seed: int,
+        device: str,
+        start: FloatWeights | None = None,
     ) -> None:
         initialize(network, torch.Generator().manual_seed(derive_seed("weights", seed)))
+        if start is not None:
+            start.put_into(network)
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network
         self.data = data

@@ -6,8 +6,9 @@ static architecture; the study compares both and takes the better one as its ref
 
 import time
 
-from hwcost.networks import BackboneSpec, uniform_precision
+from hwcost.networks import uniform_precision
 from models.architecture import REFERENCE_BITS
+from models.backbone import Backbone
 from models.loop import torch_threads
 from models.network import Mount
 from models.recipe import QatRecipe
@@ -19,7 +20,7 @@ EARLY_HEAD = "fc"
 
 
 def train_jointly(
-    spec: BackboneSpec,
+    spec: Backbone,
     head_kinds: tuple[str, ...],
     data: TrainingData,
     warm_start: WarmStart,

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import torch
 
-from hwcost.networks import BackboneSpec, uniform_precision
+from hwcost.networks import uniform_precision
 from models.augment_spec import AugmentSpec
+from models.backbone import Backbone
 from models.loop import collect_logits, torch_threads
 from models.network import EarlyExitNetwork, all_mounts
 from models.pretraining import Pretraining
@@ -47,7 +48,7 @@ class StepTimes:
 
 
 def estimate_step_seconds(
-    spec: BackboneSpec,
+    spec: Backbone,
     head_kinds: tuple[str, ...],
     classes: int,
     image_size: int,
@@ -95,7 +96,7 @@ def _shortest(action: Callable[[], object], repeats: int = 3) -> float:
 
 
 def _quantized_twin(
-    spec: BackboneSpec, head_kinds: tuple[str, ...], classes: int, image_size: int, device: str
+    spec: Backbone, head_kinds: tuple[str, ...], classes: int, image_size: int, device: str
 ) -> EarlyExitNetwork:
     mounts = all_mounts(spec, head_kinds)
     network = empty_network(spec, mounts, uniform_precision(spec.n_blocks), classes, image_size)
@@ -103,7 +104,7 @@ def _quantized_twin(
     return network
 
 
-def _random_data(spec: BackboneSpec, classes: int, image_size: int, n: int, device: str) -> TrainingData:
+def _random_data(spec: Backbone, classes: int, image_size: int, n: int, device: str) -> TrainingData:
     generator = torch.Generator().manual_seed(0)
     shape = (n, spec.in_channels, image_size, image_size)
     images = torch.randint(256, shape, dtype=torch.uint8, generator=generator)

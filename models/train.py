@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from hwcost.errors import OfframpError
-from hwcost.networks import BackboneSpec, Precision
+from hwcost.networks import Precision
 from models import brevitas_adapter
 from models.architecture import Architecture
 from models.augment import augment_batch
+from models.backbone import Backbone
 from models.calibrate import calibrate
 from models.checkpoint import CheckpointKeys, save_checkpoint
 from models.evaluate import exit_predictions
@@ -49,7 +50,7 @@ class TrainResult:
 
 def train_architecture(
     architecture: Architecture,
-    spec: BackboneSpec,
+    spec: Backbone,
     data: TrainingData,
     warm_start: WarmStart,
     recipe: QatRecipe,
@@ -99,7 +100,7 @@ def train_architecture(
 
 
 def quantized_network(
-    spec: BackboneSpec,
+    spec: Backbone,
     mounts: tuple[Mount, ...],
     precision: Precision,
     warm_start: WarmStart,
@@ -122,7 +123,7 @@ def quantized_network(
 
 
 def empty_network(
-    spec: BackboneSpec, mounts: tuple[Mount, ...], precision: Precision, classes: int, image_size: int
+    spec: Backbone, mounts: tuple[Mount, ...], precision: Precision, classes: int, image_size: int
 ) -> EarlyExitNetwork:
     """A quantized network whose weights and scales mean nothing yet."""
     with torch.random.fork_rng(devices=[]):  # constructors of PyTorch draw from the global generator

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from hwcost.errors import OfframpError
-from hwcost.networks import BackboneSpec
 from models.augment import normalize_batch
+from models.backbone import Backbone
 from models.calibrate import ActivationRange, measure_ranges, ranges_from_tensors, ranges_to_tensors
 from models.evaluate import exit_predictions
+from models.float_weights import FloatWeights
 from models.loop import batch_indices, collect_logits, measure_norms, torch_threads
 from models.network import EarlyExitNetwork, all_mounts
 from models.pretraining import Pretraining
@@ -59,7 +60,7 @@ class WarmStart:
         seconds: Spent on it, resumed parts included.
     """
 
-    spec: BackboneSpec
+    spec: Backbone
     head_kinds: tuple[str, ...]
     classes: int
     image_size: int
@@ -73,15 +74,16 @@ class WarmStart:
 
 
 def warm_start_key(
-    spec: BackboneSpec,
+    spec: Backbone,
     head_kinds: tuple[str, ...],
     data: TrainingData,
     recipe: PretrainRecipe,
     seed: int,
     device: str = "cpu",
+    start: FloatWeights | None = None,
 ) -> str:
     """SHA-256 (hex) over everything a warm start depends on."""
-    parts = {
+    parts: dict[str, Any] = {
         "format": FORMAT,
         "spec": dataclasses.asdict(spec),
         "head_kinds": head_kinds,
@@ -91,11 +93,13 @@ def warm_start_key(
         "seed": seed,
         "device": torch.device(device).type,
     }
+    if start is not None:
+        parts["start"] = start.checksum
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def pretrain(
-    spec: BackboneSpec,
+    spec: Backbone,
     head_kinds: tuple[str, ...],
     data: TrainingData,
     recipe: PretrainRecipe,
@@ -103,6 +107,7 @@ def pretrain(
     seed: int,
     device: str = "cpu",
     progress: Progress | None = None,
+    start: FloatWeights | None = None,
 ) -> WarmStart:
     """Trains the float network, or reads it from the cache.
 
@@ -119,6 +124,7 @@ def pretrain(
         seed: Of weights, batches and augmentation.
         device: Of PyTorch.
         progress: Called after some steps.
+        start: Weights the backbone starts from instead of fresh ones; heads always start fresh.
 
     Raises:
         NonFiniteLoss: When the loss becomes NaN or infinite.
@@ -127,9 +133,9 @@ def pretrain(
     if spec.in_channels != data.channels:
         raise OfframpError(
             f"expected a backbone for {data.channels} input channels, got {spec.in_channels}; "
-            "use BackboneSpec.with_in_channels"
+            "open the backbone for these images"
         )
-    folder = cache_dir / "warm" / warm_start_key(spec, head_kinds, data, recipe, seed, device)[:24]
+    folder = cache_dir / "warm" / warm_start_key(spec, head_kinds, data, recipe, seed, device, start)[:24]
     with _locked(folder, progress):
         path = folder / "warm.safetensors"
         if path.exists():
@@ -138,7 +144,7 @@ def pretrain(
             except OfframpError as error:
                 warnings.warn(f"the cached warm start is damaged and is trained again: {error}", stacklevel=2)
         with torch_threads(recipe.threads):
-            return _train(spec, head_kinds, data, recipe, folder, seed, device, progress)
+            return _train(spec, head_kinds, data, recipe, folder, seed, device, progress, start)
 
 
 def load_warm_weights(network: nn.Module, state: Mapping[str, Tensor], allowed_missing: str) -> None:
@@ -166,7 +172,7 @@ def load_warm_weights(network: nn.Module, state: Mapping[str, Tensor], allowed_m
 
 
 def _train(
-    spec: BackboneSpec,
+    spec: Backbone,
     head_kinds: tuple[str, ...],
     data: TrainingData,
     recipe: PretrainRecipe,
@@ -174,12 +180,13 @@ def _train(
     seed: int,
     device: str,
     progress: Progress | None,
+    start: FloatWeights | None,
 ) -> WarmStart:
     started = time.perf_counter()
     mounts = all_mounts(spec, head_kinds)
     with torch.random.fork_rng(devices=[]):  # constructors of PyTorch draw from the global generator
         network = EarlyExitNetwork(spec, mounts, data.classes, data.image_size)
-    training = Pretraining(network, data.to(device), recipe, seed, device)
+    training = Pretraining(network, data.to(device), recipe, seed, device, start)
     saved = folder / "progress.safetensors"
     seconds_before = _resume(training, saved)
     for _ in range(training.epoch, recipe.epochs):
@@ -225,7 +232,7 @@ def _resume(training: Pretraining, saved: Path) -> float:
     return float(meta["seconds"])
 
 
-def _load(path: Path, spec: BackboneSpec, head_kinds: tuple[str, ...], data: TrainingData) -> WarmStart:
+def _load(path: Path, spec: Backbone, head_kinds: tuple[str, ...], data: TrainingData) -> WarmStart:
     tensors, meta = read_tensors(path)
     state = {name.removeprefix(_STATE): tensor for name, tensor in tensors.items() if name.startswith(_STATE)}
     return WarmStart(

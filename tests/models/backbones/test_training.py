@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
+from models.backbones.build import weight_names
 from models.backbones.open import open_backbone
 from models.backbones.staged import StagedBackbone
 from models.checkpoint import CheckpointKeys, load_checkpoint
+from models.float_weights import load_float_weights
 from models.fold import fold_network
 from models.network import architecture_mounts
 from models.train import empty_network, quantized_network, train_architecture
@@ -74,3 +77,17 @@ def test_another_backbone_has_another_warm_start(warm: WarmStart) -> None:
     assert len(keys) == 3
     with pytest.raises(OfframpError, match="expected a warm start of small-x2, got one of small"):
         quantized_network(wide, architecture_mounts(GENES, wide), GENES.precision(), warm)
+
+
+def test_a_users_float_weights_are_the_start(warm: WarmStart, tmp_path: Path) -> None:
+    """One short epoch: from weights that are trained already the backbone's heads learn faster than from none."""
+    inverse = {ours: own for own, ours in weight_names(backbone().stages()).items()}
+    save_file({inverse[n]: t for n, t in warm.state.items() if n in inverse}, tmp_path / "own.safetensors")
+    start = load_float_weights(tmp_path / "own.safetensors", backbone())
+    recipe = dataclasses.replace(PRETRAIN, epochs=1, learning_rate=0.02)
+    fresh, started = (
+        pretrain(backbone(), ("fc",), digits(), recipe, tmp_path, seed=0, start=one) for one in (None, start)
+    )
+    assert started.accuracies["fc_3"] > fresh.accuracies["fc_3"] + 0.1
+    assert fresh.checksum != started.checksum
+    assert len(list((tmp_path / "warm").iterdir())) == 2  # each in a folder of its own
