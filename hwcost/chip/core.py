@@ -71,6 +71,8 @@ class ComputeCore:
             or `bit_product`, proportional to weight bits x input bits with `mac_energy_pj` at 8 x 8: a multiplier
             has one adder cell per pair of bits (Horowitz, ISSCC 2014, fig. 1.1.9: 8 bit 0.2 pJ, 32 bit 3.1 pJ;
             Bit Fusion, ISCA 2018, section III: its work is that of weight bits x input bits / 4 bricks).
+        idle_pes: Whether the mapper may unroll loops less far than the array allows, where that is better; else PEs
+            are idle only where a loop is too short.
         leakage_w: Static power of the core whatever its array, memories included.
         leakage_w_per_pe: Static power of each PE on top.
         area_mm2: Of the core whatever its array, memories included.
@@ -87,6 +89,7 @@ class ComputeCore:
     systolic_dimensions: tuple[str, ...] = ()
     compute_model: str = "ideal"
     mac_energy_scaling: str = "constant"
+    idle_pes: bool = False
     leakage_w: float = 0.0
     leakage_w_per_pe: float = 0.0
     area_mm2: float = 0.0

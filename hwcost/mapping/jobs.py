@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from hwcost.chip.core import ComputeCore
-from hwcost.mapping.loops import Loop, loop_sizes
+from hwcost.mapping.loops import loop_sizes
 from hwcost.mapping.nest import Layers
 from hwcost.mapping.spatial import SpatialMappings
 from hwcost.mapping.systolic import ComputeForm
@@ -79,8 +79,11 @@ class Jobs:
             self.spatial.take(index), self.layers.take(index), self.sizes[:, index], self.mac_pj[index]
         )
 
-
-def iterating(temporal: IntArray) -> IntArray:
-    """Which loops iterate, as bits: (n_jobs, 8) -> (n_jobs,)."""
-    result: IntArray = ((temporal > 1) << np.arange(len(Loop))).sum(axis=1)
-    return result
+    def join(self, other: Jobs) -> Jobs:
+        """These jobs and others behind them."""
+        return Jobs(
+            self.spatial.join(other.spatial),
+            self.layers.join(other.layers),
+            np.concatenate([self.sizes, other.sizes], axis=1),
+            np.concatenate([self.mac_pj, other.mac_pj]),
+        )

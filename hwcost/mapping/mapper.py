@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from hwcost.chip.core import ComputeCore
 from hwcost.errors import OfframpError
 from hwcost.mapping.batches import batches
+from hwcost.mapping.bounds import ScoreBounds
 from hwcost.mapping.candidates import Candidates, spell_out_nests
 from hwcost.mapping.jobs import Jobs
 from hwcost.mapping.loops import Loop, Operand, loop_sizes
@@ -24,6 +27,11 @@ from hwcost.workload import IntArray
 __all__ = ["OBJECTIVES", "CoreCosts", "Winners", "check_objective", "map_layers", "spell_out"]
 
 Array = np.ndarray
+# Layers whose many unrollings are listed at once, to bound memory; and what is not many.
+_LAYERS_AT_ONCE = 512
+_FEW_CHOICES = 8
+# Each round tries so many times as many unrollings of a layer as all before.
+ROUND_GROWTH = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,16 +100,80 @@ def map_layers(core: ComputeCore, rows: IntArray, arrays: IntArray, objective: s
     """
     check_objective(objective)
     form = ComputeForm.of(core, rows, arrays)
-    spatial = enumerate_spatial(loop_sizes(form.rows), arrays, form.dimensions)
-    found = _search(core, Jobs.of(core, form, spatial), form.stream, objective)
-    if spatial.n_jobs > len(rows):
-        first, second = scores(found.latency_cycles, found.breakdown.energy_pj.sum(axis=1), objective)
-        found = found.take(best_of_each(spatial.layer, len(rows), first, second))
+    sizes = loop_sizes(form.rows)
+    choices = math.prod(len(dimension.loops) for dimension in form.dimensions)
+    at_once = _LAYERS_AT_ONCE if core.idle_pes or choices > _FEW_CHOICES else len(rows)
+    parts = []
+    for start in range(0, len(rows), at_once):
+        part = slice(start, start + at_once)
+        spatial = enumerate_spatial(sizes[part], arrays[part], form.dimensions, core.idle_pes)
+        jobs = Jobs.of(core, form.part(part), spatial)
+        if spatial.n_jobs == len(sizes[part]):
+            found = _search(core, jobs, form.stream, objective).take(np.argsort(spatial.layer))
+        else:
+            found = _search_unrollings(core, jobs, form.stream, objective, len(sizes[part]))
+        parts.append(found)
+    found = parts[0] if len(parts) == 1 else functools.reduce(_join, parts)
     if not np.isfinite(found.latency_cycles).all():
         row = int(np.flatnonzero(~np.isfinite(found.latency_cycles))[0])
         raise OfframpError(f"row {row} fits no memory of core {core.name!r}; enlarge its smallest memory")
-    parts = found.breakdown
-    return CoreCosts(found.latency_cycles, parts.energy_pj, parts.dram_cycles, parts.operand_energy_pj, found)
+    costs = found.breakdown
+    return CoreCosts(found.latency_cycles, costs.energy_pj, costs.dram_cycles, costs.operand_energy_pj, found)
+
+
+def _search_unrollings(
+    core: ComputeCore, jobs: Jobs, stream: tuple[Loop, ...], objective: str, n: int
+) -> Winners:
+    """The best candidate of each of n layers over all its jobs.
+
+    Jobs are tried in rounds, the most promising ones of each layer first; those whose bound is above what was found
+    are never tried.
+    """
+    bounds = ScoreBounds(core, jobs, objective)
+    layer = jobs.spatial.layer
+    order = np.lexsort((*reversed(bounds.order()), layer))
+    rank = np.empty_like(order)
+    starts = np.searchsorted(layer[order], np.arange(n))
+    rank[order] = np.arange(len(order)) - starts[layer[order]]
+    first, second = np.full(n, np.inf), np.full(n, np.inf)
+    tried: Winners | None = None
+    first_rank = 0
+    while first_rank <= rank.max():
+        last_rank = first_rank * ROUND_GROWTH + 1
+        index = np.flatnonzero(
+            (rank >= first_rank) & (rank < last_rank) & bounds.may_beat(first[layer], second[layer])
+        )
+        if index.size:
+            found = _search(core, jobs.take(index), stream, objective)
+            tried = _best_of_layers(found if tried is None else _join(tried, found), objective, n)
+            where = tried.jobs.spatial.layer
+            energy = tried.breakdown.energy_pj.sum(axis=1)
+            first[where], second[where] = scores(tried.latency_cycles, energy, objective)
+        first_rank = last_rank
+    assert tried is not None
+    return tried
+
+
+def _best_of_layers(tried: Winners, objective: str, n: int) -> Winners:
+    """One winner per layer, ordered by layer."""
+    first, second = scores(tried.latency_cycles, tried.breakdown.energy_pj.sum(axis=1), objective)
+    return tried.take(best_of_each(tried.jobs.spatial.layer, n, first, second))
+
+
+def _join(one: Winners, other: Winners) -> Winners:
+    parts, more = one.breakdown, other.breakdown
+    return Winners(
+        one.jobs.join(other.jobs),
+        np.concatenate([one.latency_cycles, other.latency_cycles]),
+        np.concatenate([one.slot_loop, other.slot_loop], axis=1),
+        np.concatenate([one.slot_factor, other.slot_factor], axis=1),
+        np.concatenate([one.use, other.use]),
+        Breakdown(
+            np.concatenate([parts.energy_pj, more.energy_pj]),
+            np.concatenate([parts.operand_energy_pj, more.operand_energy_pj]),
+            np.concatenate([parts.dram_cycles, more.dram_cycles]),
+        ),
+    )
 
 
 def _search(core: ComputeCore, jobs: Jobs, stream: tuple[Loop, ...], objective: str) -> Winners:

@@ -46,6 +46,12 @@ class Layers:
         """The jobs of the given indices."""
         return Layers(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
+    def join(self, other: Layers) -> Layers:
+        """These jobs and others behind them."""
+        return Layers(
+            **{f.name: np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)}
+        )
+
 
 class Nest:
     """Loop nests of n candidates; prefixes run along the first axis: (n_slots + 1, n).

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -48,6 +47,12 @@ class SpatialMappings:
             self.layer[index], self.loop[index], self.unroll[index], self.temporal[index], self.average[index]
         )
 
+    def join(self, other: SpatialMappings) -> SpatialMappings:
+        """These jobs and others behind them."""
+        return SpatialMappings(
+            *(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self))
+        )
+
     def factors(self, dimensions: np.ndarray, average: bool = True) -> np.ndarray:
         """Unrolling of each loop over some of the array's dimensions.
 
@@ -66,50 +71,106 @@ class SpatialMappings:
         return result
 
 
-def enumerate_spatial(
-    sizes: IntArray, arrays: IntArray, dimensions: tuple[ArrayDimension, ...]
-) -> SpatialMappings:
-    """Every choice of one allowed loop per dimension, each unrolled as far as array and layer allow.
+@dataclass(frozen=True, eq=False)
+class _Partial:
+    """Jobs whose first dimensions are unrolled."""
 
-    A dimension whose loops all have size 1 stays idle. Choices that use a loop of size 1 where another
-    allowed loop is larger are left out, and so are repeated ones.
+    layer: IntArray
+    left: IntArray
+    loop: tuple[IntArray, ...]
+    unroll: tuple[IntArray, ...]
+
+    def extended(self, index: IntArray, loop: int, unroll: IntArray) -> _Partial:
+        """Some of the jobs with one more dimension."""
+        left = self.left[index]
+        left[:, loop] = -(-left[:, loop] // unroll)
+        return _Partial(
+            self.layer[index],
+            left,
+            (*(one[index] for one in self.loop), np.full(len(index), loop)),
+            (*(one[index] for one in self.unroll), unroll),
+        )
+
+
+def enumerate_spatial(
+    sizes: IntArray, arrays: IntArray, dimensions: tuple[ArrayDimension, ...], idle: bool = False
+) -> SpatialMappings:
+    """Every choice of one allowed loop per dimension.
+
+    Unless PEs may be left idle, each loop is unrolled as far as array and layer allow, and a dimension stays idle
+    only where all its loops are of size 1 or unrolled along other dimensions. With `idle` each loop is unrolled so
+    far that no iteration fewer would do (the most even split over PEs), and over every smaller power of two, and a
+    dimension may stay idle.
 
     Args:
         sizes: Loop sizes: (n, 8).
         arrays: Array sizes: (n, n_dims).
         dimensions: What each dimension may unroll.
+        idle: Whether PEs may be left idle.
     """
-    n, n_dims = arrays.shape
-    parts = []
-    for choice in itertools.product(*(dimension.loops for dimension in dimensions)):
-        left = sizes.copy()
-        unroll = np.ones((n, n_dims), dtype=np.int64)
-        useful = np.ones(n, dtype=bool)
-        for d, chosen in enumerate(choice):
-            unroll[:, d] = np.minimum(arrays[:, d], left[:, chosen])
-            left[:, chosen] = -(-left[:, chosen] // unroll[:, d])
-            others = [other for other in dimensions[d].loops if other not in choice]
-            if others:
-                wasted = (unroll[:, d] == 1) & (arrays[:, d] > 1)
-                useful &= ~(wasted & (sizes[:, others].max(axis=1) > 1))
-        keep = np.flatnonzero(useful)
-        loop_ids = np.broadcast_to(np.array(choice, dtype=np.int64), (keep.size, n_dims))
-        parts.append((keep, loop_ids, unroll[keep], left[keep]))
-    layer = np.concatenate([part[0] for part in parts])
-    loop = np.concatenate([part[1] for part in parts])
-    unroll = np.concatenate([part[2] for part in parts])
-    temporal = np.concatenate([part[3] for part in parts])
-    layer, loop, unroll, temporal = _distinct(layer, loop, unroll, temporal)
+    jobs = _Partial(np.arange(len(sizes)), sizes, (), ())
+    for d, dimension in enumerate(dimensions):
+        allowed = np.array(dimension.loops)
+        unused = np.ones(len(jobs.layer), dtype=bool)
+        if not idle:
+            # the other dimensions cannot take all its loops
+            wasted = (sizes[:, allowed] > 1).sum(axis=1) >= len(dimensions)
+            unused = ~wasted[jobs.layer] | (arrays[jobs.layer, d] == 1)
+        index = np.flatnonzero(unused)
+        parts = [jobs.extended(index, int(allowed[0]), np.ones(len(index), dtype=np.int64))]
+        for one in dimension.loops:
+            shared = sum(one in other.loops for other in dimensions) > 1
+            most = np.minimum(arrays[jobs.layer, d], jobs.left[:, one])
+            for unroll in _unrollings(most, jobs.left[:, one], idle, shared):
+                index = np.flatnonzero(unroll > 1)
+                if index.size:
+                    parts.append(jobs.extended(index, one, unroll[index]))
+        jobs = _Partial(
+            np.concatenate([part.layer for part in parts]),
+            np.concatenate([part.left for part in parts]),
+            tuple(np.concatenate(ids) for ids in zip(*(part.loop for part in parts), strict=True)),
+            tuple(np.concatenate(pes) for pes in zip(*(part.unroll for part in parts), strict=True)),
+        )
+    loop, unroll = np.stack(jobs.loop, axis=1), np.stack(jobs.unroll, axis=1)
+    keep = (
+        slice(None) if idle else ~_wasteful(sizes[jobs.layer], arrays[jobs.layer], dimensions, loop, unroll)
+    )
+    layer, loop, unroll, temporal = jobs.layer[keep], loop[keep], unroll[keep], jobs.left[keep]
     return SpatialMappings(layer, loop, unroll, temporal, _average(sizes[layer], loop, unroll, temporal))
 
 
-def _distinct(
-    layer: IntArray, loop: IntArray, unroll: IntArray, temporal: IntArray
-) -> tuple[IntArray, IntArray, IntArray, IntArray]:
-    """Drops jobs that differ only in the loop of a dimension with a single PE in use."""
-    key = np.concatenate([layer[:, None], np.where(unroll > 1, loop, -1), unroll], axis=1)
-    _, first = np.unique(key, axis=0, return_index=True)
-    return layer[first], loop[first], unroll[first], temporal[first]
+def _unrollings(most: IntArray, left: IntArray, idle: bool, shared: bool) -> list[IntArray]:
+    """How far to unroll a loop over at most so many PEs; 1 where there is nothing (else) to try."""
+    if not idle:
+        return [most]
+    even = -(-left // -(-left // most))
+    found = [even]
+    if shared:
+        # what rounding leaves idle is counted along the last dimension of a loop: not the same
+        found.append(np.where(most > even, most, 1))
+    power = 2
+    while power < even.max(initial=1):
+        found.append(np.where(power < even, power, 1))
+        power *= 2
+    return found
+
+
+def _wasteful(
+    sizes: IntArray,
+    arrays: IntArray,
+    dimensions: tuple[ArrayDimension, ...],
+    loop: IntArray,
+    unroll: IntArray,
+) -> np.ndarray:
+    """Which jobs leave a dimension idle although one of its loops is not unrolled anywhere: (n_jobs,)."""
+    bit = 1 << np.arange(N_LOOPS)
+    used = np.bitwise_or.reduce(np.where(unroll > 1, bit[loop], 0), axis=1)
+    large = ((sizes > 1) * bit).sum(axis=1)
+    result = np.zeros(len(sizes), dtype=bool)
+    for d, dimension in enumerate(dimensions):
+        mask = sum(1 << one for one in dimension.loops)
+        result |= (unroll[:, d] == 1) & (arrays[:, d] > 1) & ((large & ~used & mask) != 0)
+    return result
 
 
 def _average(sizes: IntArray, loop: IntArray, unroll: IntArray, temporal: IntArray) -> np.ndarray:

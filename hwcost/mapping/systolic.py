@@ -71,6 +71,15 @@ class ComputeForm:
             ),
         )
 
+    def part(self, index: slice) -> ComputeForm:
+        """Some of the layers."""
+        return replace(
+            self,
+            rows=self.rows[index],
+            least_cycles=self.least_cycles[index],
+            input_elements=self.input_elements[index],
+        )
+
 
 def _column(rows: IntArray, name: str) -> IntArray:
     column: IntArray = rows[:, COST_COLUMNS.index(name)]

@@ -15,7 +15,7 @@ from hwcost.errors import OfframpError
 from hwcost.mapping.batches import batches
 from hwcost.mapping.candidates import Candidates, all_candidates, spell_out_nests
 from hwcost.mapping.jobs import Jobs
-from hwcost.mapping.loops import Operand, loop_sizes
+from hwcost.mapping.loops import Loop, Operand, loop_sizes
 from hwcost.mapping.mapper import CoreCosts, map_layers, spell_out
 from hwcost.mapping.objective import OBJECTIVES, scores
 from hwcost.mapping.search import BatchSearch
@@ -78,12 +78,22 @@ def cores(draw: st.DrawFn) -> ComputeCore:
                 double_buffering=buffering,
             )
         memories.append(memory)
-    return replace(core, memories=tuple(memories))
+    core = replace(core, memories=tuple(memories))
+    spread = draw(st.sampled_from(["described", "described", "free", "idle"]))
+    if spread == "free":
+        anything = tuple(loop for loop in Loop if loop != Loop.B)
+        core = replace(
+            core,
+            dimensions=tuple(replace(d, loops=anything) for d in core.dimensions[:2]) + core.dimensions[2:],
+        )
+    return replace(core, idle_pes=spread == "idle")
 
 
 def jobs_of(core: ComputeCore, rows: np.ndarray, arrays: np.ndarray) -> tuple[Jobs, ComputeForm]:
     form = ComputeForm.of(core, rows, arrays)
-    return Jobs.of(core, form, enumerate_spatial(loop_sizes(form.rows), arrays, form.dimensions)), form
+    return Jobs.of(
+        core, form, enumerate_spatial(loop_sizes(form.rows), arrays, form.dimensions, core.idle_pes)
+    ), form
 
 
 def check_all_candidates(core: ComputeCore, rows: np.ndarray, arrays: np.ndarray) -> None:
