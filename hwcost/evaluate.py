@@ -149,7 +149,7 @@ class CostModel:
             rows = slice(start, start + CHUNK_DESIGNS_OF_MODES)
             part = batch if batch.n_designs == 1 else batch.take(rows)
             if mode == "fused":
-                yield self._modes.fused(part, allocations[rows], objective)
+                yield self._modes.fused(part, allocations[rows], objective, weights)
             elif weights == "resident":
                 yield self._modes.resident(part, allocations[rows], objective, distributed=mode == "split")
             else:
@@ -209,8 +209,6 @@ def _check_ways(objective: str, mode: str, weights: str) -> None:
         raise OfframpError(f"expected a mode of {', '.join(MODES)}, got {mode!r}")
     if weights not in WEIGHTS:
         raise OfframpError(f"expected weights of {', '.join(WEIGHTS)}, got {weights!r}")
-    if mode == "fused" and weights == "resident":
-        raise OfframpError("expected streamed weights in mode fused; resident ones are for the other modes")
 
 
 def _check_levels(accelerator: Accelerator, levels: IntArray, n_designs: int) -> IntArray:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwcost.cost_model import LayerCostTable
+from hwcost.mapping.loops import Operand
 from hwcost.mapping.mapper import check_objective
-from hwcost.placement.fused_plan import FusedPlan, fused_plan
+from hwcost.placement.fused_plan import FusedPlan, fused_plan, kept_layers
 from hwcost.placement.fused_schedule import FusedState, run_fused
 from hwcost.placement.problem import Move
 from hwcost.placement.routes import Routes
@@ -40,18 +41,30 @@ def fused_plans(
     allocations: IntArray,
     objective: str,
     tile_rows: tuple[int | None, ...] = TILE_ROWS,
+    half_table: LayerCostTable | None = None,
 ) -> list[FusedPlan]:
     """Ways of cutting the layers of some designs: first whole layers with streamed weights, then tiles.
 
     The first is layer by layer with everything allowed to overlap, so that `fused` is never worse than that.
+
+    Args:
+        table: Where layers and tiles are costed.
+        routes: Moves of the same accelerator.
+        batch: The networks: one for all designs, or one for each.
+        allocations: (n_designs, n_cores).
+        objective: What the mapping inside a core minimises.
+        tile_rows: Output rows of a tile that are tried; None for whole layers.
+        half_table: Where layers are costed on cores with half of their weight memory. With it the plans double: the
+            other half is then kept for weights that stay from one inference to the next.
     """
     common = table, routes, batch, allocations, objective
     deepest = int(batch.template.oy.max())
     sizes = dict.fromkeys(None if rows is None or rows >= deepest else rows for rows in tile_rows)
-    return [
-        fused_plan(*common, tile_rows=None, hold_weights=False),
-        *(fused_plan(*common, tile_rows=rows) for rows in sizes),
-    ]
+    plans = [fused_plan(*common, tile_rows=None, hold_weights=False)]
+    plans += [fused_plan(*common, tile_rows=rows) for rows in sizes]
+    if half_table is not None:
+        plans += [fused_plan(*common, tile_rows=rows, kept_share=0.5, streaming=half_table) for rows in sizes]
+    return plans
 
 
 def schedule_fused(plans: list[FusedPlan], objective: str) -> Schedule:
@@ -91,6 +104,7 @@ def schedule_fused(plans: list[FusedPlan], objective: str) -> Schedule:
         ]
         if plan.active is not None:
             operands[designs] *= plan.active[designs][..., None]
+        operands[designs, :, Operand.W] -= _saved_loads(plan, designs, option[designs]).sum(axis=2)
     return Schedule(option, latency, energy, operands)
 
 
@@ -104,13 +118,17 @@ class _AssignmentCosts:
     def __post_init__(self) -> None:
         plan = self.plan
         self._layer_energy = plan.energy_pj.sum(axis=3)
+        self._load_energy = plan.load_energy_pj.sum(axis=3)
         self._moves: list[tuple[Move, ...]] = [plan.moves(i) for i in range(plan.workload.n_layers)]
         self._active = np.ones((plan.n_designs, len(self._moves))) if plan.active is None else plan.active
 
     @property
     def exact(self) -> bool:
         """Whether the only start is the best assignment there is."""
-        return self.objective == "energy" and not self.plan.leakage_pj_per_cycle.any()
+        plan = self.plan
+        return self.objective == "energy" and not (
+            plan.leakage_pj_per_cycle.any() or plan.kept_room_bits.any()
+        )
 
     def starts(self) -> list[IntArray]:
         """Assignments to begin with: (n_designs, n_layers) each."""
@@ -129,7 +147,7 @@ class _AssignmentCosts:
         return np.concatenate(parts)
 
     def _score(self, design: IntArray, option: IntArray) -> Array:
-        if self.exact:
+        if self.objective == "energy" and not self.plan.leakage_pj_per_cycle.any():
             return self.energy(design, option)
         latency = run_fused(self.plan, design, option).end[:, -1]
         if self.objective == "latency":
@@ -147,6 +165,10 @@ class _AssignmentCosts:
                 origin = option[:, move.source] if move.source >= 0 else np.zeros_like(design)
                 own = own + move.energy_pj[row, origin, option[:, i]]
             total += np.where(self._active[design, i], own, 0.0)
+        if self.plan.kept_room_bits.any():
+            kept = kept_layers(self.plan, design, option)
+            saved = self._load_energy[design[:, None], np.arange(option.shape[1]), option]
+            total -= np.where(kept, saved, 0.0).sum(axis=1)
         return total
 
 
@@ -230,4 +252,10 @@ def _energy_by_level(plan: FusedPlan, designs: IntArray, option: IntArray) -> Ar
             energy[:, i] += routes.energy_pj(bits, sender, receiver)
     if plan.active is not None:
         energy[~plan.active[designs]] = 0.0
-    return energy
+    return energy - _saved_loads(plan, designs, option)
+
+
+def _saved_loads(plan: FusedPlan, designs: IntArray, option: IntArray) -> Array:
+    """Energy of loading weights that stay, by level: (n, n_layers, n_levels)."""
+    loads = plan.load_energy_pj[designs[:, None], np.arange(option.shape[1]), option]
+    return np.asarray(np.where(kept_layers(plan, designs, option)[..., None], loads, 0.0))

@@ -48,8 +48,10 @@ class FusedPlan:
             (n_designs, n_layers, n_cores, n_levels).
         operand_energy_pj: The part in memories by operand W, I, O: (n_designs, n_layers, n_cores, 3).
         load_cycles: Of the weights where held, else 0: (n_designs, n_layers, n_cores).
+        load_energy_pj: Of the weights where held, else 0, by level: (n_designs, n_layers, n_cores, n_levels).
         weight_bits: (n_designs or 1, n_layers).
-        room_bits: What each core's weight memory holds: (n_designs or 1, n_cores).
+        room_bits: What each core's weight memory holds of loaded weights: (n_designs or 1, n_cores).
+        kept_room_bits: What is set aside for weights that stay from one inference to the next: likewise.
         leakage_pj_per_cycle: Of everything together, for as long as the network runs: (n_designs,).
         active: Which layers each design runs: (n_designs, n_layers); None where all do.
         exits: After which segments each design decides whether to go on: (n_designs, n_slots).
@@ -68,8 +70,10 @@ class FusedPlan:
     energy_pj: Array
     operand_energy_pj: Array
     load_cycles: Array
+    load_energy_pj: Array
     weight_bits: Array
     room_bits: Array
+    kept_room_bits: Array
     leakage_pj_per_cycle: Array
     active: BoolArray | None
     exits: BoolArray
@@ -110,7 +114,7 @@ class FusedPlan:
     def problem(self) -> PlacementProblem:
         """Which core runs which layer at the energy of this plan; latencies as if layers ran one after another.
 
-        Without leakage exact for energy, which does not depend on when anything runs.
+        Where nothing leaks or stays exact for energy, which does not depend on when anything runs.
         """
         tiles = np.where(self.held, self.tiles.n_tiles[:, None], 1)
         latency = (tiles - 1) * self.latency_cycles + self.last_latency_cycles + self.load_cycles
@@ -125,6 +129,36 @@ class FusedPlan:
         )
 
 
+def kept_layers(plan: FusedPlan, design: IntArray, option: IntArray) -> BoolArray:
+    """Which layers keep their weights on the chip, given where they run: (m, n_layers).
+
+    Every bit that stays saves the same traffic, so that large layers come first and others fill what is left.
+
+    Args:
+        plan: Of the designs.
+        design: Which design of the plan a row is: (m,).
+        option: Option of each layer: (m, n_layers).
+    """
+    kept = np.zeros(option.shape, dtype=bool)
+    if not plan.kept_room_bits.any():
+        return kept
+    rows = np.arange(len(design))
+    shared = design if len(plan.weight_bits) > 1 else np.zeros_like(design)
+    left = plan.kept_room_bits[design if len(plan.kept_room_bits) > 1 else np.zeros_like(design)].copy()
+    sizes = plan.weight_bits.max(axis=0)
+    for layer in np.argsort(-sizes, kind="stable"):
+        if not plan.workload.has_weights[layer]:
+            continue
+        core = option[:, layer]
+        size = plan.weight_bits[shared, layer]
+        fits = plan.held[design, layer, core] & (size <= left[rows, core])
+        if plan.active is not None:
+            fits &= plan.active[design, layer]
+        left[rows, core] -= np.where(fits, size, 0.0)
+        kept[:, layer] = fits
+    return kept
+
+
 def fused_plan(
     table: LayerCostTable,
     routes: Routes,
@@ -133,6 +167,8 @@ def fused_plan(
     objective: str,
     tile_rows: int | None,
     hold_weights: bool = True,
+    kept_share: float = 0.0,
+    streaming: LayerCostTable | None = None,
 ) -> FusedPlan:
     """Costs the tiles of all layers on all cores.
 
@@ -144,6 +180,8 @@ def fused_plan(
         objective: What the mapping inside a core minimises.
         tile_rows: Output rows of a tile; None for whole layers.
         hold_weights: Whether weights that fit are loaded before a layer runs; else all are streamed.
+        kept_share: Share of each weight memory set aside for weights that stay.
+        streaming: Where layers that stream are costed, with the memory that is left; None: in `table`.
     """
     accelerator = table.accelerator
     workload, rows = batch.template, design_rows(batch)
@@ -151,11 +189,12 @@ def fused_plan(
     bits = weight_bits(rows)
     room = weight_room_bits(accelerator, rows)
     loads = weight_loads(accelerator, bits)
-    streamed = design_costs(table, rows, allocations, objective)
+    streamed = design_costs(streaming or table, rows, allocations, objective)
     full = _tile_costs(table, rows, tiles.rows, tiles, allocations, objective)
     last = _tile_costs(table, rows, tiles.last_rows, tiles, allocations, objective)
     weighted = workload.has_weights[:, None]
-    fits = (bits[:, :, None] <= room[:, None]) & np.isfinite(full.latency_cycles) & hold_weights
+    loaded_room = room * (1 - kept_share)
+    fits = (bits[:, :, None] <= loaded_room[:, None]) & np.isfinite(full.latency_cycles) & hold_weights
     held = np.where(weighted, fits, True)
     repeats = (tiles.n_tiles - 1)[:, None, None]
     loaded = np.where((held & weighted)[..., None], loads.energy_pj, 0.0)
@@ -177,8 +216,10 @@ def fused_plan(
         np.where(held[..., None], in_tiles, streamed.energy_pj),
         np.where(held[..., None], operands, streamed.operand_energy_pj),
         np.where(held & weighted, loads.cycles, 0.0),
+        loaded,
         bits,
-        room,
+        loaded_room,
+        room * kept_share,
         accelerator.leakage_pj_per_cycle(allocations),
         active_layers(batch, len(allocations)),
         np.broadcast_to(batch.exits, (len(allocations), batch.n_slots)),

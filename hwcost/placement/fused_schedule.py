@@ -3,8 +3,9 @@
 Every core works through its layers in network order, every layer through its tiles from the top row down. A tile
 starts when its core is idle, the source tiles it needs have arrived and the weights are there. Ports serve in
 network order as well: a link moves one tile at a time, the DRAM port one load, move or streamed layer at a time. A
-core holds the weights of the layer it runs and, where both fit, those being loaded for its next one. After an exit
-everything waits for the decision: nothing of the next segment starts, loads of weights included.
+core holds the weights of the layer it runs and, where both fit, those being loaded for its next one; weights that
+stay from one inference to the next have room of their own. After an exit everything waits for the decision:
+nothing of the next segment starts, loads of weights included.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwcost.placement.fused_plan import FusedPlan
-from hwcost.workload import IntArray
+from hwcost.placement.fused_plan import FusedPlan, kept_layers
+from hwcost.workload import BoolArray, IntArray
 
 Array = np.ndarray
 
@@ -32,6 +33,7 @@ class FusedState:
         decided: When the running segment could start: (m,).
         end: When everything so far has run: (m,).
         place: Of each layer so far: (m, n_layers).
+        kept: Layers whose weights stay on the chip: (m, n_layers).
         finish: Per layer so far the end of each tile: (m, n_tiles).
     """
 
@@ -43,11 +45,12 @@ class FusedState:
     decided: Array
     end: Array
     place: IntArray
+    kept: BoolArray
     finish: list[Array]
 
     @classmethod
-    def start(cls, plan: FusedPlan, design: IntArray) -> FusedState:
-        """Before the first layer."""
+    def start(cls, plan: FusedPlan, design: IntArray, kept: BoolArray | None = None) -> FusedState:
+        """Before the first layer; `kept`: layers whose weights are on the chip already, (m, n_layers)."""
         m, n_places = len(design), len(plan.routes.port)
         return cls(
             design,
@@ -58,6 +61,7 @@ class FusedState:
             np.zeros(m),
             np.zeros(m),
             np.zeros((m, plan.workload.n_layers), dtype=np.int64),
+            np.zeros((m, plan.workload.n_layers), dtype=bool) if kept is None else kept,
             [],
         )
 
@@ -72,6 +76,7 @@ class FusedState:
             self.decided[rows],
             self.end[rows],
             self.place[rows],
+            self.kept[rows],
             [tiles[rows] for tiles in self.finish],
         )
 
@@ -133,9 +138,11 @@ class _Step:
         beside = size + state.holds[at, core] <= room
         possible = np.where(beside, state.before[at, core], state.idle[at, core])
         loaded = np.maximum(possible, state.ports[at, dram]) + plan.load_cycles[cost]
-        state.ports[at, dram] = np.where(held, loaded, state.ports[at, dram])
-        state.holds[at, core] = np.where(held, size, np.inf)
-        return np.where(held, loaded, state.decided[at])[:, None]
+        kept = state.kept[at, self.layer]
+        loads = held & ~kept
+        state.ports[at, dram] = np.where(loads, loaded, state.ports[at, dram])
+        state.holds[at, core] = np.where(kept, 0.0, np.where(held, size, np.inf))
+        return np.where(loads, loaded, state.decided[at])[:, None]
 
     def _receive(self, source: int) -> Array:
         """When each tile of a source is where the layer runs: (n, n_tiles of the source)."""
@@ -220,7 +227,7 @@ def run_fused(plan: FusedPlan, design: IntArray, option: IntArray) -> FusedTimes
         design: Which design of the plan a row is: (m,).
         option: Option of each layer: (m, n_layers).
     """
-    state = FusedState.start(plan, design)
+    state = FusedState.start(plan, design, kept_layers(plan, design, option))
     segment = plan.workload.segment
     end = np.empty(option.shape)
     for i in range(plan.workload.n_layers):

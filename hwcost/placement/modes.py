@@ -46,8 +46,10 @@ class ModeScheduler:
         )
         return schedule_resident(options, objective)
 
-    def fused(self, batch: WorkloadBatch, allocations: IntArray, objective: str) -> Schedule:
-        """Layers cut into rows, cores at the same time, weights loaded or streamed at each inference."""
-        return schedule_fused(
-            fused_plans(self._table, self._routes, batch, allocations, objective), objective
-        )
+    def fused(
+        self, batch: WorkloadBatch, allocations: IntArray, objective: str, weights: str = "streamed"
+    ) -> Schedule:
+        """Layers cut into rows, cores at the same time; weights loaded at each inference, or some of them stay."""
+        half = self._half_table if weights == "resident" else None
+        plans = fused_plans(self._table, self._routes, batch, allocations, objective, half_table=half)
+        return schedule_fused(plans, objective)

@@ -104,7 +104,6 @@ def test_layers_and_accelerator_from_files(tmp_path: Path, capsys: pytest.Captur
         ["--network", "paper", "--classes", "0"],
         ["--network", "paper", "--arrays", "8x8x4x4"],
         ["--network", "paper", "--level", "warp"],
-        ["--network", "paper", "--mode", "fused", "--weights", "resident"],
         ["--network", "paper", "--accelerator", "tpu_quad", "--level", "low"],
         ["--layers", "nothing.csv"],
     ],

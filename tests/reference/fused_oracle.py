@@ -23,6 +23,7 @@ class OracleLayer:
     load_cycles: float
     weight_bits: float
     has_weights: bool
+    kept: bool
     sources: list[int]
     tile_rows: int
     out_rows: int
@@ -58,7 +59,7 @@ class _Walk:
         """End of each layer's last tile."""
         queues: dict[tuple[str, int], deque[Job]] = {}
         for i, layer in enumerate(self.layers):
-            if layer.has_weights and layer.held:
+            if self.loads(i):
                 queues.setdefault(("port", self.machine.dram_port), deque()).append(("load", i, 0, 0))
             for s, source in enumerate(layer.sources):
                 port = self.machine.port(self.place_of(source), layer.core)
@@ -84,6 +85,11 @@ class _Walk:
 
     def place_of(self, source: int) -> int:
         return self.machine.dram_place if source < 0 else self.layers[source].core
+
+    def loads(self, i: int) -> bool:
+        """Whether weights are brought before the layer runs: not those that stay, nor those that are streamed."""
+        layer = self.layers[i]
+        return layer.has_weights and layer.held and not layer.kept
 
     def n_tiles(self, i: int) -> int:
         """A layer that is not held runs as one."""
@@ -160,9 +166,8 @@ class _Walk:
             ]
             if earlier:
                 last = self.layers[earlier[-1]]
-                beside = (
-                    last.held and layer.weight_bits + last.weight_bits <= self.machine.room_bits[layer.core]
-                )
+                there = 0.0 if last.kept else last.weight_bits
+                beside = last.held and layer.weight_bits + there <= self.machine.room_bits[layer.core]
                 gone = earlier[:-1] if beside else earlier
                 found += [self.tile_end(e, self.n_tiles(e) - 1) for e in gone]
         elif kind == "send":
@@ -170,7 +175,7 @@ class _Walk:
             if source >= 0:
                 found.append(self.tile_end(source, number))
         elif kind == "tile":
-            if layer.has_weights and layer.held:
+            if self.loads(i):
                 found.append(self.end.get(("load", i, 0, 0)))
             for at in range(len(layer.sources)):
                 found += [self.end.get(("send", i, at, p)) for p in self.pieces_needed(i, at, number)]

@@ -170,3 +170,22 @@ def test_batches_are_what_their_designs_are_alone() -> None:
         alone = model.evaluate(paper(), allocations[i : i + 1], "edp", mode="fused")
         assert alone.latency_cycles[0] == pytest.approx(together.latency_cycles[i])
         assert alone.energy_pj[0] == pytest.approx(together.energy_pj[i])
+
+
+def test_weights_that_stay_save_their_loads_and_never_cost() -> None:
+    accelerator = load_accelerator("edge_tpu_quad")
+    model = CostModel(accelerator)
+    allocation = np.array([accelerator.default_allocation])
+    for objective, score in SCORES.items():
+        streamed = model.evaluate(paper(), allocation, objective, mode="fused")
+        resident = model.evaluate(paper(), allocation, objective, mode="fused", weights="resident")
+        ours = score(resident.latency_cycles[0, -1], resident.energy_pj[0, -1])
+        assert ours <= score(streamed.latency_cycles[0, -1], streamed.energy_pj[0, -1]) * (1 + 1e-9)
+    # one layer that fits half of the memory: all DRAM still does is bring the input
+    layer = Workload.from_layers([Layer("conv", Op.CONV, k=32, c=32, ox=8, oy=8)])
+    costs = model.evaluate(layer, allocation, "energy", mode="fused", weights="resident")
+    dram = costs.energy_by_level_pj[0, 0, costs.level_names.index("dram")]
+    assert dram == pytest.approx(32 * 64 * 8 * 1000 / 64)
+    schedule = model.schedule(layer, allocation, "energy", mode="fused", weights="resident")
+    assert schedule.operand_energy_pj is not None
+    assert (schedule.operand_energy_pj >= 0).all()

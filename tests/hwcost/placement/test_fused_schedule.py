@@ -16,8 +16,21 @@ from tests.hwcost.placement.fused_cases import N_CORES, random_network, random_o
 from tests.reference.fused_oracle import OracleLayer, OracleMachine, walk
 
 
+def kept_by_size(plan: FusedPlan, design: int, option: np.ndarray) -> set[int]:
+    """Layers whose weights stay: the largest of any design first, as long as they fit what their core keeps."""
+    left = plan.kept_room_bits[0].tolist()
+    kept = set()
+    for i in sorted(range(plan.workload.n_layers), key=lambda i: (-max(plan.weight_bits[:, i]), i)):
+        core, size = int(option[i]), float(plan.weight_bits[design, i])
+        if plan.workload.has_weights[i] and plan.held[design, i, core] and size <= left[core]:
+            left[core] -= size
+            kept.add(i)
+    return kept
+
+
 def oracle_layers(plan: FusedPlan, design: int, option: np.ndarray) -> list[OracleLayer]:
     found, workload = [], plan.workload
+    kept = kept_by_size(plan, design, option)
     for i in range(workload.n_layers):
         core = int(option[i])
         n = -(-int(workload.oy[i]) // int(plan.tiles.rows[i]))
@@ -37,6 +50,7 @@ def oracle_layers(plan: FusedPlan, design: int, option: np.ndarray) -> list[Orac
                 load_cycles=float(plan.load_cycles[design, i, core]),
                 weight_bits=float(plan.weight_bits[design, i]),
                 has_weights=bool(workload.has_weights[i]),
+                kept=i in kept,
                 sources=[int(s) for s in workload.sources[i] if s > -2],
                 tile_rows=int(plan.tiles.rows[i]),
                 out_rows=int(workload.oy[i]),
@@ -77,6 +91,8 @@ def test_it_is_what_an_event_walk_finds(seed: int, rows: int | None, n_layers: i
         # designs of a batch may have no exit where the template has one
         exits = rng.random(plan.exits.shape) < 0.5
         plan = replace(plan, exits=exits)
+    if rng.random() < 0.5:
+        plan = replace(plan, kept_room_bits=np.full((1, N_CORES), 60.0))
     design = np.array([0, 1, 1])
     option = random_options(rng, plan, 3)
     end = run_fused(plan, design, option).end
@@ -101,7 +117,7 @@ def test_it_is_never_below_what_any_core_or_dram_has_to_do(seed: int, rows: int 
             tiles = layer.tile_cycles if layer.held else layer.tile_cycles[-1:]
             streams = layer.tile_dram_cycles if layer.held else layer.tile_dram_cycles[-1:]
             cores[layer.core] = cores.get(layer.core, 0.0) + sum(tiles)
-            dram += sum(streams) + (layer.load_cycles if layer.held else 0.0)
+            dram += sum(streams) + (layer.load_cycles if layer.held and not layer.kept else 0.0)
         assert end[d] >= max(*cores.values(), dram)
 
 
