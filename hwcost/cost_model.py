@@ -8,7 +8,6 @@ from typing import cast
 import numpy as np
 
 from hwcost.capacity import activations_fit
-from hwcost.capacity import activations_fit
 from hwcost.chip.accelerator import Accelerator
 from hwcost.chip.core import ComputeCore, VectorCore
 from hwcost.errors import OfframpError
@@ -17,7 +16,7 @@ from hwcost.mapping.mapper import check_objective, map_layers
 from hwcost.mapping.timing import ENERGY_LEVELS
 from hwcost.mapping.vector_cost import charge, vector_costs
 from hwcost.placement.transfers import LEVEL_NAMES
-from hwcost.workload import COST_COLUMNS, IntArray, Op
+from hwcost.workload import COST_COLUMNS, BoolArray, IntArray, Op
 
 Array = np.ndarray
 WEIGHTS = ("streamed", "resident")
@@ -55,10 +54,15 @@ class LayerCosts:
             values = getattr(self, item.name)
             values[:, target] = values[:, origin]
 
-    def bar(self, index: IntArray, group: int) -> None:
-        """Makes rows infinite on a group."""
+    def bar(self, index: IntArray, group: int, arrays: BoolArray | None = None) -> None:
+        """Makes rows infinite on a group, or on some of its arrays: (n_index, n_arrays)."""
         for item in fields(self):
-            getattr(self, item.name)[index, group] = np.inf
+            values = getattr(self, item.name)
+            if arrays is None:
+                values[index, group] = np.inf
+            else:
+                at, array = np.nonzero(arrays)
+                values[index[at], group, array] = np.inf
 
 
 class _Table:
@@ -147,13 +151,14 @@ class LayerCostTable:
             sizes = np.array([array.sizes for array in core.catalogue], dtype=np.int64)
             shape = fitting.size, len(sizes)
             jobs = np.repeat(rows[fitting], len(sizes), axis=0), np.tile(sizes, (fitting.size, 1))
-            found = map_layers(chosen, *jobs, objective)
+            found = map_layers(chosen, *jobs, objective, must_fit=False)
             own = slice(len(sizes))
             costs.latency_cycles[fitting, g, own] = found.latency_cycles.reshape(shape)
             costs.dram_cycles[fitting, g, own] = found.dram_cycles.reshape(shape)
             costs.energy_pj[fitting, g, own] = 0.0
             costs.energy_pj[fitting, g, own, :n_levels] = found.energy_pj.reshape(*shape, -1)
             costs.operand_energy_pj[fitting, g, own] = found.operand_energy_pj.reshape(*shape, -1)
+            costs.bar(fitting, g, np.isinf(costs.latency_cycles[fitting, g]))
         for kind in (Op.POOL, Op.ADD):
             members = np.flatnonzero(op == kind)
             if members.size:

@@ -10,6 +10,7 @@ import pytest
 import hwcost.cost_model as cost_model
 from hwcost import load_accelerator
 from hwcost.chip.accelerator import Accelerator
+from hwcost.chip.core import ComputeCore
 from hwcost.cost_model import LayerCostTable, resident_core
 from hwcost.errors import OfframpError
 from hwcost.mapping.loops import Operand
@@ -165,6 +166,26 @@ def test_activations_that_do_not_fit_bar_a_core(mixed: Accelerator) -> None:
     found = LayerCostTable(small).costs(rows, "latency")
     assert np.isinf(found.latency_cycles[0, small.core_groups[-1]]).all()
     assert np.isfinite(found.latency_cycles[0, 0]).any()
+
+
+def test_an_array_that_no_mapping_fits_is_not_taken(mixed: Accelerator, rows: np.ndarray) -> None:
+    # a weight memory of 64 words feeds small arrays and is less than one step of a large one
+    def shrunk(core: ComputeCore) -> ComputeCore:
+        memories = (
+            replace(m, size_bits=64 * 8) if m.level == "sram" and m.operands == (Operand.W,) else m
+            for m in core.memories
+        )
+        return replace(core, memories=tuple(memories))
+
+    chip = load_accelerator("edge_tpu_quad")
+    tiny = replace(chip, compute_cores=tuple(shrunk(core) for core in chip.compute_cores))
+    found = LayerCostTable(tiny).costs(rows[weighted(rows)], "edp")
+    barred = np.isinf(found.latency_cycles)
+    assert barred.any()
+    assert not barred.all(axis=(1, 2)).any()
+    for name in FIGURES:
+        assert np.isinf(getattr(found, name)[barred]).all()
+        assert np.isfinite(getattr(found, name)[~barred]).all()
 
 
 @pytest.mark.parametrize(
