@@ -53,7 +53,9 @@ class Agreement:
         return dataclasses.asdict(self)
 
 
-def compare_logits(reference: FloatArray, other: FloatArray, policy: ExitPolicy) -> Agreement:
+def compare_logits(
+    reference: FloatArray, other: npt.NDArray[np.floating[Any]], policy: ExitPolicy
+) -> Agreement:
     """Compares all logits, and what the policy makes of them.
 
     Args:
