@@ -7,6 +7,8 @@ output of each block comes from. Bits, exits and heads are added per design.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Protocol
 
 from hwcost.errors import OfframpError
 from hwcost.networks.backbone import BackboneSpec
@@ -116,6 +118,50 @@ class Trunk:
         """Number of blocks."""
         return len(self.blocks)
 
+    def rows_of(self, block: int) -> tuple[TrunkLayer, ...]:
+        """The layers of a block, or of the stem."""
+        return tuple(layer for layer in self.layers if layer.block == block)
+
+
+class Traced(Protocol):
+    """A backbone that was traced at one image size."""
+
+    @property
+    def trunk(self) -> Trunk:
+        """Its layers."""
+        ...
+
+    @property
+    def mounting_points(self) -> tuple[int, ...]:
+        """Blocks an early exit may follow, ascending."""
+        ...
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks."""
+        ...
+
+
+Backbone = BackboneSpec | Trunk | Traced
+"""Whatever early-exit networks can be laid out on."""
+
+
+def trunk_of(backbone: Backbone, image_size: int) -> Trunk:
+    """The trunk of a backbone for images of one size.
+
+    Raises:
+        OfframpError: When the backbone was traced at another size.
+    """
+    if isinstance(backbone, BackboneSpec):
+        return spec_trunk(backbone, image_size)
+    trunk = backbone if isinstance(backbone, Trunk) else backbone.trunk
+    if trunk.image_size != image_size:
+        raise OfframpError(
+            f"expected images of {trunk.image_size} pixels for {trunk.name}, got {image_size}; "
+            "trace the backbone at this size"
+        )
+    return trunk
+
 
 def check_mounting_points(points: tuple[int, ...], n_blocks: int) -> None:
     """Refuses mounting points that repeat, do not ascend or do not lie before the last block."""
@@ -126,6 +172,7 @@ def check_mounting_points(points: tuple[int, ...], n_blocks: int) -> None:
         )
 
 
+@lru_cache(maxsize=16)  # a search asks for the same one for every network
 def spec_trunk(spec: BackboneSpec, image_size: int) -> Trunk:
     """A backbone of inverted residuals as a trunk: rows `stem`, `b0.depthwise`, `b0.project`, `b1.expand`, ..."""
     size = -(-image_size // spec.stem_stride)

@@ -3,12 +3,15 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from hwcost.errors import OfframpError
-from hwcost.networks import BackboneSpec, uniform_precision
-from hwcost.networks.trunk import STEM, Trunk, spec_trunk, trunk_workload
+from hwcost.networks import HEAD_KINDS, uniform_precision
+from hwcost.networks.trunk import STEM, Trunk, trunk_of, trunk_workload
+from hwcost.workload import Workload
+from models.backbones.layer_csv import write_layers
 from models.backbones.open import known_backbones, open_backbone
 
 
@@ -19,17 +22,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--width", type=float, default=1.0, help="factor on the channels (default 1)")
     parser.add_argument("--in-channels", type=int, default=3, help="channels of the image (default 3)")
     parser.add_argument("--image-size", type=int, default=32, help="side of the image (default 32)")
+    parser.add_argument(
+        "--layers",
+        type=Path,
+        metavar="FILE.csv",
+        help="write its layers for python -m hwcost.simulate --layers",
+    )
+    parser.add_argument("--exits", default="", help="with --layers: stages an early exit follows, e.g. 1,3")
+    parser.add_argument(
+        "--heads", default="", help=f"with --layers: per exit, the final one last, of {', '.join(HEAD_KINDS)}"
+    )
+    parser.add_argument("--bits", default="8/8", help="with --layers: weight/activation bits (default 8/8)")
+    parser.add_argument(
+        "--classes", type=int, default=10, help="with --layers: number of classes (default 10)"
+    )
     options = parser.parse_args(arguments)
     try:
         backbone = open_backbone(options.name, options.width, options.in_channels, options.image_size)
-        if isinstance(backbone, BackboneSpec):
-            _print(spec_trunk(backbone, options.image_size))
-        else:
-            _print(backbone.trunk)
+        trunk = trunk_of(backbone, options.image_size)
+        _print(trunk)
+        if options.layers:
+            write_layers(options.layers, _workload(trunk, options))
     except OfframpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _workload(trunk: Trunk, options: argparse.Namespace) -> Workload:
+    """The early-exit network that was asked for."""
+    try:
+        exits = tuple(int(part) for part in options.exits.split(",")) if options.exits else ()
+        weight_bits, activation_bits = (int(part) for part in options.bits.split("/"))
+    except ValueError:
+        raise OfframpError(
+            f"expected exits such as 1,3 and bits such as 8/8, got {options.exits!r} and {options.bits!r}"
+        ) from None
+    heads = tuple(options.heads.split(",")) if options.heads else ("fc",) * (len(exits) + 1)
+    precision = uniform_precision(trunk.n_blocks, weight_bits, activation_bits)
+    return trunk_workload(trunk, exits, heads, precision, options.classes)
 
 
 def _print(trunk: Trunk) -> None:

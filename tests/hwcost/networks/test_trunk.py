@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hwcost.errors import OfframpError
 from hwcost.networks import HEAD_KINDS, Precision, early_exit_workload, load_backbone, uniform_precision
 from hwcost.networks.precision import PSUM_BITS
-from hwcost.networks.trunk import STEM, BlockOutput, Trunk, TrunkLayer, spec_trunk, trunk_workload
+from hwcost.networks.trunk import STEM, BlockOutput, Trunk, TrunkLayer, spec_trunk, trunk_of, trunk_workload
 from hwcost.workload import Op, Workload
 
 BITS = st.sampled_from((2, 3, 4, 6, 8))
@@ -121,3 +121,11 @@ def test_designs_of_another_backbone_are_refused(
 ) -> None:
     with pytest.raises(OfframpError, match=text):
         trunk_workload(gated(), exits, heads, uniform_precision(n), 10)
+
+
+def test_a_trunk_is_of_one_image_size() -> None:
+    assert trunk_of(gated(), 8) == gated()
+    spec = load_backbone("paper")
+    assert trunk_of(spec, 48) == spec_trunk(spec, 48)
+    with pytest.raises(OfframpError, match="images of 8 pixels for gated, got 32"):
+        trunk_of(gated(), 32)
