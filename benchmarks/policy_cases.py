@@ -63,6 +63,11 @@ class Case:
     raw: tuple[ExitPredictions, ExitPredictions] | None = None
 
     @property
+    def n_calibration(self) -> int:
+        """Samples of the calibration split."""
+        return self.calibration.n_samples
+
+    @property
     def edp(self) -> np.ndarray:
         """(n_exits,) energy-latency product of leaving at each exit, pJ x cycles."""
         return self.latency_cycles * self.energy_pj

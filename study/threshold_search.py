@@ -48,7 +48,8 @@ def _add_shared(pool: ThresholdPool, cost: FloatArray, goal: Goal, limits: Float
     values, counts, right = pool.table.shared_front()
     for index in np.unique(choose(counts, right, cost, goal, limits)):
         if index >= 0:
-            pool.add(ExitPolicy.shared(float(values[index]), pool.table.n_exits).thresholds)
+            shared = ExitPolicy.shared(float(values[index]), pool.table.n_exits).thresholds
+            pool.add(pool.table.snapped(shared))
 
 
 def _most_different(features: FloatArray, limit: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +40,23 @@ class SampleTable:
             order=np.argsort(-columns, axis=1, kind="stable"),
         )
 
+    def coarse(self, levels: int) -> SampleTable:
+        """The same samples with at most ``levels`` different scores an exit, each rounded down to one of them.
+
+        The levels hold equally many samples. A sample reaches a threshold out of the levels exactly if its rounded
+        score does, so what is found on the coarse table holds on the full one.
+
+        Args:
+            levels: from 1; the number of samples or more keeps every score.
+        """
+        n = self.n_samples
+        positions = np.unique(np.arange(min(levels, n)) * n // min(levels, n))
+        scores = np.empty_like(self.scores)
+        for k, order in enumerate(self.order):
+            grid = np.unique(self.scores[k][order[::-1][positions]])
+            scores[k] = grid[np.searchsorted(grid, self.scores[k], side="right") - 1]
+        return replace(self, scores=scores)
+
     @property
     def n_exits(self) -> int:
         """Exits, the last included."""
@@ -69,6 +86,17 @@ class SampleTable:
         """
         wanted = self.never_early_correct - target_drop * self.n_samples
         return int(np.ceil(wanted - 1e-7))
+
+    def snapped(self, thresholds: FloatArray) -> FloatArray:
+        """Thresholds (n_exits,) raised to the next score of their exit, which lets the same samples leave.
+
+        On a coarse table only these mean the same for the scores before rounding.
+        """
+        raised = thresholds.copy()
+        for k in range(self.n_exits - 1):
+            reached = self.scores[k][self.scores[k] >= thresholds[k]]
+            raised[k] = reached.min() if reached.size else np.inf
+        return raised
 
     def arrivals(self, thresholds: FloatArray) -> npt.NDArray[np.bool_]:
         """(n_exits, n_samples): whether a sample reaches each exit past the thresholds before it."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.predictions import ExitPredictions
 from study.threshold_table import SampleTable
@@ -42,3 +43,32 @@ def test_samples_are_in_order_of_the_score(score):
     ordered = np.take_along_axis(table.scores, table.order, axis=1)
     assert (np.diff(ordered, axis=1) <= 0).all()
     np.testing.assert_array_equal(table.scores.T, predictions.scores(score))
+
+
+@given(case=small_cases(max_samples=12, max_exits=4), levels=st.integers(1, 15), data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_what_holds_on_a_coarse_table_holds_on_the_full_one(case, levels, data):
+    predictions = case[0]
+    table = SampleTable.of(predictions)
+    coarse = table.coarse(levels)
+    assert all(len(np.unique(row)) <= levels for row in coarse.scores)
+    assert (coarse.scores <= table.scores).all()
+    options = st.sampled_from([-np.inf, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0, np.inf])
+    free = predictions.n_exits - 1
+    thresholds = np.append(data.draw(st.lists(options, min_size=free, max_size=free)), -np.inf)
+    snapped = coarse.snapped(thresholds)
+    on_coarse = coarse.outcome(thresholds)
+    for counts, right in (coarse.outcome(snapped), table.outcome(snapped)):
+        np.testing.assert_array_equal(counts, on_coarse[0])
+        assert right == on_coarse[1]
+
+
+def test_as_many_levels_as_samples_keep_every_score():
+    table = SampleTable.of(realistic(0, 37, 3))
+    for levels in (37, 1000):
+        np.testing.assert_array_equal(table.coarse(levels).scores, table.scores)
+
+
+def test_levels_hold_equally_many_samples():
+    table = SampleTable.of(realistic(1, 100, 2)).coarse(10)
+    assert [np.unique(row, return_counts=True)[1].tolist() for row in table.scores] == [[10] * 10] * 2
