@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
 import pytest
 
 from hwcost import CostModel, load_accelerator
-from hwcost.chip.accelerator import Accelerator
-from hwcost.chip.accelerator_file import accelerator_names
-from hwcost.chip.link import Link, LinkBetween
+from hwcost.chip.link import Link
 from hwcost.cost_model import LayerCostTable
 from hwcost.errors import OfframpError
-from hwcost.networks.early_exit_batch import EarlyExitGenomes
 from hwcost.placement.layer_by_layer import LayerByLayer
 from hwcost.placement.looked_up import look_up
 from hwcost.placement.solve import solve
 from hwcost.placement.transfers import Transfers
 from hwcost.stage_costs import StageCosts
+from tests.hwcost.designs import allocations_of, leaking, with_link
 from tests.hwcost.networks.genomes import batch_of, random_genomes, single_workloads
 from tests.reference.placement_oracle import non_dominated
 
@@ -31,17 +27,6 @@ FIGURES = ("latency_cycles", "energy_pj", "energy_by_level_pj")
 @pytest.fixture(scope="module")
 def models() -> dict[str, CostModel]:
     return {name: CostModel(load_accelerator(name)) for name in ("edge_tpu_quad", "heterogeneous_quad")}
-
-
-def allocations_of(accelerator: Accelerator, n: int, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    drawn = np.stack([rng.integers(0, len(c), 50 * n) for c in accelerator.catalogues], axis=1)
-    return drawn[accelerator.n_pes(drawn).sum(axis=1) <= accelerator.pe_budget][:n]
-
-
-def leaking(accelerator: Accelerator) -> Accelerator:
-    cores = tuple(replace(c, leakage_w=0.02, leakage_w_per_pe=2e-5) for c in accelerator.compute_cores)
-    return replace(accelerator, compute_cores=cores)
 
 
 def check_same(found: StageCosts, expected: StageCosts) -> None:
@@ -163,12 +148,6 @@ def test_the_product_is_that_of_the_labels(preset: str) -> None:
         )
 
 
-def with_link(chip: Accelerator, a: int, b: int, link: Link) -> Accelerator:
-    names = [core.name for core in chip.compute_cores]
-    kept = tuple(between for between in chip.links_between if not between.joins(names[a], names[b]))
-    return replace(chip, links_between=(*kept, LinkBetween((names[a], names[b]), link)))
-
-
 def test_cores_that_differ_in_links_alone_share_their_costs() -> None:
     chip = load_accelerator("edge_tpu_quad")
     linked = with_link(chip, 0, 3, Link(2 * chip.link.bits_per_cycle, chip.link.pj_per_bit))
@@ -178,45 +157,6 @@ def test_cores_that_differ_in_links_alone_share_their_costs() -> None:
     for group in set(linked.core_groups):
         assert np.array_equal(many.latency_cycles[:, group], one.latency_cycles[:, 0])
         assert np.array_equal(many.energy_pj[:, group], one.energy_pj[:, 0])
-
-
-@pytest.mark.parametrize("preset", ["edge_tpu_quad", "heterogeneous_quad"])
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_a_wider_link_never_costs_more(preset: str, objective: str) -> None:
-    chip = load_accelerator(preset)
-    width, energy = chip.link.bits_per_cycle, chip.link.pj_per_bit
-    one = with_link(chip, 0, 3, Link(2 * width, energy))
-    two = with_link(one, 1, 2, Link(4 * width, energy))
-    batch, allocations = batch_of(random_genomes(8, seed=13)), allocations_of(chip, 8)
-    costs = [CostModel(c).evaluate(batch, allocations, objective) for c in (chip, one, two)]
-    for narrower, wider in itertools.pairwise(costs):
-        assert (score(wider, objective) <= score(narrower, objective) * (1 + 1e-12)).all()
-
-
-def score(costs: StageCosts, objective: str) -> np.ndarray:
-    latency, energy = costs.latency_cycles[:, -1], costs.energy_pj[:, -1]
-    return {"latency": latency, "energy": energy, "edp": latency * energy}[objective]
-
-
-GENES = ("weight_bits", "activation_bits", "head_weight_bits", "head_activation_bits")
-
-
-@pytest.mark.parametrize("preset", accelerator_names())
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_fewer_bits_never_cost_more(preset: str, objective: str) -> None:
-    chip = load_accelerator(preset)
-    model = CostModel(chip)
-    genomes = random_genomes(12, seed=14, bits=(3, 4, 6, 8))
-    rng = np.random.default_rng(14)
-    lowered = {
-        name: np.where(rng.random(getattr(genomes, name).shape) < 0.3, 3, getattr(genomes, name))
-        for name in GENES
-    }
-    fewer: EarlyExitGenomes = replace(genomes, **lowered)
-    allocations = np.resize(allocations_of(chip, 12, seed=14), (12, chip.n_compute_cores))
-    more = score(model.evaluate(batch_of(genomes), allocations, objective), objective)
-    less = score(model.evaluate(batch_of(fewer), allocations, objective), objective)
-    assert (less <= more * (1 + 1e-12)).all()
 
 
 @pytest.mark.parametrize(
