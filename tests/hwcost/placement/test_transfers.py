@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hwcost import load_accelerator
+from hwcost.chip.link import Link, LinkBetween
 from hwcost.placement.transfers import LEVEL_NAMES, Transfers
 from hwcost.workload import Layer, Op, Workload
 
@@ -46,3 +49,28 @@ def test_a_core_with_activations_in_dram_has_paid() -> None:
     move = single.costs(WORKLOAD, 2, 1)
     assert move.latency_cycles.tolist() == [[8 * 64 * 8 / 64]]
     assert move.energy_pj[0, 0, LEVEL_NAMES.index("dram")] == pytest.approx(8 * 64 * 8 / 64 * 700)
+
+
+def test_a_pair_with_a_link_of_its_own_uses_it() -> None:
+    quad = load_accelerator("edge_tpu_quad")
+    names = [core.name for core in quad.compute_cores]
+    own = LinkBetween((names[1], names[3]), Link(128, 0.5))
+    move = Transfers(replace(quad, links_between=(own,))).costs(WORKLOAD, 1, 0)
+    bits = 16 * 64 * 4
+    link = LEVEL_NAMES.index("link")
+    for sender in range(4):
+        for receiver in range(4):
+            if sender == receiver:
+                continue
+            fast = {sender, receiver} == {1, 3}
+            assert move.latency_cycles[sender, receiver] == bits / (128 if fast else 32)
+            assert move.energy_pj[sender, receiver, link] == (bits * 0.5 if fast else 0)
+
+
+def test_several_widths_of_one_tensor_at_once() -> None:
+    transfers = Transfers(load_accelerator("edge_tpu_quad"))
+    found = transfers.costs_of_bits(WORKLOAD, 1, 0, np.array([2, 4, 8]))
+    assert found.latency_cycles[:, 0, 1].tolist() == [16 * 64 * b / 32 for b in (2, 4, 8)]
+    one = transfers.costs(WORKLOAD, 1, 0)
+    assert np.array_equal(found.latency_cycles[1], one.latency_cycles)
+    assert np.array_equal(found.energy_pj[1], one.energy_pj)
