@@ -4,7 +4,8 @@ The weight memories are a capacity that layers compete for, so this is no shorte
 core's room it is one, and each layer then is resident where that pays. Prices are raised where more was taken than
 there is (subgradient steps on the Lagrangian). What each step would keep is cut to what fits, the most gain per bit
 first, and the layers are placed again, exactly, with just these residents to be had. The best of all steps and of a
-few ways of setting memory aside is taken. Not exact; never worse than streaming everything.
+few ways of setting memory aside is taken, and layers are moved while that improves it. Not exact; never worse than
+streaming everything.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from hwcost.placement.problem import Move, Placement, PlacementProblem
+from hwcost.placement.resident_moves import WayCosts, improve
 from hwcost.placement.resident_options import ResidentOptions
 from hwcost.placement.schedule import Schedule
 from hwcost.placement.solve import solve
@@ -114,7 +116,34 @@ def place_residents(options: ResidentOptions, objective: str) -> ResidentPlaceme
         _try_shares(options, problem, best, np.broadcast_to(candidate, (n, n_cores)), weights, objective)
     if objective == "edp":
         _try_shares(options, problem, best, best.shares.copy(), best.weights(objective), objective)
+    _improve(options, problem, best, objective)
     return best
+
+
+def _improve(
+    options: ResidentOptions, problem: PlacementProblem, best: ResidentPlacement, objective: str
+) -> None:
+    """Moves layers of the best placements, then places the others again around the residents found."""
+    room = best.shares * options.room_bits
+    costs = _Costs.of(options, best.shares, room, best.weights(objective))
+    fits = np.isfinite(costs.kept)
+    there = np.arange(fits.shape[2]) < np.array([v.shape[1] for v in problem.latency_cycles])[:, None]
+    ways = WayCosts(
+        np.stack([costs.streamed_latency, costs.kept_latency], axis=3),
+        np.stack([costs.streamed_energy, costs.kept_energy], axis=3),
+        costs.needed,
+        room,
+    )
+    for values in (ways.latency_cycles, ways.energy_pj):
+        values[..., 1] = np.where(fits, values[..., 1], np.inf)
+        values[:, ~there] = np.inf
+    option, resident = improve(ways, problem, best.option, best.resident, objective)
+    rows = np.arange(len(option))
+    granted = np.zeros(fits.shape, dtype=bool)
+    granted[rows[:, None], np.arange(option.shape[1]), option] = resident
+    placed = solve(costs.problem(problem, granted), "weighted", costs.weights)
+    kept = granted[rows[:, None], np.arange(option.shape[1]), placed.option]
+    best.keep(rows, ResidentPlacement.of(placed, kept, best.shares.copy(), objective))
 
 
 def _try_shares(
