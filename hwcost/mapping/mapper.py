@@ -27,9 +27,8 @@ from hwcost.workload import IntArray
 __all__ = ["OBJECTIVES", "CoreCosts", "Winners", "check_objective", "map_layers", "spell_out"]
 
 Array = np.ndarray
-# Layers whose many unrollings are listed at once, to bound memory; and what is not many.
-_LAYERS_AT_ONCE = 512
-_FEW_CHOICES = 8
+# Unrollings that are listed at once, at most, counted before those that a layer is too small for are left out.
+_UNROLLINGS_AT_ONCE = 1 << 20
 # Each round tries so many times as many unrollings of a layer as all before.
 ROUND_GROWTH = 4
 
@@ -86,9 +85,7 @@ class CoreCosts:
     winners: Winners
 
 
-def map_layers(
-    core: ComputeCore, rows: IntArray, arrays: IntArray, objective: str, must_fit: bool = True
-) -> CoreCosts:
+def map_layers(core: ComputeCore, rows: IntArray, arrays: IntArray, objective: str) -> CoreCosts:
     """Finds the best mapping of each row.
 
     Args:
@@ -96,7 +93,6 @@ def map_layers(
         rows: Rows of `Workload.cost_rows()`: (n, n_columns).
         arrays: Array sizes for each row: (n, n_dims).
         objective: `latency` (ties: energy), `energy` (ties: latency) or `edp`, their product.
-        must_fit: Whether a layer that fits no mapping is refused; else its latency and energy are infinite.
 
     Raises:
         OfframpError: A layer fits no mapping.
@@ -104,8 +100,7 @@ def map_layers(
     check_objective(objective)
     form = ComputeForm.of(core, rows, arrays)
     sizes = loop_sizes(form.rows)
-    choices = math.prod(len(dimension.loops) for dimension in form.dimensions)
-    at_once = _LAYERS_AT_ONCE if core.idle_pes or choices > _FEW_CHOICES else len(rows)
+    at_once = _layers_at_once(core, form, arrays)
     parts = []
     for start in range(0, len(rows), at_once):
         part = slice(start, start + at_once)
@@ -117,11 +112,19 @@ def map_layers(
             found = _search_unrollings(core, jobs, form.stream, objective, len(sizes[part]))
         parts.append(found)
     found = parts[0] if len(parts) == 1 else functools.reduce(_join, parts)
-    if must_fit and not np.isfinite(found.latency_cycles).all():
+    if not np.isfinite(found.latency_cycles).all():
         row = int(np.flatnonzero(~np.isfinite(found.latency_cycles))[0])
         raise OfframpError(f"row {row} fits no memory of core {core.name!r}; enlarge its smallest memory")
     costs = found.breakdown
     return CoreCosts(found.latency_cycles, costs.energy_pj, costs.dram_cycles, costs.operand_energy_pj, found)
+
+
+def _layers_at_once(core: ComputeCore, form: ComputeForm, arrays: IntArray) -> int:
+    """How many layers' unrollings are listed at once, to bound memory."""
+    choices = math.prod(len(dimension.loops) for dimension in form.dimensions)
+    if core.idle_pes:
+        choices *= int(arrays.prod(axis=1).max(initial=1))
+    return max(_UNROLLINGS_AT_ONCE // choices, 1)
 
 
 def _search_unrollings(

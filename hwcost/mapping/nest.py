@@ -212,6 +212,7 @@ class Nest:
             stride = self._layers.stride[job]
             result *= touched(extent(Loop.OX), extent(Loop.FX), stride, self._layers.ix[job])
             result *= touched(extent(Loop.OY), extent(Loop.FY), stride, self._layers.iy[job])
+            result = np.minimum(result, self._layers.input_elements[job] * extent(Loop.G))
         return result
 
     def _pick(self, values: Array, prefix: Array | None) -> Array:

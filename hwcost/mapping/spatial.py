@@ -98,9 +98,9 @@ def enumerate_spatial(
     """Every choice of one allowed loop per dimension.
 
     Unless PEs may be left idle, each loop is unrolled as far as array and layer allow, and a dimension stays idle
-    only where all its loops are of size 1 or unrolled along other dimensions. With `idle` each loop is unrolled so
-    far that no iteration fewer would do (the most even split over PEs), and over every smaller power of two, and a
-    dimension may stay idle.
+    only where all its loops are of size 1 or unrolled along other dimensions. With `idle` each loop is unrolled over
+    every number of PEs that could not be smaller without more iterations, and a dimension may stay idle. Which
+    numbers these are does not depend on the array, so that a larger one has all choices of a smaller one.
 
     Args:
         sizes: Loop sizes: (n, 8).
@@ -119,9 +119,8 @@ def enumerate_spatial(
         index = np.flatnonzero(unused)
         parts = [jobs.extended(index, int(allowed[0]), np.ones(len(index), dtype=np.int64))]
         for one in dimension.loops:
-            shared = sum(one in other.loops for other in dimensions) > 1
             most = np.minimum(arrays[jobs.layer, d], jobs.left[:, one])
-            for unroll in _unrollings(most, jobs.left[:, one], idle, shared):
+            for unroll in _unrollings(most, jobs.left[:, one], idle):
                 index = np.flatnonzero(unroll > 1)
                 if index.size:
                     parts.append(jobs.extended(index, one, unroll[index]))
@@ -139,20 +138,15 @@ def enumerate_spatial(
     return SpatialMappings(layer, loop, unroll, temporal, _average(sizes[layer], loop, unroll, temporal))
 
 
-def _unrollings(most: IntArray, left: IntArray, idle: bool, shared: bool) -> list[IntArray]:
-    """How far to unroll a loop over at most so many PEs; 1 where there is nothing (else) to try."""
+def _unrollings(most: IntArray, left: IntArray, idle: bool) -> list[IntArray]:
+    """How far to unroll a loop over at most so many PEs; 1 where there is nothing to try."""
     if not idle:
         return [most]
-    even = -(-left // -(-left // most))
-    found = [even]
-    if shared:
-        # what rounding leaves idle is counted along the last dimension of a loop: not the same
-        found.append(np.where(most > even, most, 1))
-    power = 2
-    while power < even.max(initial=1):
-        found.append(np.where(power < even, power, 1))
-        power *= 2
-    return found
+    # where no fewer PEs need as many iterations
+    return [
+        np.where((n <= most) & (-(-left // -(-left // n)) == n), n, 1)
+        for n in range(2, int(most.max(initial=1)) + 1)
+    ]
 
 
 def _wasteful(
