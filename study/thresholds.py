@@ -32,6 +32,8 @@ from study.threshold_table import SampleTable
 if TYPE_CHECKING:
     from models.predictions import ExitPredictions
 
+_LEAVES = float(np.finfo(np.float64).min)  # every sample leaves; finite, so that JSON can hold it
+
 
 @dataclass(frozen=True, eq=False)
 class TunedThresholds:
@@ -134,7 +136,7 @@ def tune_accuracy(
         costs,
         MostAccurateBelowCeiling(),
         bounds * table.n_samples,
-        np.full(table.n_exits, -np.inf),
+        np.append(np.full(table.n_exits - 1, _LEAVES), -np.inf),
         levels,
     )
 

@@ -92,6 +92,7 @@ def test_ceiling_is_kept_and_no_shared_threshold_is_more_accurate(case, share, l
     assert tuned.met[0, 0] == (cost[0] <= ceiling)
     if not tuned.met[0, 0]:
         assert best == -1
+        assert np.isfinite(tuned.thresholds[0, 0, :-1]).all()  # JSON can hold it
         assert point.left[0] == predictions.n_samples
         return
     assert point.latency <= ceiling + 1e-9
