@@ -85,7 +85,9 @@ class CoreCosts:
     winners: Winners
 
 
-def map_layers(core: ComputeCore, rows: IntArray, arrays: IntArray, objective: str) -> CoreCosts:
+def map_layers(
+    core: ComputeCore, rows: IntArray, arrays: IntArray, objective: str, must_fit: bool = True
+) -> CoreCosts:
     """Finds the best mapping of each row.
 
     Args:
@@ -93,6 +95,7 @@ def map_layers(core: ComputeCore, rows: IntArray, arrays: IntArray, objective: s
         rows: Rows of `Workload.cost_rows()`: (n, n_columns).
         arrays: Array sizes for each row: (n, n_dims).
         objective: `latency` (ties: energy), `energy` (ties: latency) or `edp`, their product.
+        must_fit: Whether a layer that fits no mapping is refused; else its latency and energy are infinite.
 
     Raises:
         OfframpError: A layer fits no mapping.
@@ -112,7 +115,7 @@ def map_layers(core: ComputeCore, rows: IntArray, arrays: IntArray, objective: s
             found = _search_unrollings(core, jobs, form.stream, objective, len(sizes[part]))
         parts.append(found)
     found = parts[0] if len(parts) == 1 else functools.reduce(_join, parts)
-    if not np.isfinite(found.latency_cycles).all():
+    if must_fit and not np.isfinite(found.latency_cycles).all():
         row = int(np.flatnonzero(~np.isfinite(found.latency_cycles))[0])
         raise OfframpError(f"row {row} fits no memory of core {core.name!r}; enlarge its smallest memory")
     costs = found.breakdown
