@@ -296,7 +296,7 @@ class _Costs:
         size = self.needed.sum(axis=3)
         with np.errstate(invalid="ignore"):
             gain = self.streamed - self.kept
-        counts = np.isfinite(gain) & (gain > 0)
+        counts = np.isfinite(gain) & (gain > 0) & (size > 0)
         total = np.where(counts, gain, 0.0).sum(axis=(1, 2))
         return np.asarray(total / np.maximum(np.where(counts, size, 0.0).sum(axis=(1, 2)), 1.0))
 

@@ -138,7 +138,8 @@ def _changes(
     rows = np.arange(n)
     for name in ("latency_cycles", "energy_pj"):
         values = getattr(costs, name)
-        change = values - _own(values, option, way)[..., None, None]
+        with np.errstate(invalid="ignore"):  # layers that are not active may be where they cannot
+            change = values - _own(values, option, way)[..., None, None]
         for layer, moves in enumerate(problem.moves):
             for move in moves:
                 moved = _rows(getattr(move, name), n)
