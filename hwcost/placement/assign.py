@@ -10,7 +10,6 @@ from hwcost.errors import OfframpError
 from hwcost.placement.graph import Part, cut
 from hwcost.placement.part_costs import UNAVAILABLE, PartCosts
 from hwcost.placement.problem import PlacementProblem
-from hwcost.placement.shortest_path import Paths
 from hwcost.workload import IntArray
 
 Array = np.ndarray
@@ -38,6 +37,10 @@ class Heads:
         ends = np.concatenate([[0], np.cumsum(kept)])[self.ends]
         index = np.flatnonzero(kept)
         return Heads(self.parts, ends, place[self.members[index]], self.costs.narrow(index))
+
+    def given(self, columns: slice) -> int | None:
+        """The tensor that the head in these columns reads."""
+        return self.parts[int(np.searchsorted(self.ends, columns.start, side="right"))].given
 
     def columns(self) -> list[tuple[Part, slice, IntArray]]:
         """Per head its columns and the designs that run it."""
@@ -109,11 +112,24 @@ class Assigner:
         """Latency and energy of the cheapest options: (n,) each."""
         chosen, of_heads = self._assign(cycle, picojoule)
         latency, energy = self.trunk.totals(chosen)
-        for heads, own in zip(self.heads, of_heads, strict=True):
-            cycles, picojoules = heads.costs.totals(own)
-            latency += np.bincount(heads.members, cycles, self.n)
-            energy += np.bincount(heads.members, picojoules, self.n)
+        costs = [heads.costs.totals(own) for heads, own in zip(self.heads, of_heads, strict=True)]
+        for group, columns, members in self._in_order():
+            latency[members] += costs[group][0][columns]
+            energy[members] += costs[group][1][columns]
         return latency, energy
+
+    def _in_order(self) -> list[tuple[int, slice, IntArray]]:
+        """Per head its shape's number, its columns there and the designs that run it, in execution order.
+
+        Sums over heads are made in this order, so that a design's do not depend on what others run beside it: the
+        last digits decide between placements that are equally good.
+        """
+        every = [
+            (part.layers[0], group, columns, members)
+            for group, heads in enumerate(self.heads)
+            for part, columns, members in heads.columns()
+        ]
+        return [entry[1:] for entry in sorted(every, key=lambda entry: entry[0])]
 
     def layer_costs(self, chosen: Array) -> tuple[Array, Array]:
         """Latency and energy of each layer with its moves, 0 where it is not run: (n_layers, n) each."""
@@ -141,15 +157,15 @@ class Assigner:
         """Options of the trunk, in (n_layers, n), and of the columns of each shape of heads."""
         chosen = np.zeros((self.n_layers, self.n), dtype=np.int16)
         extra: dict[int, Array] = {}
-        found: list[Paths] = []
-        for heads in self.heads:
-            paths = heads.costs.paths(cycle[heads.members], picojoule[heads.members], {})
-            found.append(paths)
-            for part, columns, members in heads.columns():
-                if part.given is not None:
-                    if part.given not in extra:
-                        extra[part.given] = np.zeros((len(paths.score), self.n))
-                    extra[part.given][:, members] += paths.score[:, columns]
+        found = [
+            heads.costs.paths(cycle[heads.members], picojoule[heads.members], {}) for heads in self.heads
+        ]
+        for group, columns, members in self._in_order():
+            given, score = self.heads[group].given(columns), found[group].score
+            if given is not None:
+                if given not in extra:
+                    extra[given] = np.zeros((len(score), self.n))
+                extra[given][:, members] += score[:, columns]
         self.trunk.paths(cycle, picojoule, extra).options(chosen)
         of_heads = []
         for heads, paths in zip(self.heads, found, strict=True):
