@@ -1,9 +1,8 @@
 """Moves in the space of thresholds: one exit's threshold at a time, every value of it at once.
 
-With the other thresholds fixed, sort the samples that arrive at exit j by falling score: the samples that
-leave are a prefix of that order, so two cumulative sums give cost and number of right answers for EVERY
-threshold of exit j. Only a position where the next score differs is a threshold that exists (samples of one
-score leave together), which is what makes the sums agree with ``apply_policy`` to the last sample.
+With the other thresholds fixed, sum what the samples that arrive at exit j win and cost, for each distinct score of
+theirs: cumulative sums over the falling scores are cost and number of right answers for EVERY threshold of exit j.
+Samples of one score leave together, which is what makes the sums agree with ``apply_policy`` to the last sample.
 """
 
 from __future__ import annotations
@@ -35,17 +34,10 @@ def descend(table: SampleTable, thresholds: FloatArray, cost: FloatArray, price:
         arrives = table.arrivals(thresholds)
         follow = worth[last].copy()  # worth of the exit a sample takes if it does not leave at exit j
         for j in range(last - 1, -1, -1):
-            here = table.order[j][arrives[j][table.order[j]]]
-            thresholds[j] = np.inf
-            if here.size:
-                gain = np.cumsum(worth[j][here] - follow[here])
-                values = table.scores[j][here]
-                gain[:-1][values[1:] == values[:-1]] = np.inf  # a tie cannot be cut
-                best = int(gain.argmin())
-                if gain[best] < 0:
-                    thresholds[j] = values[best]
-            passes = table.scores[j] >= thresholds[j]
-            follow[passes] = worth[j][passes]
+            gain = _by_falling_score(table, j, (worth[j] - follow) * arrives[j])
+            best = int(gain.argmin())
+            thresholds[j] = table.values[j][best - 1] if best else np.inf
+            np.copyto(follow, worth[j], where=table.scores[j] >= thresholds[j])
         if np.array_equal(before, thresholds):
             break
     return thresholds
@@ -70,36 +62,45 @@ def best_change(
     whole = float(cost[last]) * table.n_samples
     counts, total = table.outcome(thresholds)
     paid = float(counts @ cost)
-    arrives = table.arrivals(thresholds)
-    follow = np.full(table.n_samples, last)
     least = np.inf
     if goal.violation(total, paid, limit) <= 0:
         span = float(goal.rank(0, whole, whole) - goal.rank(table.n_samples, 0.0, whole))
         least = float(goal.rank(total, paid, whole)) - 1e-12 * span  # equal sums differ by rounding
     best: tuple[int, float] | None = None
+    arrives = table.arrivals(thresholds)
+    # Of each sample if it does not leave at exit j; right answers as float64, which adds faster and as exactly.
+    follow_right = table.correct[last].astype(np.float64)
+    follow_cost = np.full(table.n_samples, cost[last])
     for j in range(last - 1, -1, -1):
-        here = table.order[j][arrives[j][table.order[j]]]
-        values = table.scores[j][here]
-        after = follow[here]
-        # index i: the first i of `here` leave at exit j
-        right = np.zeros(here.size + 1, dtype=np.int64)
-        spent = np.zeros(here.size + 1)
-        np.cumsum(table.correct[j][here] - table.correct[after, here], out=right[1:])
-        np.cumsum(cost[j] - cost[after], out=spent[1:])
-        leaving = int((values >= thresholds[j]).sum())
+        values = table.values[j]
+        leaving = int(np.searchsorted(-values, -thresholds[j], side="right"))
+        right = _by_falling_score(table, j, (table.correct[j] - follow_right) * arrives[j])
+        spent = _by_falling_score(table, j, (cost[j] - follow_cost) * arrives[j])
         right += total - right[leaving]
         spent += paid - spent[leaving]
-        allowed = goal.violation(right, spent, limit) <= 0
-        allowed[1:-1] &= values[1:] != values[:-1]  # a tie cannot be cut
-        ranks = np.where(allowed, goal.rank(right, spent, whole), np.inf)
-        # Of equal ranks the lowest threshold: fewer samples run on.
-        choice = here.size - int(ranks[::-1].argmin())
+        feasible = goal.violation(right, spent, limit) <= 0
+        ranks = np.where(feasible, goal.rank(right, spent, whole), np.inf)
+        # Of equal ranks the highest threshold: lower ones let no other samples leave, or for nothing.
+        choice = int(ranks.argmin())
         if ranks[choice] < least:
             least = float(ranks[choice])
             best = (j, float(values[choice - 1]) if choice else np.inf)
-        follow[table.scores[j] >= thresholds[j]] = j
+        passes = table.scores[j] >= thresholds[j]
+        np.copyto(follow_right, table.correct[j], where=passes)
+        np.copyto(follow_cost, cost[j], where=passes)
     if best is None:
         return None
     changed = thresholds.copy()
     changed[best[0]] = best[1]
     return changed
+
+
+def _by_falling_score(table: SampleTable, exit_index: int, weights: FloatArray) -> FloatArray:
+    """Sums of weights (n_samples,) of the samples that reach each threshold.
+
+    Returns:
+        (n_values + 1,): entry i if the i highest scores of the exit leave.
+    """
+    sums = np.zeros(len(table.values[exit_index]) + 1)
+    np.cumsum(np.bincount(table.place[exit_index], weights=weights, minlength=len(sums) - 1), out=sums[1:])
+    return sums

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from models.scores import ScoreName
-from study.policy import FloatArray, IntArray, checked_scores, exit_taken
+from study.policy import FloatArray, IntArray, checked_scores
 
 if TYPE_CHECKING:
     from models.predictions import ExitPredictions
@@ -23,22 +23,32 @@ class SampleTable:
         scores: (n_exits, n_samples), larger leaves.
         correct: (n_exits, n_samples) 0 or 1.
         order: (n_exits, n_samples) sample indices by falling score.
+        values: for each exit its distinct scores, falling.
+        place: (n_exits, n_samples) where each score stands in its exit's ``values``.
     """
 
     scores: FloatArray
     correct: IntArray
     order: IntArray
+    values: tuple[FloatArray, ...]
+    place: IntArray
 
     @classmethod
     def of(cls, predictions: ExitPredictions, score: ScoreName = "max_softmax") -> SampleTable:
         """Checks and sorts the predictions."""
         scores, correct = checked_scores(predictions, score)
         columns = np.ascontiguousarray(scores.T)
-        return cls(
-            scores=columns,
-            correct=np.ascontiguousarray(correct.T.astype(np.int64)),
-            order=np.argsort(-columns, axis=1, kind="stable"),
+        return cls._of_scores(
+            columns,
+            np.ascontiguousarray(correct.T.astype(np.int64)),
+            np.argsort(-columns, axis=1, kind="stable"),
         )
+
+    @classmethod
+    def _of_scores(cls, scores: FloatArray, correct: IntArray, order: IntArray) -> SampleTable:
+        distinct = [np.unique(-row, return_inverse=True) for row in scores]
+        values = tuple(-negated for negated, _ in distinct)
+        return cls(scores, correct, order, values, np.array([place for _, place in distinct]))
 
     def coarse(self, levels: int) -> SampleTable:
         """The same samples with at most ``levels`` different scores an exit, each rounded down to one of them.
@@ -53,9 +63,9 @@ class SampleTable:
         positions = np.unique(np.arange(min(levels, n)) * n // min(levels, n))
         scores = np.empty_like(self.scores)
         for k, order in enumerate(self.order):
-            grid = np.unique(self.scores[k][order[::-1][positions]])
+            grid = np.unique(self.scores[k][order[::-1][positions]])  # rising
             scores[k] = grid[np.searchsorted(grid, self.scores[k], side="right") - 1]
-        return replace(self, scores=scores)
+        return self._of_scores(scores, self.correct, self.order)
 
     @property
     def n_exits(self) -> int:
@@ -74,9 +84,11 @@ class SampleTable:
 
     def outcome(self, thresholds: FloatArray) -> tuple[IntArray, int]:
         """Samples that leave at each exit (n_exits,), and right answers in total."""
-        taken = exit_taken(self.scores.T, thresholds)
-        right = int(self.correct[taken, np.arange(self.n_samples)].sum())
-        return np.bincount(taken, minlength=self.n_exits), right
+        arrives = self.arrivals(thresholds)
+        leaves = arrives.copy()
+        leaves[:-1] &= ~arrives[1:]
+        counts = np.array([np.count_nonzero(row) for row in leaves])
+        return counts, int(np.count_nonzero(leaves & (self.correct == 1)))
 
     def floor(self, target_drop: float) -> int:
         """Fewest right answers that keep accuracy within ``target_drop`` of never leaving early.
@@ -100,9 +112,9 @@ class SampleTable:
 
     def arrivals(self, thresholds: FloatArray) -> npt.NDArray[np.bool_]:
         """(n_exits, n_samples): whether a sample reaches each exit past the thresholds before it."""
-        stays = self.scores[:-1] < thresholds[:-1, None]
         arrives = np.ones((self.n_exits, self.n_samples), dtype=np.bool_)
-        np.logical_and.accumulate(stays, axis=0, out=arrives[1:])
+        for k in range(self.n_exits - 1):
+            np.logical_and(arrives[k], self.scores[k] < thresholds[k], out=arrives[k + 1])
         return arrives
 
     def shared_front(self) -> tuple[FloatArray, IntArray, IntArray]:
