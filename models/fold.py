@@ -4,6 +4,8 @@ A BatchNorm in evaluation multiplies each channel by f = gamma / sqrt(variance +
 beta - mean f. With one weight scale per output channel the factor goes into the scale: the integers stay, up to
 their sign where f is negative, and a symmetric range has the opposite of each of its integers. So folding costs no
 accuracy at any bit width; with one scale for all channels it would (the integers would have to be drawn anew).
+
+The arithmetic of the result is exact, see `models.plain_layers`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from torch import Tensor, nn
 
 from hwcost.errors import OfframpError
 from models import brevitas_adapter
-from models.plain_layers import IntegerWeight, PlainConv, PlainLinear, PlainQuantizer
+from models.fold_trace import trace_reading
+from models.plain_layers import Grid, IntegerWeight, PlainConv, PlainLinear, PlainQuantizer
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -30,7 +33,7 @@ def fold_network(network: Network, example: Tensor) -> Network:
 
     Args:
         network: A quantized network; not changed.
-        example: (n, c, h, w) images of the right size: one pass shows which BatchNorm follows which convolution.
+        example: (n, c, h, w) images of the right size: one pass shows which layer reads what.
 
     Returns:
         A network of the same class in evaluation mode.
@@ -43,16 +46,18 @@ def fold_network(network: Network, example: Tensor) -> Network:
         raise OfframpError(
             "expected a quantized network to fold, got a float one; train it with quantization"
         )
-    norms = norms_behind(network, layers, example)
-    replacements: dict[str, nn.Module] = {
-        name: _plain_layer(layer, network.get_submodule(norms[name]) if name in norms else None)
-        for name, layer in layers.items()
-    }
-    replacements |= {name: nn.Identity() for name in norms.values()}
-    for name, quantizer in brevitas_adapter.activation_quantizers(network).items():
-        scale = brevitas_adapter.activation_scale(quantizer).clone()
-        bits, signed = brevitas_adapter.activation_bits(quantizer), brevitas_adapter.is_signed(quantizer)
-        replacements[name] = PlainQuantizer(scale, bits, signed)
+    quantizers = brevitas_adapter.activation_quantizers(network)
+    reading = trace_reading(network, layers, quantizers, example)
+    plain = {name: _plain_quantizer(quantizer) for name, quantizer in quantizers.items()}
+    replacements: dict[str, nn.Module] = {**plain}
+    for name, layer in layers.items():
+        norm, reads = reading.norm_of.get(name), reading.quantizer_of.get(name)
+        replacements[name] = _plain_layer(
+            layer,
+            None if norm is None else network.get_submodule(norm),
+            None if reads is None else Grid(plain[reads].scale, plain[reads].bits, plain[reads].signed),
+        )
+    replacements |= {name: nn.Identity() for name in reading.norm_of.values()}
     return copy_with(network, replacements).eval().requires_grad_(False)
 
 
@@ -68,49 +73,14 @@ def copy_with(network: Network, replacements: Mapping[str, nn.Module]) -> Networ
     return copy.deepcopy(network, memo)
 
 
-def norms_behind(network: nn.Module, layers: Mapping[str, nn.Module], example: Tensor) -> dict[str, str]:
-    """By layer name the name of the BatchNorm that reads its output, found by running the network.
-
-    Raises:
-        OfframpError: When a BatchNorm reads something else.
-    """
-    made_by: dict[int, str] = {}
-    alive: list[Tensor] = []  # an output must not be freed: another tensor would get its identity
-    found: dict[str, str] = {}
-
-    def note_output(name: str, y: Tensor) -> None:
-        alive.append(y)
-        made_by[id(y)] = name
-
-    def note_norm(name: str, x: Tensor) -> None:
-        if id(x) not in made_by:
-            raise OfframpError(
-                f"expected a convolution before the BatchNorm {name}, got another layer; place each BatchNorm "
-                "directly behind a convolution of the layer factory"
-            )
-        found[made_by[id(x)]] = name
-
-    handles = [
-        layer.register_forward_hook(lambda _m, _inputs, y, name=name: note_output(name, y))
-        for name, layer in layers.items()
-    ] + [
-        module.register_forward_pre_hook(lambda _m, inputs, name=name: note_norm(name, inputs[0]))
-        for name, module in network.named_modules()
-        if isinstance(module, nn.BatchNorm2d)
-    ]
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            network(example)
-    finally:
-        network.train(was_training)
-        for handle in handles:
-            handle.remove()
-    return found
+def _plain_quantizer(quantizer: Any) -> PlainQuantizer:
+    scale = brevitas_adapter.activation_scale(quantizer).clone()
+    return PlainQuantizer(
+        scale, brevitas_adapter.activation_bits(quantizer), brevitas_adapter.is_signed(quantizer)
+    )
 
 
-def _plain_layer(layer: Any, norm: nn.Module | None) -> nn.Module:
+def _plain_layer(layer: Any, norm: nn.Module | None, grid: Grid | None) -> nn.Module:
     scale = brevitas_adapter.weight_scale(layer).reshape(-1)
     values = brevitas_adapter.quantized_weight(layer)
     shape = (-1, *[1] * (values.dim() - 1))
@@ -121,8 +91,8 @@ def _plain_layer(layer: Any, norm: nn.Module | None) -> nn.Module:
         integers, scale, bias = _folded(integers, scale, bias, norm)
     source = IntegerWeight(integers, scale.clone(), brevitas_adapter.weight_bits(layer))
     if isinstance(layer, nn.Linear):
-        return PlainLinear(source, bias)
-    return PlainConv(source, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+        return PlainLinear(source, bias, grid)
+    return PlainConv(source, bias, grid, layer.stride, layer.padding, layer.dilation, layer.groups)
 
 
 def _folded(

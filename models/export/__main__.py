@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _print(report)
         if options.json is not None:
             _write_json(options.json, report)
-        return 0 if report.agreement.good else 1
+        return 0 if report.good else 1
     except OfframpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -140,11 +140,16 @@ def _print(report: ExportReport) -> None:
 
     print(f"{report.folder}: {len(report.files)} files")
     lines = agreement_lines(
-        report.values["format"], report.agreement, report.chain, report.baseline, report.executor
+        report.values["format"],
+        report.agreement,
+        report.folding,
+        report.chain,
+        report.baseline,
+        report.executor,
     )
     print("\n".join(line.removeprefix("- ") for line in lines))
-    if not report.agreement.good:
-        print("fewer than 99.9 % of the images take the same exit: do not deploy these files")
+    if not report.good:
+        print("too many images take another exit: do not deploy these files")
 
 
 def _write_json(path: Path, report: ExportReport) -> None:

@@ -16,7 +16,7 @@ from models.export.qcdq import qcdq_module
 from models.export.qonnx import DOMAIN, DOMAIN_VERSION, qonnx_module
 from models.fold import copy_with
 from models.network import EarlyExitNetwork
-from models.plain_layers import PlainConv, PlainLinear, PlainQuantizer
+from models.plain_layers import PlainLayer, PlainQuantizer
 
 OnnxFormat = Literal["qcdq", "qonnx"]
 
@@ -49,7 +49,7 @@ def write_onnx(
         {
             name: _MODULES[kind](module)
             for name, module in folded.named_modules()
-            if isinstance(module, (PlainConv, PlainLinear, PlainQuantizer))
+            if isinstance(module, (PlainLayer, PlainQuantizer))
         },
     ).eval()
     # The tracer writes what is seen: in channels-last, transpositions around layers.

@@ -1,7 +1,7 @@
 """Quantizers as the standard ONNX operators QuantizeLinear, Clip and DequantizeLinear.
 
 Integers of fewer than 8 bits travel as 8-bit ones that a Clip keeps in their range; Clip is how a compiler learns
-their number of bits. The bias stays float, in an addition of its own, see `models.export.products`.
+their number of bits. Layers read and multiply integers, see `models.export.products`.
 """
 
 from __future__ import annotations
@@ -11,38 +11,37 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.export.products import channel_axis, exported_layout, product
-from models.plain_layers import PlainConv, PlainLinear, PlainQuantizer
+from models.export.products import exported_layout, scaled_product
+from models.plain_layers import PlainLayer, PlainQuantizer
 
 
 class _Quantize(torch.autograd.Function):
-    """A quantizer as three nodes."""
+    """QuantizeLinear, Clip, DequantizeLinear: from one step to another."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, zero: Tensor, low: int, high: int) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, scale: Tensor, zero: Tensor, low: int, high: int, scale_out: Tensor
+    ) -> Tensor:
         del ctx, zero
-        return torch.div(x, scale).round_().clamp_(low, high).mul_(scale)
+        return torch.div(x, scale).round_().clamp_(low, high).mul_(scale_out)
 
     @staticmethod
-    def symbolic(g: Any, x: Any, scale: Any, zero: Any, low: int, high: int) -> Any:
+    def symbolic(g: Any, x: Any, scale: Any, zero: Any, low: int, high: int, scale_out: Any) -> Any:
         quantized = _clip(g, g.op("QuantizeLinear", x, scale, zero), low, high)
-        return g.op("DequantizeLinear", quantized, scale, zero).setType(x.type())
+        return g.op("DequantizeLinear", quantized, scale_out, zero).setType(x.type())
 
 
-class _Dequantize(torch.autograd.Function):
-    """Integer weights and their scale per output channel as two nodes."""
-
-    @staticmethod
-    def forward(ctx: Any, integers: Tensor, scale: Tensor, zeros: Tensor, limit: int, axis: int) -> Tensor:
-        del ctx, zeros, limit
-        shape = [1] * integers.dim()
-        shape[axis] = -1
-        return integers.to(scale.dtype) * scale.view(shape)
+class _Integers(torch.autograd.Function):
+    """Stored integers as float values."""
 
     @staticmethod
-    def symbolic(g: Any, integers: Any, scale: Any, zeros: Any, limit: int, axis: int) -> Any:
-        clipped = _clip(g, integers, -limit, limit)
-        made = g.op("DequantizeLinear", clipped, scale, zeros, axis_i=axis)
+    def forward(ctx: Any, integers: Tensor, one: Tensor, zero: Tensor, limit: int) -> Tensor:
+        del ctx, zero, limit
+        return integers.to(one.dtype)
+
+    @staticmethod
+    def symbolic(g: Any, integers: Any, one: Any, zero: Any, limit: int) -> Any:
+        made = g.op("DequantizeLinear", _clip(g, integers, -limit, limit), one, zero)
         return made.setType(integers.type().with_dtype(torch.float32))
 
 
@@ -56,44 +55,58 @@ def _clip(g: Any, integers: Any, low: int, high: int) -> Any:
 
 
 class QcdqQuantizer(nn.Module):
-    """Stands for a `PlainQuantizer` in an exported graph."""
+    """Stands for a `PlainQuantizer` in an exported graph.
+
+    Args:
+        plain: What it stands for.
+        scale_out: Step of what it returns; the quantizer's own when None.
+    """
 
     scale: Tensor
+    scale_out: Tensor
     zero: Tensor
 
-    def __init__(self, plain: PlainQuantizer) -> None:
+    def __init__(self, plain: PlainQuantizer, scale_out: Tensor | None = None) -> None:
         super().__init__()
         self.low, self.high = plain.low, plain.high
         self.register_buffer("scale", plain.scale)
+        self.register_buffer("scale_out", plain.scale if scale_out is None else scale_out)
         self.register_buffer("zero", torch.zeros((), dtype=torch.int8 if plain.signed else torch.uint8))
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape; the same shape."""
-        result: Tensor = _Quantize.apply(x, self.scale, self.zero, self.low, self.high)
+        result: Tensor = _Quantize.apply(x, self.scale, self.zero, self.low, self.high, self.scale_out)
         return result
 
 
 class QcdqLayer(nn.Module):
-    """Stands for a `PlainConv` or `PlainLinear` in an exported graph."""
+    """Stands for a `PlainLayer` in an exported graph."""
 
     integers: Tensor
-    scale: Tensor
-    zeros: Tensor
+    one: Tensor
+    zero: Tensor
 
-    def __init__(self, plain: PlainConv | PlainLinear) -> None:
+    def __init__(self, plain: PlainLayer) -> None:
         super().__init__()
         self.plain = plain
-        self.limit, self.axis = plain.source.limit, channel_axis(plain)
+        self.limit = plain.source.limit
+        self.read: QcdqQuantizer | None = None
+        if plain.grid is not None:
+            grid = PlainQuantizer(plain.grid.scale, plain.grid.bits, plain.grid.signed)
+            self.read = QcdqQuantizer(grid, torch.ones(()))
         self.register_buffer("integers", exported_layout(plain, plain.source.integers))
-        self.register_buffer("scale", plain.source.scale)
-        self.register_buffer("zeros", torch.zeros(len(plain.source.scale), dtype=torch.int8))
+        self.register_buffer("one", torch.ones(()))
+        self.register_buffer("zero", torch.zeros((), dtype=torch.int8))
 
     def forward(self, x: Tensor) -> Tensor:
         """As the layer it stands for."""
-        weight = _Dequantize.apply(self.integers, self.scale, self.zeros, self.limit, self.axis)
-        return product(self.plain, x, weight)
+        weight = _Integers.apply(self.integers, self.one, self.zero, self.limit)
+        return scaled_product(self.plain, x if self.read is None else self.read(x), weight)
 
 
 def qcdq_module(plain: nn.Module) -> nn.Module:
     """What stands for a plain quantized layer."""
-    return QcdqQuantizer(plain) if isinstance(plain, PlainQuantizer) else QcdqLayer(plain)  # type: ignore[arg-type]
+    if isinstance(plain, PlainQuantizer):
+        return QcdqQuantizer(plain)
+    assert isinstance(plain, PlainLayer)
+    return QcdqLayer(plain)

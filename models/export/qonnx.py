@@ -1,5 +1,8 @@
 """Quantizers as the operator Quant of QONNX (Pappalardo et al. 2022, "QONNX: representing arbitrary-precision
 quantized neural networks"), which names the number of bits of every tensor.
+
+Layers read and multiply integers (Quant with a scale of one), see `models.export.products`; tools that infer data
+types see them as such.
 """
 
 from __future__ import annotations
@@ -9,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.export.products import exported_layout, product
-from models.plain_layers import PlainConv, PlainLinear, PlainQuantizer
+from models.export.products import exported_layout, scaled_product
+from models.plain_layers import PlainLayer, PlainQuantizer
 
 DOMAIN = "qonnx.custom_op.general"
 DOMAIN_VERSION = 1
@@ -42,48 +45,65 @@ class _Quant(torch.autograd.Function):
 
 
 class QonnxQuantizer(nn.Module):
-    """Stands for a `PlainQuantizer` in an exported graph."""
+    """A Quant node with constants of its own.
+
+    Args:
+        scale: Scalar.
+        bits: Of the integers.
+        low: Smallest integer.
+        high: Largest integer.
+        narrow: Whether the most negative integer is left out.
+    """
 
     scale: Tensor
     zero: Tensor
     bits: Tensor
 
-    def __init__(self, plain: PlainQuantizer) -> None:
+    def __init__(self, scale: Tensor, bits: int, low: int, high: int, narrow: bool = False) -> None:
         super().__init__()
-        self.low, self.high = plain.low, plain.high
-        self.register_buffer("scale", plain.scale)
+        self.low, self.high, self.narrow = low, high, int(narrow)
+        self.register_buffer("scale", scale)
         self.register_buffer("zero", torch.zeros(()))
-        self.register_buffer("bits", torch.tensor(float(plain.bits)))
+        self.register_buffer("bits", torch.tensor(float(bits)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape; the same shape."""
-        result: Tensor = _Quant.apply(x, self.scale, self.zero, self.bits, self.low, self.high, 0)
-        return result
+        made: Tensor = _Quant.apply(x, self.scale, self.zero, self.bits, self.low, self.high, self.narrow)
+        return made
+
+    @classmethod
+    def of(cls, plain: PlainQuantizer) -> QonnxQuantizer:
+        """Stands for a plain quantizer."""
+        return cls(plain.scale, plain.bits, plain.low, plain.high)
 
 
 class QonnxLayer(nn.Module):
-    """Stands for a `PlainConv` or `PlainLinear` in an exported graph; weights are float values on their grid."""
+    """Stands for a `PlainLayer` in an exported graph."""
 
-    values: Tensor
-    scale: Tensor
-    zero: Tensor
-    bits: Tensor
+    integers: Tensor
 
-    def __init__(self, plain: PlainConv | PlainLinear) -> None:
+    def __init__(self, plain: PlainLayer) -> None:
         super().__init__()
         self.plain = plain
-        self.limit = plain.source.limit
-        self.register_buffer("values", exported_layout(plain, plain.source.values()))
-        self.register_buffer("scale", exported_layout(plain, plain.source.broadcast_scale()))
-        self.register_buffer("zero", torch.zeros(()))
-        self.register_buffer("bits", torch.tensor(float(plain.source.bits)))
+        limit = plain.source.limit
+        self.weight_quantizer = QonnxQuantizer(torch.ones(()), plain.source.bits, -limit, limit, narrow=True)
+        self.read: QonnxQuantizer | None = None
+        if plain.grid is not None:
+            grid = PlainQuantizer(torch.ones(()), plain.grid.bits, plain.grid.signed)
+            self.read = QonnxQuantizer.of(grid)
+        self.register_buffer("integers", exported_layout(plain, plain.weight))
 
     def forward(self, x: Tensor) -> Tensor:
         """As the layer it stands for."""
-        weight = _Quant.apply(self.values, self.scale, self.zero, self.bits, -self.limit, self.limit, 1)
-        return product(self.plain, x, weight)
+        if self.read is not None:
+            assert self.plain.input_scale is not None
+            x = self.read(x / self.plain.input_scale)
+        return scaled_product(self.plain, x, self.weight_quantizer(self.integers))
 
 
 def qonnx_module(plain: nn.Module) -> nn.Module:
     """What stands for a plain quantized layer."""
-    return QonnxQuantizer(plain) if isinstance(plain, PlainQuantizer) else QonnxLayer(plain)  # type: ignore[arg-type]
+    if isinstance(plain, PlainQuantizer):
+        return QonnxQuantizer.of(plain)
+    assert isinstance(plain, PlainLayer)
+    return QonnxLayer(plain)

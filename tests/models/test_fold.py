@@ -9,8 +9,9 @@ from models import brevitas_adapter
 from models.architecture import ALLOWED_BITS, Architecture
 from models.augment import normalize_batch
 from models.fold import copy_with, fold_network
+from models.loop import torch_threads
 from models.network import EarlyExitNetwork, Mount, architecture_mounts
-from models.plain_layers import PlainConv, PlainQuantizer
+from models.plain_layers import PlainConv, PlainLayer, PlainQuantizer
 from models.train import quantized_network
 from tests.models.small import MIXED, SPEC, digits, warm_start
 
@@ -84,12 +85,47 @@ def test_integers_keep_their_bits() -> None:
         if isinstance(module, PlainConv):
             assert int(module.source.integers.abs().max()) <= module.source.limit
             assert (module.source.scale > 0).all()
-            torch.testing.assert_close(module.weight, module.source.values())
+            assert torch.equal(module.weight, module.source.integers.float())
+            assert module.grid is not None
+            expected = module.source.values() * module.grid.scale
+            found = module.weight * module.factor.view(-1, 1, 1, 1)
+            torch.testing.assert_close(found, expected)
         if isinstance(module, PlainQuantizer):
             assert (module.low, module.high) == (
                 (-(2 ** (module.bits - 1)), 2 ** (module.bits - 1) - 1) if module.signed
                 else (0, 2**module.bits - 1)
             )  # fmt: skip
+
+
+def test_batches_and_threads_change_no_bit() -> None:
+    """Sums of integers are exact in any order; with the scales inside the sums they are not."""
+    folded = fold_network(network_of(dataclasses.replace(MIXED, heads=("fc_hidden", "fc", "fc"))), images(1))
+    whole = logits(folded, images())
+    for n in (1, 7):
+        assert torch.equal(torch.cat([logits(folded, part) for part in images().split(n)]), whole)
+    assert torch.equal(logits(folded, images().contiguous()), whole)
+    with torch_threads(2):
+        assert torch.equal(logits(folded, images()), whole)
+
+
+def test_every_layer_of_the_backbone_knows_the_grid_it_reads() -> None:
+    folded = fold_network(network_of(MIXED), images(1))
+    grids = {n: m.grid for n, m in folded.named_modules() if isinstance(m, PlainLayer)}
+    assert all(grid is not None for grid in grids.values())
+    first, after_pooling = grids["stem.1.conv"], grids["heads.fc_hidden_0.hidden"]
+    assert first is not None
+    assert after_pooling is not None
+    assert (first.bits, first.signed) == (8, True)
+    assert torch.equal(after_pooling.scale, folded.get_submodule("blocks.0.project.act").scale)
+
+
+def test_values_on_no_grid_are_multiplied_as_they_are() -> None:
+    network = network_of(MIXED)
+    network.blocks[1].expand.act = nn.Sequential(network.blocks[1].expand.act, nn.Softplus())
+    folded = fold_network(network, images(1))
+    assert folded.get_submodule("blocks.1.depthwise.conv").grid is None
+    before, after = logits(network, images()), logits(folded, images())
+    assert ((after - before).abs().amax((1, 2)) <= 1e-4).float().mean() >= 0.9
 
 
 def test_a_float_network_is_refused() -> None:

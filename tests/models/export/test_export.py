@@ -31,10 +31,11 @@ def request(tmp_path: Path, kind: Format = "qcdq", **changes: object) -> ExportR
 def test_an_export_agrees_with_the_trained_network_on_real_images(tmp_path: Path, kind: Format) -> None:
     report = export_checkpoint(request(tmp_path, kind))
     assert report.agreement.images == 300
-    assert report.agreement.good
-    assert report.agreement.same_class >= 0.99
-    assert report.agreement.close_images >= 0.95
-    assert report.chain.same_exit == 1.0
+    assert report.agreement.same_exit == report.agreement.same_class == report.chain.same_exit == 1.0
+    assert report.agreement.close_images >= 0.99
+    assert report.folding.same_exit >= 0.99
+    assert report.folding.close_images >= 0.95
+    assert report.baseline.close_images >= 0.95
     assert report.chain.samples[0] == 30 > report.chain.samples[1] > report.chain.samples[2] > 0
     assert (report.executor is not None) == (kind == "qonnx")
     assert sorted(path.name for path in report.folder.iterdir()) == sorted(report.files)
@@ -117,8 +118,8 @@ def test_bad_requests_are_refused(tmp_path: Path, changes: dict[str, object], te
     assert not (tmp_path / "out").exists()
 
 
-def test_the_trained_network_is_what_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault in folding is seen: the reference is the network as it was trained."""
+def test_a_fault_in_folding_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folded network is compared with the network as it was trained."""
     from models import fold
 
     honest = fold._folded
@@ -129,8 +130,9 @@ def test_the_trained_network_is_what_is_compared(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(fold, "_folded", wrong)
     report = export_checkpoint(request(tmp_path))
-    assert not report.agreement.good
-    assert report.agreement.largest_logit_difference > 0.1
+    assert not report.good
+    assert not report.folding.good
+    assert report.folding.largest_logit_difference > 0.1
 
 
 def test_the_policy_has_a_place_for_every_exit() -> None:

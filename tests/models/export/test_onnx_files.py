@@ -9,7 +9,7 @@ from models.architecture import Architecture
 from models.export.onnx_files import OnnxFormat, write_onnx
 from models.export.runtimes import ChainedParts, OnnxPart, QonnxPart, qonnx_to_qcdq
 from models.inference import exits_taken, run_early_exit
-from models.plain_layers import PlainConv, PlainLinear
+from models.plain_layers import PlainLayer
 from tests.models.export.small_export import LOW, POLICY, folded, folded_logits, images
 from tests.models.small import MIXED
 
@@ -30,18 +30,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[OnnxFormat, Ar
 Files = dict[tuple[OnnxFormat, Architecture], list[Path]]
 
 
-def assert_equal_logits(found: np.ndarray, expected: np.ndarray) -> None:
-    """Equal but for images in which rounding carried a value over the border of a quantizer's levels."""
-    close = np.abs(found - expected).max(axis=(1, 2)) < 1e-4
-    assert close.mean() >= 0.95
-    assert (found.argmax(2) == expected.argmax(2)).mean() >= 0.99
+def assert_equal_logits(found: np.ndarray, expected: np.ndarray, architecture: Architecture) -> None:
+    """Bit by bit where only integers are added up; the mean of `gap` may round and meet another level."""
+    for k, head in enumerate(architecture.heads):
+        if head == "gap":
+            assert (np.abs(found[:, k] - expected[:, k]).max(axis=1) < 1e-4).mean() >= 0.98
+        else:
+            np.testing.assert_array_equal(found[:, k], expected[:, k])
 
 
 @pytest.mark.parametrize("architecture", [MIXED, LOW])
 @pytest.mark.parametrize("n", [1, 100])
 def test_qcdq_in_onnx_runtime(files: Files, architecture: Architecture, n: int) -> None:
     found = np.stack(OnnxPart(files["qcdq", architecture][0])(images()[:n]), axis=1)
-    assert_equal_logits(found, folded_logits(images()[:n], architecture))
+    assert_equal_logits(found, folded_logits(images()[:n], architecture), architecture)
 
 
 @pytest.mark.parametrize("architecture", [MIXED, LOW])
@@ -55,7 +57,7 @@ def test_qonnx_in_its_own_executor_and_converted(
     )
     qonnx_to_qcdq(path, tmp_path / "converted.onnx")
     found = np.stack(OnnxPart(tmp_path / "converted.onnx")(images()), axis=1)
-    assert_equal_logits(found, folded_logits(images(), architecture))
+    assert_equal_logits(found, folded_logits(images(), architecture), architecture)
 
 
 def test_every_exit_is_an_output_and_every_part_a_file(files: Files) -> None:
@@ -80,7 +82,7 @@ def test_parts_chained_and_stopped_give_the_same_exits(
     x = images()
     result = run_early_exit(ChainedParts(parts[1::2], parts[2::2]), x, len(x), POLICY)
     expected = exits_taken(folded_logits(x), POLICY)
-    assert (result.exits == expected).mean() >= 0.99
+    np.testing.assert_array_equal(result.exits, expected)
     left = np.bincount(result.exits, minlength=3)
     assert (left > 0).all()
     assert result.samples.tolist() == [100, 100 - left[0], left[2]]
@@ -95,7 +97,7 @@ def weights(model: onnx.ModelProto) -> list[np.ndarray]:
 def test_qcdq_stores_the_integers(files: Files) -> None:
     for architecture in (MIXED, LOW):
         stored = weights(onnx.load(str(files["qcdq", architecture][0])))
-        layers = [m for m in folded(architecture).modules() if isinstance(m, (PlainConv, PlainLinear))]
+        layers = [m for m in folded(architecture).modules() if isinstance(m, PlainLayer)]
         assert len(stored) == len(layers)
         assert all(array.dtype == np.int8 for array in stored)
         wanted = sorted(np.abs(layer.source.integers.numpy()).sum() for layer in layers)
