@@ -50,7 +50,7 @@ def improve(
     n, n_layers = option.shape
     rows = np.arange(n)
     active = np.ones((n, n_layers), dtype=bool) if problem.active is None else problem.active
-    pairs = np.stack(np.triu_indices(n_layers, 2))
+    pairs = _strangers(problem)
     for _ in range(STEPS):
         latency, energy = _changes(costs, problem, active, option, way)
         total = _totals(costs, problem, active, option, way)
@@ -77,6 +77,17 @@ def improve(
                 option[at, one], option[at, two] = option[at, two], option[at, one]
                 way[at, one], way[at, two] = way[at, two], way[at, one]
     return option, way == 1
+
+
+def _strangers(problem: PlacementProblem) -> IntArray:
+    """Pairs of layers of which none reads the other, so that what they add when moved adds up: (2, n_pairs)."""
+    n_layers = len(problem.moves)
+    apart = np.triu(np.ones((n_layers, n_layers), dtype=bool), 1)
+    for layer, moves in enumerate(problem.moves):
+        for move in moves:
+            if move.source >= 0:
+                apart[move.source, layer] = False
+    return np.stack(np.nonzero(apart))
 
 
 def _own(values: Array, option: IntArray, way: IntArray) -> Array:
@@ -167,7 +178,7 @@ def _swap_scores(
     freed: Array,
     pairs: IntArray,
 ) -> Array:
-    """Scores of two layers that are not neighbours changing places and ways: (n, n_pairs)."""
+    """Scores of two layers of `_strangers` changing places and ways: (n, n_pairs)."""
     one, two = pairs
     rows = np.arange(len(option))[:, None]
     there = rows, one, option[:, two], way[:, two]
