@@ -28,9 +28,10 @@ __all__ = ["OBJECTIVES", "CoreCosts", "Winners", "check_objective", "map_layers"
 
 Array = np.ndarray
 # Unrollings that are listed at once, at most, counted before those that a layer is too small for are left out.
-_UNROLLINGS_AT_ONCE = 1 << 20
-# Each round tries so many times as many unrollings of a layer as all before.
-ROUND_GROWTH = 4
+_UNROLLINGS_AT_ONCE = 1 << 21
+# Unrollings of each layer that are tried first, and how many times as many as before each further round goes to.
+_FIRST_ROUND = 4
+_ROUND_GROWTH = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +149,7 @@ def _search_unrollings(
     tried: Winners | None = None
     first_rank = 0
     while first_rank <= rank.max():
-        last_rank = first_rank * ROUND_GROWTH + 1
+        last_rank = first_rank * _ROUND_GROWTH or _FIRST_ROUND
         index = np.flatnonzero(
             (rank >= first_rank) & (rank < last_rank) & bounds.may_beat(first[layer], second[layer])
         )
