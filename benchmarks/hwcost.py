@@ -135,8 +135,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     warm = CostModel(chip)
 
     def designs(objective: str, count: int = n) -> Callable[[], object]:
-        rows = slice(0, count)
-        return lambda: warm.evaluate(batch.take(rows), allocations[rows], objective)
+        part = batch.take(slice(0, count))
+        return lambda: warm.evaluate(part, allocations[:count], objective)
 
     def lay_out_and_cost(model: CostModel) -> object:
         made = early_exit_batch(spec, random_genomes(spec, n, 0), IMAGE_SIZE, CLASSES)

@@ -76,7 +76,7 @@ class CostModel:
         plain = mode == "layer_by_layer" and weights == "streamed"
         for start in range(0, len(ordered), CHUNK_LOOK_UP):
             rows = slice(start, start + CHUNK_LOOK_UP)
-            part = batch if batch.n_designs == 1 else batch.take(rows)
+            part = batch if batch.n_designs == 1 or len(ordered) <= CHUNK_LOOK_UP else batch.take(rows)
             schedules = (
                 self._layer_by_layer(part, ordered[rows], mapping_objective)
                 if plain
