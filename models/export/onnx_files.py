@@ -92,7 +92,11 @@ def _inline_identities(graph: Any) -> None:
     Tools that read quantizers want their bits and scales to be constants, not results of nodes.
     """
     stored = {constant.name for constant in graph.initializer}
-    source = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "Identity" and n.input[0] in stored}
+    source: dict[str, str] = {}
+    for node in graph.node:  # in order of execution, so that an Identity of an Identity leads to the constant
+        origin = source.get(node.input[0], node.input[0]) if node.op_type == "Identity" else ""
+        if origin in stored:
+            source[node.output[0]] = origin
     for node in graph.node:
         for position, name in enumerate(node.input):
             node.input[position] = source.get(name, name)
