@@ -13,7 +13,7 @@ from models.backbones.operations import UNSIGNED_FUNCTIONS
 from models.layers import FloatLayers
 from models.network import EarlyExitNetwork, Mount
 from tests.models.backbones import user_backbone
-from tests.models.backbones.user_backbone import Residual
+from tests.models.backbones.user_backbone import Functional, Residual
 
 USER = "tests.models.backbones.user_backbone"
 BUILT_IN = ("resnet18", "mobilenet_v2", "efficientnet_b0")
@@ -43,11 +43,12 @@ def rebuilt_like(stage: nn.Module) -> nn.Module:
     [
         Residual(6, 6, 1),
         Residual(6, 9, 2),
+        Functional(6),
         nn.Sequential(nn.Conv2d(6, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU6(), nn.MaxPool2d(3, 2, 1)),
         nn.Sequential(nn.Conv2d(6, 6, 3, 2, 1, groups=6), nn.GELU(), nn.AvgPool2d(2), nn.LeakyReLU(0.2)),
         nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4)),
     ],
-    ids=["residual", "strided", "pooled", "functions", "linear"],
+    ids=["residual", "strided", "functional", "pooled", "functions", "linear"],
 )
 def test_a_rebuilt_stage_computes_the_same(stage: nn.Module) -> None:
     randomize(stage)

@@ -23,6 +23,22 @@ class Gate(nn.Module):
         return x * torch.sigmoid(self.up(squeezed))
 
 
+class Functional(nn.Module):
+    """Pooling and functions as calls, not as modules."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 8, 3, padding=1)
+        self.last = nn.Conv2d(8, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(F.relu6(self.conv(x)), 2)
+        x = F.avg_pool2d(F.silu(x), kernel_size=2, stride=1)
+        x = F.dropout(x, 0.5, self.training)
+        x = torch.add(x, torch.mul(x, F.adaptive_avg_pool2d(x, 1)))
+        return self.last(x).relu()
+
+
 class Residual(nn.Module):
     """Uses one ReLU twice, adds, gates, pools, drops."""
 
