@@ -127,7 +127,7 @@ def model_card(network: EarlyExitNetwork, facts: CardFacts) -> str:
             "",
             "## How to run",
             "",
-            *usage(facts.kind, shape, facts.notes, exit_names(network)),
+            *usage(facts.kind, shape, facts.notes, exit_names(network), facts.policy),
             "",
             f"Files: {', '.join(f'`{name}`' for name in facts.files)}.",
             "",

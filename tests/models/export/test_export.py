@@ -1,16 +1,17 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
 from hwcost.errors import OfframpError
 from models.exit_policy import ExitPolicy
 from models.export.export import ExportRequest, Format, export_checkpoint
-from tests.models.export.small_export import POLICY, images, save
+from models.inference import exits_taken
+from tests.models.export.small_export import POLICY, folded_logits, images, save
 from tests.models.small import MIXED, SPEC, digits
 
 
@@ -51,7 +52,7 @@ def test_an_export_agrees_with_the_trained_network_on_real_images(tmp_path: Path
     assert not list(tmp_path.glob(".out*"))
 
 
-def test_the_card_can_be_followed(tmp_path: Path) -> None:
+def test_the_card_can_be_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = export_checkpoint(request(tmp_path))
     card = (report.folder / "README.md").read_text(encoding="utf-8")
     for text in (
@@ -60,12 +61,18 @@ def test_the_card_can_be_followed(tmp_path: Path) -> None:
         f"`{digits().fingerprint}`",
     ):  # fmt: skip
         assert text in card, text
-    snippet = card.split("```python\n")[1].split("```")[0].replace('"network.onnx"', "path")
-    names: dict[str, object] = {"path": str(report.folder / "network.onnx"), "image": images()[:2]}
-    compiled = compile(snippet, "card", "exec")
-    assert "onnxruntime" in compiled.co_names
-    session = onnxruntime.InferenceSession(names["path"], providers=["CPUExecutionProvider"])
-    assert [output.name for output in session.get_outputs()] == ["exit0", "exit1", "final"]
+    monkeypatch.chdir(report.folder)
+    image = images()[:1]
+    names: dict[str, Any] = {"image": image}
+    for snippet in card.split("```python\n")[1:]:
+        exec(compile(snippet.split("```")[0], "card", "exec"), names)  # the card's own programs
+    expected = folded_logits(images()[:20], MIXED)
+    np.testing.assert_array_equal(np.stack(names["logits_of_exits"], axis=1), expected[:1])
+    taken = exits_taken(expected, POLICY)
+    for index, exit_ in enumerate(taken):
+        found = names["classify"](images()[index : index + 1])
+        assert found == (expected[index, exit_].argmax(), exit_)
+    assert len(set(taken)) == 3
 
 
 def test_a_policy_of_the_request_goes_before_that_of_the_file(tmp_path: Path) -> None:
