@@ -177,16 +177,16 @@ class LayerCostTable:
 
 
 def resident_core(core: ComputeCore) -> ComputeCore | None:
-    """The core with no DRAM behind its weights, or None where registers are all it has for them."""
+    """The core with no shared DRAM behind its weights, or None where registers are all it has for them."""
     memories = []
     for memory in core.memories:
-        if memory.level == "dram":
+        if memory.shared:
             operands = tuple(operand for operand in memory.operands if operand != Operand.W)
             if operands:
                 memories.append(replace(memory, operands=operands))
         else:
             memories.append(memory)
-    if not any(memory.level == "sram" and Operand.W in memory.operands for memory in memories):
+    if not any(memory.level != "register" and Operand.W in memory.operands for memory in memories):
         return None
     return replace(core, memories=tuple(memories))
 

@@ -86,6 +86,7 @@ def _dram(fields: Fields) -> Memory:
         memory = Memory(
             name="dram",
             level="dram",
+            shared=True,
             operands=tuple(Operand),
             size_bits=float("inf"),
             read_bits_per_cycle=width,

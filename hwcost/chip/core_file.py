@@ -119,15 +119,10 @@ def _memory(fields: Fields) -> Memory:
     unknown = [letter for letter in letters if letter not in Operand.__members__]
     if unknown:
         raise OfframpError(f"{fields.where}: expected operands of W, I, O, got {unknown[0]!r}")
-    level = fields.text("level")
-    if level == "dram":
-        raise OfframpError(
-            f"{fields.where}: expected level register or sram, got 'dram'; the table [dram] describes it"
-        )
     with fields.named():
         memory = Memory(
             name=fields.text("name"),
-            level=level,
+            level=fields.text("level"),
             operands=tuple(Operand[letter] for letter in letters),
             size_bits=fields.integer("size_bits"),
             read_bits_per_cycle=fields.integer("read_bits_per_cycle"),

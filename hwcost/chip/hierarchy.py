@@ -48,7 +48,7 @@ def check_activation_home(core: ComputeCore) -> None:
     """
     for operand in (Operand.I, Operand.O):
         home = core.memories[core.chain(operand)[-1]]
-        if home.level != "sram" or home.per_dimensions:
+        if home.level == "register" or home.per_dimensions:
             raise OfframpError(
                 f"core {core.name!r} keeps operand {operand.name} on the chip but its outermost memory is "
                 f'{home.level} {home.name!r}; add an sram without per_dimensions or use activations = "dram"'

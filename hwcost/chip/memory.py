@@ -32,6 +32,7 @@ class Memory:
             all and the next ones arrive only when the places of the last ones become free.
         clock_ratio: Cycles of the memory's own clock in one cycle of the core; widths and energies stay those of a
             core cycle, the granule is at most the width in a cycle of its own.
+        shared: Whether it is the DRAM behind all cores; a core may also have DRAM of its own.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Memory:
     granule_bits: float = 64
     double_buffering: str = "auto"
     clock_ratio: float = 1.0
+    shared: bool = False
 
     def __post_init__(self) -> None:
         if self.level not in MEMORY_LEVELS:

@@ -98,7 +98,7 @@ def find_routes(accelerator: Accelerator) -> Routes:
     dram_port = n * (n - 1) // 2
     for i, origin in enumerate(senders):
         for j, target in enumerate(receivers):
-            in_dram = (origin.level == "dram", target.level == "dram")
+            in_dram = (origin.shared, target.shared)
             if i == j or all(in_dram):
                 continue
             width[i, j] = min(origin.read_bits_per_cycle, target.write_bits_per_cycle)

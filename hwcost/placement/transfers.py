@@ -123,7 +123,7 @@ class Transfers:
 
     @staticmethod
     def _connect(route: _Route, at: tuple[int, int], origin: Memory, target: Memory, link: Link) -> None:
-        in_dram = (origin.level == "dram", target.level == "dram")
+        in_dram = (origin.shared, target.shared)
         if all(in_dram):
             return
         widths = [origin.read_bits_per_cycle, target.write_bits_per_cycle]

@@ -19,9 +19,11 @@ Array = np.ndarray
 
 
 def weight_memory(core: ComputeCore) -> Memory | None:
-    """The outermost memory for weights on the chip; None where a core has only registers for them."""
+    """The outermost memory of a core's own for weights; None where it has only registers for them."""
     chain = [core.memories[i] for i in core.chain(Operand.W)]
-    return next((memory for memory in reversed(chain) if memory.level == "sram"), None)
+    return next(
+        (memory for memory in reversed(chain) if not memory.shared and memory.level != "register"), None
+    )
 
 
 def weight_bits(rows: IntArray) -> Array:

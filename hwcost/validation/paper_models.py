@@ -19,7 +19,7 @@ BACKBONE_COLUMNS = ("block", "stream_cumulative_latency_cycles")
 _HEADS = {"fc": "fc", "fc_hidden": "fc_hidden"}
 _IMAGE_SIZE, _CLASSES = 32, 10
 # The published totals include activations through DRAM (see docs/cost-model.md).
-_PRESET = "edge_tpu_quad_dram"
+_PRESET = "paper_quad"
 
 
 def _network(exits: list[int], heads: list[str], weight_bits: int = 8, activation_bits: int = 8) -> Workload:

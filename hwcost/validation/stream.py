@@ -98,10 +98,10 @@ def _stream_core(core: ComputeCore, through_dram: bool) -> ComputeCore:
         dimensions.append(ArrayDimension(dimension.name, loops or dimension.loops))
     memories = list(core.memories)
     if weight_memory(core) is None:
-        outer = next(i for i in reversed(core.chain(Operand.I)) if memories[i].level != "dram")
+        outer = next(i for i in reversed(core.chain(Operand.I)) if not memories[i].shared)
         memories[outer] = replace(memories[outer], operands=(*memories[outer].operands, Operand.W))
     for i, memory in enumerate(memories):
-        if memory.level == "dram" and through_dram:
+        if memory.shared and through_dram:
             memories[i] = replace(memory, operands=tuple(Operand))
     return replace(core, dimensions=tuple(dimensions), memories=tuple(memories))
 

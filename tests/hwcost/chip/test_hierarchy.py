@@ -71,10 +71,14 @@ def test_an_operand_without_a_memory(tmp_path: Path) -> None:
     assert "no memory for operand O" in refusal(tmp_path, table)
 
 
-def test_dram_is_described_once(tmp_path: Path) -> None:
+def test_a_core_may_have_dram_of_its_own(tmp_path: Path) -> None:
     table = chip_text.values()
     core(table)["memory"][1]["level"] = "dram"
-    assert "level register or sram, got 'dram'" in refusal(tmp_path, table)
+    (tmp_path / "chip.toml").write_text(chip_text.written(table))
+    found = load_accelerator(tmp_path / "chip.toml")
+    memories = found.compute_cores[0].memories
+    assert [memory.shared for memory in memories if memory.level == "dram"] == [False, True]
+    assert found.dram.shared
 
 
 @pytest.mark.parametrize(
