@@ -254,10 +254,10 @@ class BatchSearch:
             charge(link.lower, link.operand, low)
             charge(link.upper, link.operand, high)
             for port, cycles in busy.items():
-                if self._core.memories[port[0]].level == "dram":
+                if self._core.memories[port[0]].shared:
                     _add(ports, port, cycles)
         for flow in self._pe_flows:
-            if self._core.memories[flow.port[0]].level == "dram":
+            if self._core.memories[flow.port[0]].shared:
                 still = self._paths.operands[flow.operand].still_point[candidate]
                 _add(
                     ports,

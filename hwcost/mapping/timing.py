@@ -118,9 +118,9 @@ def operand_energy_pj(core: ComputeCore, traffic: Traffic) -> Array:
 
 
 def dram_cycles(core: ComputeCore, traffic: Traffic, n: int) -> Array:
-    """Cycles the busiest port of a DRAM is busy, 0 without DRAM: (n,)."""
+    """Cycles the busiest port of the shared DRAM is busy, 0 without it: (n,)."""
     busiest = np.zeros(n)
     for (m, _), cycles in port_cycles(core, traffic).items():
-        if core.memories[m].level == "dram":
+        if core.memories[m].shared:
             busiest = np.maximum(busiest, cycles)
     return busiest
