@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hwcost.errors import OfframpError
-from hwcost.networks.backbone import BackboneSpec, BlockSpec
 from hwcost.networks.heads import HeadSite, head_layers
 from hwcost.networks.precision import FIXED_BITS, PSUM_BITS, Precision
+from hwcost.networks.trunk import STEM, Backbone, Trunk, TrunkLayer, trunk_of
 from hwcost.workload import Layer, Op, Workload
 
 
 def early_exit_workload(
-    spec: BackboneSpec,
+    backbone: Backbone,
     exits: tuple[int, ...],
     heads: tuple[str, ...],
     precision: Precision,
@@ -30,8 +30,8 @@ def early_exit_workload(
     head k. The final head is always there, so there are `len(exits) + 1` segments.
 
     Args:
-        spec: The backbone.
-        exits: Blocks an early exit follows, ascending, of `spec.mounting_points`.
+        backbone: A table of inverted residuals, or anything with a trunk.
+        exits: Blocks an early exit follows, ascending, of the backbone's mounting points.
         heads: Kind of each exit's head, the final head last.
         precision: Bits.
         image_size: Side of the square image in pixels.
@@ -41,9 +41,10 @@ def early_exit_workload(
     Raises:
         OfframpError: Exits, heads or bits do not fit the backbone.
     """
-    _check(spec, exits, heads, precision)
+    trunk = trunk_of(backbone, image_size)
+    _check(trunk, exits, heads, precision)
     mounted: dict[int, tuple[str, ...]] = {
-        block: (kind,) for block, kind in zip((*exits, spec.n_blocks - 1), heads, strict=True)
+        block: (kind,) for block, kind in zip((*exits, trunk.n_blocks - 1), heads, strict=True)
     }
     bits = NetworkBits(
         precision.weight_bits,
@@ -51,7 +52,7 @@ def early_exit_workload(
         precision.head_weight_bits,
         precision.head_activation_bits,
     )
-    return Workload.from_layers(lay_out(spec, mounted, bits, image_size, classes, batch).layers)
+    return Workload.from_layers(lay_out(trunk, mounted, bits, classes, batch).layers)
 
 
 @dataclass(frozen=True)
@@ -78,149 +79,94 @@ class Layout:
 
 
 def lay_out(
-    spec: BackboneSpec,
-    mounted: dict[int, tuple[str, ...]],
-    bits: NetworkBits,
-    image_size: int,
-    classes: int,
-    batch: int,
+    trunk: Trunk, mounted: dict[int, tuple[str, ...]], bits: NetworkBits, classes: int, batch: int
 ) -> Layout:
     """Rows of a backbone with heads.
 
+    A layer has the weight bits of its block and writes with the activation bits of its block; it reads what its
+    source wrote, an addition both operands at the wider of the two widths.
+
     Args:
-        spec: The backbone.
+        trunk: The backbone.
         mounted: Kinds of heads behind each block that has any, in order; the last block among them.
         bits: Of all blocks and heads.
-        image_size: Side of the square image in pixels.
         classes: Number of classes.
         batch: Images at once.
     """
-    side = -(-image_size // spec.stem_stride)
-    stem = Layer(
-        "stem",
-        Op.CONV,
-        k=spec.stem_channels,
-        c=spec.in_channels,
-        ox=side,
-        oy=side,
-        ix=image_size,
-        iy=image_size,
-        fx=spec.stem_kernel,
-        fy=spec.stem_kernel,
-        stride=spec.stem_stride,
-        b=batch,
-        weight_bits=FIXED_BITS,
-        input_bits=FIXED_BITS,
-        output_bits=FIXED_BITS,
-        psum_bits=PSUM_BITS,
-    )
-    layers, head = [stem], [None]  # type: tuple[list[Layer], list[tuple[int, str] | None]]
-    input_bits: Any = FIXED_BITS
-    trunk = segment = 0  # trunk: index of the layer whose output the next block reads
-    in_size = side
-    for i, (block, size) in enumerate(zip(spec.blocks, spec.out_sizes(image_size), strict=True)):
-        own = _BlockBits(bits.weight[i], input_bits, bits.activation[i])
-        layers.extend(_block_layers(block, f"b{i}", in_size, own, segment, batch, trunk, len(layers)))
-        head.extend([None] * (len(layers) - len(head)))
-        trunk = len(layers) - 1
-        in_size, input_bits = size, bits.activation[i]
-        is_last = i == spec.n_blocks - 1
-        for kind in mounted.get(i, ()):
-            prefix = "final" if is_last else f"exit{i}"
-            if len(mounted[i]) > 1:
+    layers: list[Layer] = []
+    head: list[tuple[int, str] | None] = []
+    placed: list[int] = []  # index of each row of the trunk among the layers
+    segment = 0
+    for block in range(STEM, trunk.n_blocks):
+        for row in trunk.rows_of(block):
+            placed.append(len(layers))
+            layers.append(_with_bits(row, layers, placed, bits, segment, batch))
+            head.append(None)
+        if block not in mounted:
+            continue
+        is_last = block == trunk.n_blocks - 1
+        weight_bits = FIXED_BITS if is_last else bits.head_weight
+        activation_bits = FIXED_BITS if is_last else bits.head_activation
+        out = trunk.blocks[block]
+        source = placed[out.row] if out.row >= 0 else -1
+        input_bits = layers[source].output_bits if source >= 0 else FIXED_BITS
+        for kind in mounted[block]:
+            prefix = "final" if is_last else f"exit{block}"
+            if len(mounted[block]) > 1:
                 prefix = f"{prefix}.{kind}"
-            site = HeadSite(prefix, block.out_channels, size, input_bits, segment, batch)
-            weight_bits = FIXED_BITS if is_last else bits.head_weight
-            activation_bits = FIXED_BITS if is_last else bits.head_activation
-            layers.extend(head_layers(kind, site, trunk, len(layers), classes, weight_bits, activation_bits))
-            head.extend([(segment, kind)] * (len(layers) - len(head)))
-        segment += i in mounted
+            site = HeadSite(prefix, out.out_channels, out.out_size, input_bits, segment, batch)
+            added = head_layers(kind, site, source, len(layers), classes, weight_bits, activation_bits)
+            layers.extend(added)
+            head.extend([(segment, kind)] * len(added))
+        segment += 1
     return Layout(layers, head)
 
 
-@dataclass(frozen=True)
-class _BlockBits:
-    weight: Any
-    input: Any
-    activation: Any
-
-
-def _block_layers(
-    block: BlockSpec,
-    prefix: str,
-    in_size: int,
-    bits: _BlockBits,
-    segment: int,
-    batch: int,
-    source: int,
-    first_index: int,
-) -> list[Layer]:
-    """Expansion, depth-wise convolution, projection, addition on a map of side `in_size`."""
-    size = -(-in_size // block.stride)
-    layers: list[Layer] = []
-    expanded = block.expanded_channels
-    base = Layer(
-        prefix,
-        Op.CONV,
+def _with_bits(
+    row: TrunkLayer, layers: list[Layer], placed: list[int], bits: NetworkBits, segment: int, batch: int
+) -> Layer:
+    has_weights = row.op in (Op.CONV, Op.LINEAR)
+    in_stem = row.block == STEM
+    weight_bits = FIXED_BITS if in_stem else bits.weight[row.block]
+    written = FIXED_BITS if in_stem else bits.activation[row.block]
+    sources = tuple(placed[source] if source >= 0 else -1 for source in row.sources)
+    read: Any = FIXED_BITS if sources[0] < 0 else layers[sources[0]].output_bits
+    for source in sources[1:]:
+        # A row has one width for both operands; the wider one counts.
+        read = np.maximum(read, FIXED_BITS if source < 0 else layers[source].output_bits)
+    return Layer(
+        row.name,
+        row.op,
+        k=row.k,
+        c=row.c,
+        g=row.g,
+        ox=row.ox,
+        oy=row.oy,
+        fx=row.fx,
+        fy=row.fy,
+        stride=row.stride,
+        ix=row.ix,
+        iy=row.iy,
         b=batch,
-        weight_bits=bits.weight,
-        input_bits=bits.activation,
-        output_bits=bits.activation,
+        weight_bits=weight_bits if has_weights else 0,
+        input_bits=read,
+        output_bits=written if row.quantized else PSUM_BITS,
         psum_bits=PSUM_BITS,
         segment=segment,
+        sources=sources,
     )
-    block_source, input_bits = source, bits.input
-    if block.has_expand:
-        layers.append(
-            replace(
-                base,
-                name=f"{prefix}.expand",
-                k=expanded,
-                c=block.in_channels,
-                ox=in_size,
-                oy=in_size,
-                ix=in_size,
-                iy=in_size,
-                input_bits=input_bits,
-                sources=(source,),
-            )
-        )
-        source, input_bits = first_index, bits.activation
-    layers.append(
-        replace(
-            base,
-            name=f"{prefix}.depthwise",
-            g=expanded,
-            ox=size,
-            oy=size,
-            ix=in_size,
-            iy=in_size,
-            fx=block.kernel,
-            fy=block.kernel,
-            stride=block.stride,
-            input_bits=input_bits,
-            sources=(source,),
-        )
-    )
-    projected = first_index + len(layers)
-    project = replace(base, name=f"{prefix}.project", k=block.out_channels, c=expanded, ox=size, oy=size)
-    layers.append(replace(project, sources=(projected - 1,)))
-    if block.residual:
-        # The skipped input keeps the bits of the block before; a row has one width, the wider one counts for both.
-        widest = np.maximum(bits.input, bits.activation)
-        add = replace(base, name=f"{prefix}.add", op=Op.ADD, g=block.out_channels, ox=size, oy=size)
-        layers.append(replace(add, weight_bits=0, input_bits=widest, sources=(projected, block_source)))
-    return layers
 
 
-def _check(spec: BackboneSpec, exits: tuple[int, ...], heads: tuple[str, ...], precision: Precision) -> None:
-    if list(exits) != sorted(set(exits)) or not set(exits) <= set(spec.mounting_points):
+def _check(trunk: Trunk, exits: tuple[int, ...], heads: tuple[str, ...], precision: Precision) -> None:
+    if list(exits) != sorted(set(exits)) or not set(exits) <= set(trunk.mounting_points):
         raise OfframpError(
-            f"expected ascending exits of {list(spec.mounting_points)}, got {list(exits)}; name block indices"
+            f"expected ascending exits of {list(trunk.mounting_points)}, got {list(exits)}; name block indices"
         )
     if len(heads) != len(exits) + 1:
         raise OfframpError(
             f"expected {len(exits) + 1} heads (one per exit and the final one), got {len(heads)}"
         )
-    if len(precision.weight_bits) != spec.n_blocks:
-        raise OfframpError(f"expected bits for {spec.n_blocks} blocks, got {len(precision.weight_bits)}")
+    if len(precision.weight_bits) != trunk.n_blocks:
+        raise OfframpError(
+            f"expected bits for {trunk.n_blocks} blocks of {trunk.name}, got {len(precision.weight_bits)}"
+        )

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwcost.errors import OfframpError
-from hwcost.networks.backbone import BackboneSpec
 from hwcost.networks.early_exit import NetworkBits, lay_out
 from hwcost.networks.heads import HEAD_KINDS
 from hwcost.networks.precision import Precision
+from hwcost.networks.trunk import Backbone, trunk_of
 from hwcost.workload import BoolArray, IntArray
 from hwcost.workload_batch import WorkloadBatch
 
@@ -53,15 +53,15 @@ class EarlyExitGenomes:
     head_activation_bits: IntArray
 
     @classmethod
-    def of(cls, spec: BackboneSpec, networks: Sequence[EarlyExitGenes]) -> EarlyExitGenomes:
+    def of(cls, backbone: Backbone, networks: Sequence[EarlyExitGenes]) -> EarlyExitGenomes:
         """Rows of networks given one by one, as `early_exit_workload` takes them."""
-        n, points = len(networks), {block: i for i, block in enumerate(spec.mounting_points)}
+        n, points = len(networks), {block: i for i, block in enumerate(backbone.mounting_points)}
         exits = np.zeros((n, len(points)), dtype=bool)
         heads = np.zeros((n, len(points) + 1), dtype=np.int64)
         for i, network in enumerate(networks):
             if not set(network.exits) <= set(points) or len(network.heads) != len(network.exits) + 1:
                 raise OfframpError(
-                    f"expected exits of {list(spec.mounting_points)} and a head for each and the final one, got "
+                    f"expected exits of {list(backbone.mounting_points)} and a head for each and the final one, got "
                     f"{list(network.exits)} and {list(network.heads)} in network {i}"
                 )
             slots = [points[block] for block in network.exits]
@@ -79,7 +79,7 @@ class EarlyExitGenomes:
 
 
 def early_exit_batch(
-    spec: BackboneSpec, genomes: EarlyExitGenomes, image_size: int, classes: int, batch: int = 1
+    backbone: Backbone, genomes: EarlyExitGenomes, image_size: int, classes: int, batch: int = 1
 ) -> WorkloadBatch:
     """Lays many early-exit networks out over one template.
 
@@ -87,7 +87,7 @@ def early_exit_batch(
     an exit are those of the trunk and the heads up to there. Each design costs what `early_exit_workload` makes cost.
 
     Args:
-        spec: The backbone.
+        backbone: A table of inverted residuals, or anything with a trunk.
         genomes: The networks.
         image_size: Side of the square image in pixels.
         classes: Number of classes.
@@ -96,8 +96,8 @@ def early_exit_batch(
     Raises:
         OfframpError: Exits, heads or bits do not fit the backbone.
     """
-    _check(spec, genomes)
-    blocks = (*spec.mounting_points, spec.n_blocks - 1)
+    _check(backbone, genomes)
+    blocks = (*backbone.mounting_points, backbone.n_blocks - 1)
     there = np.concatenate([genomes.exits, np.ones((len(genomes.exits), 1), dtype=bool)], axis=1)
     used = {
         block: tuple(
@@ -114,7 +114,7 @@ def early_exit_batch(
         genomes.head_weight_bits,
         genomes.head_activation_bits,
     )
-    layout = lay_out(spec, used, bits, image_size, classes, batch)
+    layout = lay_out(trunk_of(backbone, image_size), used, bits, classes, batch)
     active = np.ones((len(layout.layers), len(there)), dtype=bool)
     for i, head in enumerate(layout.head):
         if head is not None:
@@ -123,8 +123,8 @@ def early_exit_batch(
     return WorkloadBatch.from_layers(layout.layers, there, active.T)
 
 
-def _check(spec: BackboneSpec, genomes: EarlyExitGenomes) -> None:
-    n, points, blocks = len(genomes.exits), len(spec.mounting_points), spec.n_blocks
+def _check(backbone: Backbone, genomes: EarlyExitGenomes) -> None:
+    n, points, blocks = len(genomes.exits), len(backbone.mounting_points), backbone.n_blocks
     shapes = {
         "exits": (n, points),
         "heads": (n, points + 1),

@@ -1,4 +1,4 @@
-"""Any backbone as a table of layers without bits, and the early-exit networks it makes.
+"""Any backbone as a table of layers without bits.
 
 A trunk is what a backbone costs and nothing else: one row a layer with the block it belongs to, and where the
 output of each block comes from. Bits, exits and heads are added per design.
@@ -12,9 +12,7 @@ from typing import Protocol
 
 from hwcost.errors import OfframpError
 from hwcost.networks.backbone import BackboneSpec
-from hwcost.networks.heads import HeadSite, head_layers
-from hwcost.networks.precision import FIXED_BITS, PSUM_BITS, Precision
-from hwcost.workload import Layer, Op, Workload
+from hwcost.workload import Op
 
 STEM = -1
 
@@ -205,104 +203,3 @@ def _conv(
 
 def _strided(conv: TrunkLayer, stride: int) -> TrunkLayer:
     return replace(conv, stride=stride, ox=-(-conv.ix // stride), oy=-(-conv.iy // stride))
-
-
-def trunk_workload(
-    trunk: Trunk,
-    exits: tuple[int, ...],
-    heads: tuple[str, ...],
-    precision: Precision,
-    classes: int,
-    batch: int = 1,
-) -> Workload:
-    """Lays an early-exit network out in execution order, each head directly behind its block.
-
-    A layer has the weight bits of its block and writes with the activation bits of its block; it reads what its
-    source wrote, an addition or multiplication both at the wider of the two widths.
-
-    Args:
-        trunk: The backbone.
-        exits: Blocks an early exit follows, ascending, of the trunk's mounting points.
-        heads: Kind of each exit's head, the final head last.
-        precision: Bits.
-        classes: Number of classes.
-        batch: Images at once.
-
-    Raises:
-        OfframpError: Exits, heads or bits do not fit the backbone.
-    """
-    check_design(trunk.name, trunk.n_blocks, trunk.mounting_points, exits, heads, precision)
-    layers: list[Layer] = []
-    placed: list[int] = []  # index of each row of the trunk among the layers
-    rows = list(trunk.layers)
-    for block in range(STEM, trunk.n_blocks):
-        segment = sum(exit_block < block for exit_block in exits)
-        while rows and rows[0].block == block:
-            row = rows.pop(0)
-            placed.append(len(layers))
-            layers.append(_with_bits(row, layers, placed, precision, segment, batch))
-        is_last = block == trunk.n_blocks - 1
-        if block in exits or is_last:
-            out = trunk.blocks[block]
-            source = placed[out.row] if out.row >= 0 else -1
-            bits = layers[source].output_bits if source >= 0 else FIXED_BITS
-            prefix = "final" if is_last else f"exit{block}"
-            site = HeadSite(prefix, out.out_channels, out.out_size, bits, segment, batch)
-            weight_bits = FIXED_BITS if is_last else precision.head_weight_bits
-            activation_bits = FIXED_BITS if is_last else precision.head_activation_bits
-            layers += head_layers(
-                heads[segment], site, source, len(layers), classes, weight_bits, activation_bits
-            )
-    return Workload.from_layers(layers)
-
-
-def _with_bits(
-    row: TrunkLayer, layers: list[Layer], placed: list[int], precision: Precision, segment: int, batch: int
-) -> Layer:
-    has_weights = row.op in (Op.CONV, Op.LINEAR)
-    in_stem = row.block == STEM
-    weight_bits = FIXED_BITS if in_stem else precision.weight_bits[row.block]
-    written = FIXED_BITS if in_stem else precision.activation_bits[row.block]
-    sources = tuple(placed[source] if source >= 0 else -1 for source in row.sources)
-    return Layer(
-        row.name,
-        row.op,
-        k=row.k,
-        c=row.c,
-        g=row.g,
-        ox=row.ox,
-        oy=row.oy,
-        fx=row.fx,
-        fy=row.fy,
-        stride=row.stride,
-        ix=row.ix,
-        iy=row.iy,
-        b=batch,
-        weight_bits=weight_bits if has_weights else 0,
-        input_bits=max(layers[s].output_bits if s >= 0 else FIXED_BITS for s in sources),
-        output_bits=written if row.quantized else PSUM_BITS,
-        psum_bits=PSUM_BITS,
-        segment=segment,
-        sources=sources,
-    )
-
-
-def check_design(
-    name: str,
-    n_blocks: int,
-    mounting_points: tuple[int, ...],
-    exits: tuple[int, ...],
-    heads: tuple[str, ...],
-    precision: Precision,
-) -> None:
-    """Refuses exits, heads and bits that do not fit a backbone."""
-    if list(exits) != sorted(set(exits)) or not set(exits) <= set(mounting_points):
-        raise OfframpError(
-            f"expected ascending exits of {list(mounting_points)} for {name}, got {list(exits)}; name block indices"
-        )
-    if len(heads) != len(exits) + 1:
-        raise OfframpError(
-            f"expected {len(exits) + 1} heads (one per exit and the final one), got {len(heads)}"
-        )
-    if len(precision.weight_bits) != n_blocks:
-        raise OfframpError(f"expected bits for {n_blocks} blocks of {name}, got {len(precision.weight_bits)}")

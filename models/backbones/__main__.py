@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from hwcost.errors import OfframpError
-from hwcost.networks import HEAD_KINDS, uniform_precision
-from hwcost.networks.trunk import STEM, Trunk, trunk_of, trunk_workload
+from hwcost.networks import HEAD_KINDS, early_exit_workload, uniform_precision
+from hwcost.networks.trunk import STEM, Trunk, trunk_of
 from hwcost.workload import Workload
 from models.backbones.layer_csv import write_layers
 from models.backbones.open import known_backbones, open_backbone
@@ -60,12 +60,13 @@ def _workload(trunk: Trunk, options: argparse.Namespace) -> Workload:
         ) from None
     heads = tuple(options.heads.split(",")) if options.heads else ("fc",) * (len(exits) + 1)
     precision = uniform_precision(trunk.n_blocks, weight_bits, activation_bits)
-    return trunk_workload(trunk, exits, heads, precision, options.classes)
+    return early_exit_workload(trunk, exits, heads, precision, options.image_size, options.classes)
 
 
 def _print(trunk: Trunk) -> None:
     """One line a stage."""
-    table = trunk_workload(trunk, (), ("gap",), uniform_precision(trunk.n_blocks), 2)
+    bits = uniform_precision(trunk.n_blocks)
+    table = early_exit_workload(trunk, (), ("gap",), bits, trunk.image_size, 2)
     rows = len(trunk.layers)  # what follows is the head
     block_of = np.array([layer.block for layer in trunk.layers])
     print(f"{trunk.name}: images of {trunk.in_channels} x {trunk.image_size} x {trunk.image_size}")

@@ -11,11 +11,9 @@ import numpy.typing as npt
 from hwcost.chip.accelerator_file import load_accelerator
 from hwcost.evaluate import evaluate
 from hwcost.networks import early_exit_workload
-from hwcost.networks.trunk import trunk_workload
 from hwcost.workload import Workload
 from models.architecture import Architecture
 from models.backbone import Backbone
-from models.backbones.staged import StagedBackbone
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -109,6 +107,4 @@ def segment_macs(
 
 def _workload(architecture: Architecture, spec: Backbone, image_size: int, classes: int) -> Workload:
     exits, heads, precision = architecture.exits, architecture.heads, architecture.precision()
-    if isinstance(spec, StagedBackbone):
-        return trunk_workload(spec.trunk, exits, heads, precision, classes)
     return early_exit_workload(spec, exits, heads, precision, image_size, classes)

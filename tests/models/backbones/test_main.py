@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from hwcost.layer_file import read_layers
-from hwcost.networks import uniform_precision
-from hwcost.networks.trunk import trunk_workload
+from hwcost.networks import early_exit_workload, uniform_precision
 from hwcost.workload import Workload
 from models.backbones.__main__ import main
 from models.backbones.open import open_backbone
@@ -47,7 +46,7 @@ def test_layers_written_for_the_simulator_come_back_the_same(name: str, tmp_path
     found = read_layers(path)
     trunk = open_backbone(name, 1.0, 1, 32).trunk
     bits = uniform_precision(trunk.n_blocks, 4, 6)
-    expected = trunk_workload(trunk, (0, 1), ("conv2", "gap", "fc_hidden"), bits, 7)
+    expected = early_exit_workload(trunk, (0, 1), ("conv2", "gap", "fc_hidden"), bits, 32, 7)
     assert found.names == expected.names
     for field in dataclasses.fields(Workload):
         np.testing.assert_array_equal(getattr(found, field.name), getattr(expected, field.name), field.name)

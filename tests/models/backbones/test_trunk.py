@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from hwcost.networks import load_backbone
+from hwcost.networks import early_exit_workload, load_backbone
 from hwcost.networks.precision import PSUM_BITS
-from hwcost.networks.trunk import spec_trunk, trunk_workload
+from hwcost.networks.trunk import spec_trunk
 from hwcost.workload import Op
 from models.architecture import Architecture
 from models.backbones.open import open_backbone
@@ -33,7 +33,7 @@ def test_the_original_size_has_the_published_macs_and_parameters(name: str) -> N
     meta = getattr(torchvision_module().models, weights).IMAGENET1K_V1.meta
     backbone = open_backbone(name, 1.0, 3, 224)
     n = backbone.n_blocks
-    table = trunk_workload(backbone.trunk, (), ("gap",), Architecture.static(n).precision(), 1000)
+    table = early_exit_workload(backbone, (), ("gap",), Architecture.static(n).precision(), 224, 1000)
     assert table.macs.sum() / 1e9 == pytest.approx(meta["_ops"], rel=2e-3)
     with torch.device("meta"):
         network = EarlyExitNetwork(backbone, (Mount(n - 1, "gap"),), 1000, 224)
@@ -52,7 +52,7 @@ def test_layers_that_run_are_the_layers_that_are_costed(name: str, size: int) ->
     architecture = Architecture(exits, heads, (8,) * n, (8,) * n)
     network = EarlyExitNetwork(backbone, architecture_mounts(architecture, backbone), 10, size)
     rows = trace_layers(network)
-    table = trunk_workload(backbone.trunk, exits, heads, architecture.precision(), 10)
+    table = early_exit_workload(backbone, exits, heads, architecture.precision(), size, 10)
     assert tuple(row.name for row in rows) == table.names
     for column in COLUMNS:
         np.testing.assert_array_equal([getattr(row, column) for row in rows], getattr(table, column), column)
@@ -64,7 +64,7 @@ def test_rows_read_what_their_sources_write(name: str) -> None:
     backbone = open_backbone(name, 1.0, 1, 32)
     n = backbone.n_blocks
     precision = Architecture.static(n, bits=4).precision()
-    table = trunk_workload(backbone.trunk, (), ("gap",), precision, 10)
+    table = early_exit_workload(backbone, (), ("gap",), precision, 32, 10)
     for i in range(1, table.n_layers):
         sources = [s for s in table.sources[i] if s >= 0]
         written = max(table.output_elements[s] for s in sources)
@@ -86,7 +86,7 @@ def test_functions_are_rows_that_read_unquantized_values() -> None:
             assert not trunk.layers[index - 1].quantized
             assert row.quantized
             assert (row.fx, row.stride, row.sources) == (1, 1, (index - 1,))
-    table = trunk_workload(trunk, (), ("gap",), Architecture.static(16, bits=4).precision(), 10)
+    table = early_exit_workload(trunk, (), ("gap",), Architecture.static(16, bits=4).precision(), 32, 10)
     act = table.names.index("b1.block.0.0.act")
     assert (table.input_bits[act], table.output_bits[act]) == (PSUM_BITS, 4)
 
