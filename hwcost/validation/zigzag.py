@@ -84,6 +84,7 @@ def _validate_config(rows: list[Row], where: str) -> dict[str, Any]:
         },
         "energy": {
             **error_summary(energy, their_energy),
+            "raw_mape": error_summary(energy, their_energy)["mape"],
             "spearman": spearman(energy, their_energy),
             "kendall": kendall(energy, their_energy),
         },
