@@ -185,7 +185,7 @@ def _export(
     if request.kind == "qonnx":
         few = images.images[:EXECUTOR_IMAGES]
         executor = compare_logits(reference[: len(few)], np.stack(QonnxPart(paths[0])(few), axis=1), policy)
-    measured = _measured(trained, logits, images, policy)
+    measured = _measured(logits, trained, images, policy)
     cost = simulated_cost(keys.architecture, network.spec, keys.image_size, keys.classes, request.accelerator)
     files = (*(path.name for path in paths), CARD, REPORT)
     notes = notes_or_images(checkpoint, images)
@@ -270,21 +270,21 @@ def _runners(kind: Format, paths: list[Path], scratch: Path) -> list[Runner]:
 
 
 def _measured(
-    reference: FloatArray, exported: FloatArray, images: EvaluationImages, policy: ExitPolicy
+    exported: FloatArray, trained: FloatArray, images: EvaluationImages, policy: ExitPolicy
 ) -> Measured:
     """Figures from the validation split alone where it is known."""
-    rows = images.of_validation if images.of_validation.any() else np.ones(len(reference), dtype=np.bool_)
+    rows = images.of_validation if images.of_validation.any() else np.ones(len(exported), dtype=np.bool_)
     labels = images.labels[rows]
     every = np.arange(len(labels))
-    correct, taken = _correct_and_taken(reference[rows], labels, policy)
-    correct_exported, taken_exported = _correct_and_taken(exported[rows], labels, policy)
+    correct, taken = _correct_and_taken(exported[rows], labels, policy)
+    correct_before, taken_before = _correct_and_taken(trained[rows], labels, policy)
     return Measured(
         description=images.description,
         n_images=len(labels),
         exit_accuracies=correct.mean(axis=0),
-        exit_ratios=np.bincount(taken, minlength=reference.shape[1]) / len(labels),
+        exit_ratios=np.bincount(taken, minlength=exported.shape[1]) / len(labels),
         accuracy=float(correct[every, taken].mean()),
-        exported_accuracy=float(correct_exported[every, taken_exported].mean()),
+        trained_accuracy=float(correct_before[every, taken_before].mean()),
     )
 
 

@@ -21,7 +21,7 @@ from models.network import EarlyExitNetwork
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """What the trained network did on real images.
+    """What the exported network did on real images.
 
     Attributes:
         description: What the images are.
@@ -29,7 +29,7 @@ class Measured:
         exit_accuracies: (n_exits,) if all left there.
         exit_ratios: (n_exits,) under the policy.
         accuracy: Under the policy.
-        exported_accuracy: The same of the exported files in their runtime.
+        trained_accuracy: The same of the network as it was trained.
     """
 
     description: str
@@ -37,7 +37,7 @@ class Measured:
     exit_accuracies: npt.NDArray[np.float64]
     exit_ratios: npt.NDArray[np.float64]
     accuracy: float
-    exported_accuracy: float
+    trained_accuracy: float
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -47,7 +47,7 @@ class Measured:
             "exit_accuracies": self.exit_accuracies.tolist(),
             "exit_ratios": self.exit_ratios.tolist(),
             "accuracy": self.accuracy,
-            "exported_accuracy": self.exported_accuracy,
+            "trained_accuracy": self.trained_accuracy,
         }
 
 
@@ -101,8 +101,8 @@ def model_card(network: EarlyExitNetwork, facts: CardFacts) -> str:
             "",
             *_exit_table(network, facts),
             "",
-            f"Accuracy under the policy: {_percent(measured.accuracy)} of the trained network in PyTorch, "
-            f"{_percent(measured.exported_accuracy)} of these files. Images: {measured.description}; the table is "
+            f"Accuracy under the policy: {_percent(measured.accuracy)} of these files, "
+            f"{_percent(measured.trained_accuracy)} of the network as it was trained. Images: {measured.description}; the table is "
             f"of {measured.n_images} of them. The accuracy of an exit is that of all images, had they left there.",
             "",
             f"Policy: {_policy(facts.policy)} {facts.policy_origin}.",

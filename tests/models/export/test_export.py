@@ -48,7 +48,7 @@ def test_an_export_agrees_with_the_trained_network_on_real_images(tmp_path: Path
     assert values["measured"]["description"] == (
         "digits: 200 images of the validation split and 100 of its calibration split"
     )
-    assert abs(values["measured"]["accuracy"] - values["measured"]["exported_accuracy"]) <= 0.01
+    assert abs(values["measured"]["accuracy"] - values["measured"]["trained_accuracy"]) <= 0.01
     assert not list(tmp_path.glob(".out*"))
 
 
