@@ -168,7 +168,7 @@ def _wasteful(
 
 
 def _average(sizes: IntArray, loop: IntArray, unroll: IntArray, temporal: IntArray) -> np.ndarray:
-    """Average PEs used: the last dimension of a loop takes what rounding leaves idle."""
+    """Average PEs used: the last dimension in use of a loop takes what rounding leaves idle."""
     rows = np.arange(len(loop))
     average = unroll.astype(np.float64)
     used = np.ones_like(sizes, dtype=np.float64)
@@ -176,6 +176,7 @@ def _average(sizes: IntArray, loop: IntArray, unroll: IntArray, temporal: IntArr
         used[rows, loop[:, d]] *= unroll[:, d]
     shrink = sizes / (temporal * used)
     for d in range(loop.shape[1] - 1, -1, -1):
-        average[:, d] *= shrink[rows, loop[:, d]]
-        shrink[rows, loop[:, d]] = 1.0
+        used_here = rows[unroll[:, d] > 1]
+        average[used_here, d] *= shrink[used_here, loop[used_here, d]]
+        shrink[used_here, loop[used_here, d]] = 1.0
     return average

@@ -135,7 +135,8 @@ class PointTables:
             if loop in self._loops:
                 result *= self._extent(distinct.level, loop, unrolling, largest)
             else:
-                rest = rest * unrolling[loop]
+                # rounding along several dimensions can spread a loop over more PEs than it has iterations
+                rest *= np.minimum(unrolling[loop], self.jobs.sizes[loop]) if largest else unrolling[loop]
         result *= rest
         if operand == Operand.I:
             result *= self._window(Loop.OX, Loop.FX, self.paths.columns, unrolling, largest)

@@ -86,3 +86,9 @@ def jobs_of(core: ComputeCore, rows: np.ndarray, arrays: np.ndarray) -> tuple[Jo
     return Jobs.of(
         core, form, enumerate_spatial(loop_sizes(form.rows), arrays, form.dimensions, core.idle_pes)
     ), form
+
+
+def array_for(core: ComputeCore, sizes: list[int]) -> np.ndarray:
+    """Sizes (1, n_dims) for a core; few PEs where every number of them is tried, or every loop."""
+    few = core.idle_pes or any(len(dimension.loops) > 4 for dimension in core.dimensions)
+    return np.array([[min(size, 3) if few else size for size in sizes[: len(core.dimensions)]]])

@@ -12,7 +12,7 @@ from hwcost.mapping.candidates import all_candidates
 from hwcost.mapping.objective import OBJECTIVES, scores
 from hwcost.mapping.timing import port_cycles
 from hwcost.workload import Layer, Workload
-from tests.hwcost.mapping.strategies import cores, jobs_of, layers
+from tests.hwcost.mapping.strategies import array_for, cores, jobs_of, layers
 
 SIZES = st.lists(st.sampled_from([1, 2, 3, 4, 5, 8, 16]), min_size=4, max_size=4)
 
@@ -23,7 +23,7 @@ def test_no_candidate_is_faster_than_its_ports_and_pes(
     core: ComputeCore, layer: Layer, sizes: list[int]
 ) -> None:
     rows = Workload.from_layers([layer]).cost_rows()
-    arrays = np.array([sizes[: len(core.dimensions)]])
+    arrays = array_for(core, sizes)
     jobs, form = jobs_of(core, rows, arrays)
     macs = layer.b * layer.g * layer.k * layer.c * layer.ox * layer.oy * layer.fx * layer.fy
     for found in all_candidates(core, jobs, form.stream):
@@ -42,7 +42,7 @@ def test_no_candidate_is_below_the_bound_of_its_unrolling(
     core: ComputeCore, layer: Layer, sizes: list[int]
 ) -> None:
     rows = Workload.from_layers([layer]).cost_rows()
-    jobs, form = jobs_of(core, rows, np.array([sizes[: len(core.dimensions)]]))
+    jobs, form = jobs_of(core, rows, array_for(core, sizes))
     bounds = {objective: ScoreBounds(core, jobs, objective) for objective in OBJECTIVES}
     number = {job: i for i, job in enumerate(_keys(jobs.spatial.loop, jobs.spatial.unroll))}
     for found in all_candidates(core, jobs, form.stream):

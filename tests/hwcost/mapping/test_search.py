@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwcost import load_accelerator
 from hwcost.chip.core import ComputeCore
 from hwcost.errors import OfframpError
 from hwcost.mapping.batches import batches
 from hwcost.mapping.candidates import Candidates, all_candidates, spell_out_nests
+from hwcost.mapping.loops import Loop
 from hwcost.mapping.mapper import CoreCosts, map_layers, spell_out
 from hwcost.mapping.objective import OBJECTIVES, scores
 from hwcost.mapping.search import BatchSearch
 from hwcost.mapping.tiling import CAPACITY_USES
 from hwcost.mapping.timing import dram_cycles, operand_energy_pj
-from hwcost.workload import Layer, Workload
-from tests.hwcost.mapping.strategies import cores, jobs_of, layers
+from hwcost.workload import Layer, Op, Workload
+from tests.hwcost.mapping.strategies import array_for, cores, jobs_of, layers
 
 
 def check_all_candidates(core: ComputeCore, rows: np.ndarray, arrays: np.ndarray) -> None:
@@ -57,10 +61,25 @@ def test_every_candidate_costs_what_it_costs_spelled_out(
     core: ComputeCore, some: list[Layer], sizes: list[int]
 ) -> None:
     rows = np.concatenate([Workload.from_layers([layer]).cost_rows() for layer in some])
-    check_all_candidates(core, rows, np.tile(sizes[: len(core.dimensions)], (len(rows), 1)))
+    check_all_candidates(core, rows, np.repeat(array_for(core, sizes), len(rows), axis=0))
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+def test_a_loop_spread_over_more_pes_than_it_has_iterations_takes_no_more_room() -> None:
+    """OY = 8 on 3 x 3 PEs: inputs (5 x 8 x 8 rows of 8 groups, 4 images) and outputs fill a memory to the last bit."""
+    core = load_accelerator("tesla_npu_like").compute_cores[0]
+    core = replace(core, dimensions=tuple(replace(d, loops=(Loop.OY,)) for d in core.dimensions))
+    layer = Layer(
+        "layer", Op.CONV, b=4, g=8, ox=8, oy=8, fx=5, fy=5, weight_bits=8, input_bits=5, output_bits=3
+    )
+    (m,) = (m for m, memory in enumerate(core.memories) if memory.name == "activation_sram")
+    full = 4 * 8 * 8 * 8 * (5 + 3)
+    for size in (full, full - 1):
+        memories = (*core.memories[:m], replace(core.memories[m], size_bits=size), *core.memories[m + 1 :])
+        one = replace(core, memories=memories)
+        check_all_candidates(one, Workload.from_layers([layer]).cost_rows(), np.array([[3, 3, 3]]))
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     core=cores(),
     some=st.lists(layers(), min_size=1, max_size=4),
@@ -71,7 +90,7 @@ def test_the_best_of_all_candidates_is_found(
     core: ComputeCore, some: list[Layer], sizes: list[int], objective: str
 ) -> None:
     rows = np.concatenate([Workload.from_layers([layer]).cost_rows() for layer in some])
-    arrays = np.tile(sizes[: len(core.dimensions)], (len(rows), 1))
+    arrays = np.repeat(array_for(core, sizes), len(rows), axis=0)
     jobs, form = jobs_of(core, rows, arrays)
     best = np.full((len(rows), 2), np.inf)
     for found in all_candidates(core, jobs, form.stream):
