@@ -136,7 +136,7 @@ def default_cache() -> Path:
 
 
 def _print(report: ExportReport) -> None:
-    from models.export.export import agreement_lines
+    from models.export.words import agreement_lines
 
     print(f"{report.folder}: {len(report.files)} files")
     lines = agreement_lines(

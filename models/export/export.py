@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import shutil
 import tempfile
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -22,12 +19,14 @@ from models.checkpoint import Checkpoint, CheckpointKeys
 from models.exit_policy import ExitPolicy
 from models.export.agreement import Agreement, ChainAgreement, compare_chain, compare_logits
 from models.export.cost import simulated_cost
+from models.export.folder import check_folder, staged
 from models.export.images import EvaluationImages, evaluation_images, notes_or_images
 from models.export.model_card import CardFacts, Measured, model_card
 from models.export.onnx_files import write_onnx
 from models.export.parts import exit_names
 from models.export.runtimes import ChainedParts, OnnxPart, QonnxPart, Runner, TorchPart, qonnx_to_qcdq
 from models.export.torch_files import write_torch
+from models.export.words import agreement_lines
 from models.fold import fold_network
 from models.inference import exits_taken
 from models.loop import torch_threads
@@ -128,7 +127,7 @@ def export_checkpoint(request: ExportRequest) -> ExportReport:
     Raises:
         OfframpError: When the checkpoint, the data, the policy or the folder cannot be used.
     """
-    check_folder(request.out)
+    check_folder(request.out, REPORT)
     if request.images < 1 or request.chain_images < 1:
         raise OfframpError(
             f"expected at least one image to compare, got {min(request.images, request.chain_images)}"
@@ -144,7 +143,7 @@ def export_checkpoint(request: ExportRequest) -> ExportReport:
             request.images,
             request.split_seed,
         )
-        with _staged(request.out) as folder:
+        with staged(request.out) as folder:
             return _export(request, network, checkpoint, policy, origin, images, folder)
 
 
@@ -293,81 +292,6 @@ def _correct_and_taken(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
     """(n, n_exits) whether each exit is right, (n,) the exit taken."""
     return logits.argmax(axis=2) == labels[:, None], exits_taken(logits, policy)
-
-
-def agreement_lines(
-    kind: Format,
-    agreement: Agreement,
-    folding: Agreement,
-    chain: ChainAgreement,
-    baseline: Agreement,
-    executor: Agreement | None,
-) -> list[str]:
-    """What the comparison found, in words."""
-    runtime = {
-        "torch": "torch.export",
-        "qcdq": "ONNX Runtime",
-        "qonnx": "ONNX Runtime, converted by qonnx",
-    }[kind]
-    lines = [
-        f"- the files in {runtime} and the folded network in PyTorch: {_in_words(agreement)}",
-        f"- the folded network and the trained one, both in PyTorch: {_in_words(folding)}",
-        f"- the trained network in PyTorch, float32 and float64: {_in_words(baseline)}. These differences and the "
-        "ones before are rounding that carries a value over the border between two levels of a quantizer",
-        f"- separate segments and heads, stopped by the policy: {100 * chain.same_exit:.2f} % of {chain.images} "
-        f"images take the same exit; the segments received {', '.join(map(str, chain.samples))} of them",
-    ]
-    if executor is not None:
-        lines.append(f"- qonnx's own executor and the folded network in PyTorch: {_in_words(executor)}")
-    return lines
-
-
-def _in_words(found: Agreement) -> str:
-    equal = found.largest_logit_difference == 0
-    logits = (
-        "all logits are equal bit by bit"
-        if equal
-        else f"largest difference of logits {found.largest_logit_difference:.2g} (they span "
-        f"{found.logit_spread:.3g}), below 1e-4 for {100 * found.close_images:.1f} % of the images"
-    )
-    return (
-        f"{100 * found.same_exit:.2f} % of {found.images} images take the same exit, "
-        f"{100 * found.same_class:.2f} % get the same class; {logits}"
-    )
-
-
-def check_folder(out: Path) -> None:
-    """Refuses to write over anything that is not an earlier export.
-
-    Raises:
-        OfframpError: See above.
-    """
-    if out.exists() and not out.is_dir():
-        raise OfframpError(f"expected a folder to write into, got the file {out.name}; choose another --out")
-    if out.is_dir() and any(out.iterdir()) and not (out / REPORT).is_file():
-        raise OfframpError(
-            f"expected an empty folder or an earlier export, got {out.name} with other files; choose another --out"
-        )
-
-
-@contextlib.contextmanager
-def _staged(out: Path) -> Iterator[Path]:
-    """A folder that takes the place of `out` when the body has ended well, and vanishes when not."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    except OSError as error:
-        raise OfframpError(
-            f"expected a place to write, got {error.strerror or error}; choose another --out"
-        ) from error
-    try:
-        yield staging
-        staging.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        staging.rename(out)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def _plain(keys: CheckpointKeys) -> dict[str, Any]:

@@ -102,8 +102,9 @@ def model_card(network: EarlyExitNetwork, facts: CardFacts) -> str:
             *_exit_table(network, facts),
             "",
             f"Accuracy under the policy: {_percent(measured.accuracy)} of these files, "
-            f"{_percent(measured.trained_accuracy)} of the network as it was trained. Images: {measured.description}; the table is "
-            f"of {measured.n_images} of them. The accuracy of an exit is that of all images, had they left there.",
+            f"{_percent(measured.trained_accuracy)} of the network as it was trained. "
+            f"Images: {measured.description}; the table is of {measured.n_images} of them. "
+            "The accuracy of an exit is that of all images, had they left there.",
             "",
             f"Policy: {_policy(facts.policy)} {facts.policy_origin}.",
             "",
