@@ -8,7 +8,7 @@ import numpy as np
 
 from hwcost.chip.accelerator import Accelerator
 from hwcost.evaluate import CostModel, check_allocations
-from hwcost.mapping.layer_mapping import describe_mapping
+from hwcost.mapping.layer_mapping import describe_mappings
 from hwcost.mapping.loops import Operand
 from hwcost.placement.schedule import Schedule
 from hwcost.placement.transfers import LEVEL_NAMES, cores_for
@@ -94,24 +94,21 @@ def layer_report(
     chosen = check_allocations(accelerator, np.asarray(allocation)[None, :])
     schedule = model.schedule(workload, chosen, mapping_objective, mode, weights, operands=True)
     described = mode == "layer_by_layer" and weights == "streamed"
-    place, arrays, spatial = [], [], []
-    for i, row in enumerate(workload.cost_rows()):
+    place, arrays, spatial = [], [], [""] * workload.n_layers
+    for i in range(workload.n_layers):
         option = int(schedule.core[0, i])
         cores = cores_for(accelerator, Op(workload.op[i]))
-        label = unrolled = ""
+        label = ""
         if option >= len(cores):
             name = SHARED_PLACES[option - len(cores)]
         else:
             name = cores[option].name
             if workload.has_weights[i]:
-                core = accelerator.compute_cores[option]
-                array = core.catalogue[chosen[0, option]]
-                label = array.label
-                if described:
-                    unrolled = describe_mapping(core, row, array, mapping_objective).spatial_label
+                label = accelerator.compute_cores[option].catalogue[chosen[0, option]].label
         place.append(name)
         arrays.append(label)
-        spatial.append(unrolled)
+    if described:
+        spatial = _unrollings(workload, accelerator, schedule.core[0], chosen[0], mapping_objective)
     latency, by_level = schedule.latency_cycles[0], schedule.energy_pj[0]
     return LayerReport(
         names=workload.names,
@@ -126,6 +123,23 @@ def layer_report(
         level_names=LEVEL_NAMES,
         operand_energy_pj=_operands(schedule, workload.n_layers),
     )
+
+
+def _unrollings(
+    workload: Workload, accelerator: Accelerator, placed: IntArray, allocation: IntArray, objective: str
+) -> list[str]:
+    """How each layer's array is unrolled, empty where it has none; layers of equal cores are mapped at once."""
+    rows = workload.cost_rows()
+    labels = [""] * workload.n_layers
+    groups: dict[str, list[int]] = {}
+    for i in np.flatnonzero(workload.has_weights).tolist():
+        groups.setdefault(accelerator.compute_cores[placed[i]].group, []).append(i)
+    for layers in groups.values():
+        core = accelerator.compute_cores[placed[layers[0]]]
+        arrays = np.array([core.catalogue[allocation[placed[i]]].sizes for i in layers], dtype=np.int64)
+        for i, mapping in zip(layers, describe_mappings(core, rows[layers], arrays, objective), strict=True):
+            labels[i] = mapping.spatial_label
+    return labels
 
 
 def _operands(schedule: Schedule, n_layers: int) -> Array:

@@ -46,6 +46,7 @@ def read_compute_cores(fields: Fields, dram: Memory, activations: str) -> list[C
             systolic_dimensions=fields.texts("systolic_dimensions", ()),
             compute_model=fields.text("compute_model", "ideal"),
             mac_energy_scaling=fields.text("mac_energy_scaling", "constant"),
+            idle_pes=fields.flag("idle_pes", False),
             leakage_w=fields.number("leakage_w", 0.0),
             leakage_w_per_pe=fields.number("leakage_w_per_pe", 0.0),
             area_mm2=fields.number("area_mm2", 0.0),

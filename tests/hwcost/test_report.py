@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hwcost import Accelerator, CostModel, Workload, layer_report, load_accelerator
+from hwcost.mapping.layer_mapping import describe_mapping
 from hwcost.networks import early_exit_workload, load_backbone, uniform_precision
 from hwcost.report import SHARED_PLACES
 
@@ -31,6 +32,17 @@ def test_every_core_shows_an_array_of_its_own_catalogue(chip: Accelerator, workl
     for i, place in enumerate(report.core):
         assert report.pe_array[i] == arrays.get(place, "")
         assert bool(report.spatial[i]) == bool(workload.has_weights[i])
+
+
+def test_unrollings_are_those_of_each_layer_mapped_alone(chip: Accelerator, workload: Workload) -> None:
+    allocation = np.array([3, 8, 6, 3])
+    report = layer_report(workload, chip, allocation, "energy")
+    cores = {core.name: i for i, core in enumerate(chip.compute_cores)}
+    for i in np.flatnonzero(workload.has_weights):
+        core = chip.compute_cores[cores[report.core[i]]]
+        array = core.catalogue[allocation[cores[core.name]]]
+        alone = describe_mapping(core, workload.cost_rows()[i], array, "energy")
+        assert report.spatial[i] == alone.spatial_label
 
 
 def test_split_layers_are_at_all_cores_and_have_no_array(workload: Workload) -> None:

@@ -44,6 +44,7 @@ count = 2
 mac_energy_pj = 0.5
 mac_energy_scaling = "bit_product"
 compute_model = "ideal"
+idle_pes = true
 default_array = "4x4"
 catalogue = ["2x4", "4x4", "8x4"]
 systolic_dimensions = ["D1"]
@@ -117,6 +118,7 @@ OPTIONAL = {
     "vector_core",
     "mac_energy_scaling",
     "compute_model",
+    "idle_pes",
     "catalogue",
     "systolic_dimensions",
     "leakage_w",

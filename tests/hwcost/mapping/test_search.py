@@ -65,7 +65,7 @@ def test_every_candidate_costs_what_it_costs_spelled_out(
 
 
 def test_a_loop_spread_over_more_pes_than_it_has_iterations_takes_no_more_room() -> None:
-    """OY = 8 on 3 x 3 PEs: inputs (5 x 8 x 8 rows of 8 groups, 4 images) and outputs fill a memory to the last bit."""
+    """OY = 8 on 3 x 3 PEs: inputs and outputs, 4 images of 8 groups of 8 x 8, fill a memory to the last bit."""
     core = load_accelerator("tesla_npu_like").compute_cores[0]
     core = replace(core, dimensions=tuple(replace(d, loops=(Loop.OY,)) for d in core.dimensions))
     layer = Layer(
