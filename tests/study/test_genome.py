@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwcost.errors import OfframpError
-from models.architecture import Architecture
+from models.architecture import HEAD_KINDS, Architecture
 from study.genome import Genome, start_designs
 from tests.study.spaces import designs, small_space, spaces
 
@@ -162,6 +162,7 @@ def test_genomes_of_another_space_are_refused():
 
 def test_size_counts_every_choice():
     space = small_space()
-    # 3 points with 3 heads or none, 3 final heads, 3^5 weight and 2^5 activation bits, 5 x 5 head bits, 5 targets.
-    strings = 4**3 * 3 * 3**5 * 2**5 * 25 * 5 * len(space.allocations.all())
+    kinds = len(HEAD_KINDS)
+    # 3 points with any head or none, a final head, 3^5 weight and 2^5 activation bits, 5 x 5 head bits, 5 targets.
+    strings = (kinds + 1) ** 3 * kinds * 3**5 * 2**5 * 25 * 5 * len(space.allocations.all())
     assert 10 ** space.log10_size() == pytest.approx(strings, rel=1e-9)
