@@ -4,6 +4,7 @@ import dataclasses
 import time
 from pathlib import Path
 
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,7 +16,7 @@ from models.augment import augment_batch
 from models.backbone import Backbone
 from models.calibrate import calibrate
 from models.checkpoint import CheckpointKeys, save_checkpoint
-from models.evaluate import exit_predictions
+from models.evaluate import calibrated_predictions, exit_predictions
 from models.loop import batch_indices, collect_logits, measure_norms, torch_threads, weight_groups
 from models.network import EarlyExitNetwork, Mount, architecture_mounts
 from models.objective import NonFiniteLoss, exit_weights, joint_loss, learning_rate_factor
@@ -57,6 +58,7 @@ def train_architecture(
     seed: int,
     device: str = "cpu",
     checkpoint: Path | None = None,
+    temperature_scaling: bool = True,
 ) -> TrainResult:
     """Trains the quantized network of an architecture and evaluates all its exits.
 
@@ -71,6 +73,7 @@ def train_architecture(
         seed: Of batches and augmentation, see `models.seeds.training_seed`.
         device: Of PyTorch.
         checkpoint: File to keep the trained weights in.
+        temperature_scaling: Whether each exit's logits are divided by a temperature fitted on the calibration split.
 
     Raises:
         OfframpError: When the architecture does not fit the backbone or the warm start.
@@ -83,8 +86,7 @@ def train_architecture(
         network = quantized_network(spec, mounts, architecture.precision(), warm_start, device)
         on_device = data.to(device)
         final_loss = train_network(network, on_device, warm_start.teacher_logits, recipe, seed)
-        calibration = evaluate(network, data.calibration_images, data.calibration_labels, on_device)
-        validation = evaluate(network, data.validation_images, data.validation_labels, on_device)
+        calibration, validation = evaluate_splits(network, on_device, temperature_scaling)
     if checkpoint is not None:
         keys = CheckpointKeys(
             architecture, spec.name, data.classes, data.image_size, data.fingerprint, recipe.key()
@@ -224,8 +226,35 @@ class QatOptimizer:
         self.adam.step()
 
 
+def evaluate_splits(
+    network: EarlyExitNetwork, data: TrainingData, temperature_scaling: bool = True
+) -> tuple[ExitPredictions, ExitPredictions]:
+    """Predictions of every exit on the calibration and the validation split, as they are.
+
+    Args:
+        network: Put into evaluation mode.
+        data: On the network's device.
+        temperature_scaling: Whether temperatures are fitted, on the calibration split alone.
+    """
+    device = data.train_images.device
+    calibration = collect_logits(network, data.calibration_images.to(device), data)
+    validation = collect_logits(network, data.validation_images.to(device), data)
+    if temperature_scaling:
+        return calibrated_predictions(
+            calibration, data.calibration_labels, validation, data.validation_labels
+        )
+    return (
+        exit_predictions(calibration, data.calibration_labels),
+        exit_predictions(validation, data.validation_labels),
+    )
+
+
 def evaluate(
-    network: EarlyExitNetwork, images: Tensor, labels: Tensor, data: TrainingData
+    network: EarlyExitNetwork,
+    images: Tensor,
+    labels: Tensor,
+    data: TrainingData,
+    temperatures: npt.ArrayLike | None = None,
 ) -> ExitPredictions:
     """Predictions of every exit on a split, as it is.
 
@@ -234,6 +263,7 @@ def evaluate(
         images: (n, c, h, w) uint8.
         labels: (n,) int64.
         data: Gives mean, deviation and device.
+        temperatures: (n_exits,) the logits are divided by; None: they are taken as they are.
     """
     images = images.to(data.train_images.device)
-    return exit_predictions(collect_logits(network, images, data), labels)
+    return exit_predictions(collect_logits(network, images, data), labels, temperatures)

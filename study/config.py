@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from models.architecture import ALLOWED_BITS, HEAD_KINDS
 from models.augment_spec import AugmentSpec
 from models.recipe import PretrainRecipe, QatRecipe
+from models.scores import ScoreName
 from models.splits import SplitSpec
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -64,8 +65,15 @@ class SpaceConfig(Section):
     head_bits: tuple[int, ...] = ALLOWED_BITS  # weights and activations of all early heads
     allocation: bool = True  # False: the accelerator's default PE arrays
     policy: Literal["per_exit", "shared"] = "per_exit"  # one threshold an exit, or one for all
-    # per_exit: how much calibration accuracy the thresholds may give away, as a fraction of 1;
-    # shared: the largest mean energy-latency product, relative to the static reference
+    score: ScoreName = "max_softmax"  # what thresholds are compared with; see models.scores
+    # cost: least energy-latency product above an accuracy floor; accuracy: highest accuracy below a product;
+    # `shared`, the paper's, always chooses by product
+    policy_goal: Literal["cost", "accuracy"] = "cost"
+    temperature_scaling: bool = (
+        True  # logits divided by a temperature per exit, fitted on the calibration split
+    )
+    # cost: how much calibration accuracy the thresholds may give away, as a fraction of 1;
+    # accuracy and shared: the largest mean energy-latency product, relative to the static reference
     policy_targets: tuple[float, ...] = (0.0, 0.005, 0.01, 0.02, 0.04)
 
     @field_validator("exit_heads", "final_heads")
@@ -92,6 +100,15 @@ class SpaceConfig(Section):
         if not targets or any(not 0 <= t <= 1 for t in targets) or list(targets) != sorted(set(targets)):
             raise ValueError(f"expected ascending fractions between 0 and 1, got {list(targets)}")
         return targets
+
+    @model_validator(mode="after")
+    def _shared_is_a_probability(self) -> SpaceConfig:
+        if self.policy == "shared" and self.score != "max_softmax":
+            raise ValueError(
+                f"expected score max_softmax for the shared policy, whose thresholds are 0.70 to 0.95, got "
+                f"{self.score!r}; set policy to per_exit"
+            )
+        return self
 
 
 class HardwareConfig(Section):

@@ -19,8 +19,8 @@ from study.hardware import HardwareCosts
 from study.memo import PredictionMemo, TrainedNetwork
 from study.policy import OperatingPoint, apply_policies
 from study.record import DesignRecord, Source
-from study.shared_threshold import bounded_shared_threshold
-from study.thresholds import tune_many
+from study.shared_threshold import bounded_shared_many
+from study.thresholds import tune_accuracy, tune_many
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,7 @@ class Evaluator:
             thresholds.reshape(-1, thresholds.shape[-1]),
             np.repeat(latency, len(targets), axis=0),
             np.repeat(energy, len(targets), axis=0),
+            self.space.config.score,
         )
         records = []
         for index, point in enumerate(points):
@@ -132,6 +133,7 @@ class Evaluator:
                     tuple(float(v) for v in violations[design]),
                     float(latency[design, -1]),
                     int(costs.weight_memory_bits),
+                    network.validation,
                 )
             )
         return records
@@ -140,16 +142,15 @@ class Evaluator:
         self, calibration: ExitPredictions, latency: np.ndarray, energy: np.ndarray, targets: list[float]
     ) -> np.ndarray:
         """(n_designs, n_targets, n_exits)."""
-        if self.space.config.policy == "per_exit":
-            return tune_many(calibration, latency, energy, targets).thresholds
-        # The paper's policy: one threshold, the largest whose relative mean product stays under the target.
+        config = self.space.config
         reference = self.hardware.static.edp_pj_cycles
-        return np.array(
-            [
-                [bounded_shared_threshold(calibration, cycles, pj, reference, target) for target in targets]
-                for cycles, pj in zip(latency, energy, strict=True)
-            ]
-        )
+        if config.policy == "shared":
+            # The paper's policy: one threshold, the largest whose relative mean product stays under the target.
+            return bounded_shared_many(calibration, latency, energy, reference, targets)
+        if config.policy_goal == "accuracy":
+            ceilings = reference * np.array(targets)
+            return tune_accuracy(calibration, latency * energy, ceilings, config.score).thresholds
+        return tune_many(calibration, latency, energy, targets, config.score).thresholds
 
     def _untrained(self, genome: Genome, costs: StageCosts, violations: tuple[float, ...]) -> DesignRecord:
         latency, energy = float(costs.latency_cycles[0, -1]), float(costs.energy_pj[0, -1])
@@ -174,6 +175,7 @@ def _record(
     violations: tuple[float, ...],
     worst_latency_cycles: float,
     weight_memory_bits: int,
+    validation: ExitPredictions,
 ) -> DesignRecord:
     leaving = tuple(None if math.isnan(v) else float(v) for v in point.leaving_accuracies)
     return DesignRecord(
@@ -191,4 +193,12 @@ def _record(
         exit_ratios=tuple(float(r) for r in point.exit_ratios),
         leaving_accuracies=leaving,
         exit_accuracies=tuple(float(a) for a in point.exit_accuracies),
+        temperatures=_floats(validation.temperatures),
+        calibration_errors=_floats(validation.calibration_errors),
+        raw_calibration_errors=_floats(validation.raw_calibration_errors),
     )
+
+
+def _floats(values: np.ndarray | None) -> tuple[float, ...]:
+    """Plain numbers; none where nothing was measured."""
+    return () if values is None else tuple(float(value) for value in values)

@@ -35,6 +35,9 @@ class DesignRecord:
         exit_ratios: Share of samples leaving at each exit; empty when not trained.
         leaving_accuracies: Fraction right among those that leave at each exit; None where nobody leaves.
         exit_accuracies: Fraction right if all samples left there.
+        temperatures: What each exit's logits are divided by; empty where they are taken as they are.
+        calibration_errors: Expected calibration error of each exit's confidences at these temperatures, as fractions.
+        raw_calibration_errors: The same at temperature 1; empty where there are no temperatures.
         training_samples: Images trained on for this record; 0 when nothing was trained for it.
         seconds: Wall-clock time of the evaluation.
     """
@@ -53,6 +56,9 @@ class DesignRecord:
     exit_ratios: tuple[float, ...] = ()
     leaving_accuracies: tuple[float | None, ...] = ()
     exit_accuracies: tuple[float, ...] = ()
+    temperatures: tuple[float, ...] = ()
+    calibration_errors: tuple[float, ...] = ()
+    raw_calibration_errors: tuple[float, ...] = ()
     training_samples: int = 0
     seconds: float = 0.0
 

@@ -179,7 +179,10 @@ def open_context(
     def train(architecture: Architecture) -> TrainedNetwork:
         training = training_seed(seed, architecture.key(), SEARCH_RUNG, 0)
         checkpoint = paths.checkpoints / f"{architecture.key()[:32]}.safetensors"
-        result = train_architecture(architecture, spec, data, warm, config.qat, training, device, checkpoint)
+        result = train_architecture(
+            architecture, spec, data, warm, config.qat, training, device, checkpoint,
+            temperature_scaling=config.space.temperature_scaling,
+        )  # fmt: skip
         return TrainedNetwork(result.calibration, result.validation, result.training_samples, result.seconds)
 
     memo = PredictionMemo(paths.predictions, memo_context(config, data.fingerprint, warm.checksum, device))
@@ -252,4 +255,5 @@ def memo_context(config: StudyConfig, data: str, warm: str, device: str) -> dict
         "code": training_code_version(),
         "device": device,
         "precision": "float32",
+        "temperature_scaling": int(config.space.temperature_scaling),
     }

@@ -57,16 +57,3 @@ def bounded_shared_many(
     # Costs are cumulative, so products rise along the grid and those within the bound come first.
     within = (edp[:, None, :] <= bounds[None, :, None]).sum(axis=2)
     return rows[np.maximum(within - 1, 0)]
-
-
-def bounded_shared_threshold(
-    calibration: ExitPredictions,
-    latency_cycles: npt.ArrayLike,
-    energy_pj: npt.ArrayLike,
-    reference_edp_pj_cycles: float,
-    relative_bound: float,
-) -> FloatArray:
-    """``bounded_shared_many`` for one design and one bound: thresholds (n_exits,)."""
-    return bounded_shared_many(
-        calibration, latency_cycles, energy_pj, reference_edp_pj_cycles, [relative_bound]
-    )[0, 0]

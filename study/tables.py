@@ -147,6 +147,9 @@ class TableMaker:
                         "ratio": record.exit_ratios[index],
                         "leaving_accuracy": record.leaving_accuracies[index],
                         "exit_accuracy": record.exit_accuracies[index],
+                        "temperature": record.temperatures[index] if record.temperatures else 1.0,
+                        "calibration_error": _at(record.calibration_errors, index),
+                        "raw_calibration_error": _at(record.raw_calibration_errors, index),
                         "latency_cycles": latency,
                         "energy_pj": energy,
                         "edp_pj_cycles": latency * energy,
@@ -228,8 +231,16 @@ _EXIT_COLUMNS = [
     "ratio",
     "leaving_accuracy",
     "exit_accuracy",
+    "temperature",
+    "calibration_error",
+    "raw_calibration_error",
     "latency_cycles",
     "energy_pj",
     "edp_pj_cycles",
     "split",
 ]
+
+
+def _at(values: tuple[float, ...], index: int) -> float | None:
+    """An exit's value, None where it was not measured."""
+    return values[index] if values else None

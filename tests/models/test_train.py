@@ -106,8 +106,22 @@ def test_the_checkpoint_gives_the_predictions_again(tmp_path: Path) -> None:
     result = train_architecture(MIXED, SPEC, data, warm_start(), QAT, 0, checkpoint=path)
     network = empty_network(SPEC, architecture_mounts(MIXED, SPEC), MIXED.precision(), 10, 16)
     load_checkpoint(path, network, CheckpointKeys(MIXED, SPEC.name, 10, 16, data.fingerprint, QAT.key()))
-    again = evaluate(network, data.validation_images, data.validation_labels, data)
+    scale = result.validation.temperatures
+    again = evaluate(network, data.validation_images, data.validation_labels, data, scale)
     assert again.equals(result.validation)
+
+
+def test_temperatures_are_fitted_on_the_calibration_split_or_not_at_all() -> None:
+    data = digits()
+    quick = dataclasses.replace(QAT, epochs=0.2)
+    scaled = train_architecture(MIXED, SPEC, data, warm_start(), quick, 0)
+    raw = train_architecture(MIXED, SPEC, data, warm_start(), quick, 0, temperature_scaling=False)
+    assert raw.validation.temperatures is None
+    assert scaled.validation.temperatures is not None
+    np.testing.assert_array_equal(scaled.validation.temperatures, scaled.calibration.temperatures)
+    np.testing.assert_array_equal(scaled.validation.correct, raw.validation.correct)
+    assert (scaled.validation.temperatures != 1).all()
+    np.testing.assert_allclose(scaled.validation.raw_calibration_errors, raw.validation.calibration_errors)
 
 
 def test_another_backbone_is_refused() -> None:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from hwcost.errors import OfframpError
-from study.config import StudyConfig
+from study.config import SpaceConfig, StudyConfig
 from study.config_io import load_preset, parse_assignment, preset_names, resolve
 
 
@@ -119,3 +119,9 @@ def test_reading_a_configuration_needs_no_torch():
         "assert not {'torch', 'optuna', 'pandas'} & set(sys.modules), 'heavy import'"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_shared_thresholds_are_of_the_softmax():
+    with pytest.raises(ValidationError, match="max_softmax for the shared policy"):
+        SpaceConfig(policy="shared", score="margin")
+    assert SpaceConfig(policy="shared").score == "max_softmax"

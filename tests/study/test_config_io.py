@@ -34,6 +34,7 @@ OTHER = {
     "space": {
         "exit_heads": ["gap"], "final_heads": ["gap"], "weight_bits": [4], "activation_bits": [4],
         "head_bits": [4], "allocation": False, "policy": "shared", "policy_targets": [0.5],
+        "score": "margin", "policy_goal": "accuracy", "temperature_scaling": False,
     },
     "pretrain": {
         "epochs": 7, "batch_size": 32, "learning_rate": 0.5, "momentum": 0.5, "weight_decay": 0.5, "warmup": 0.5,

@@ -95,6 +95,27 @@ def test_thresholds_are_chosen_on_calibration_and_keep_the_target_there(context)
     assert products[-1] < products[0]
 
 
+def test_accuracy_goal_keeps_its_ceiling_on_calibration(tmp_path):
+    targets = (0.01, 0.05, 0.5)
+    space = {"policy_goal": "accuracy", "policy_targets": targets}
+    context = bench_context(tmp_path, space=space)
+    genome = some_feasible(context, early=3)
+    calibration = predictions(genome.architecture).calibration
+    reference = context.hardware.static.edp_pj_cycles
+    costs = context.hardware.stage_costs(genome.architecture, np.array([genome.allocation]))
+    accuracies = []
+    for target in targets:
+        record = context.evaluator.evaluate(replace(genome, policy_target=target))
+        plain = run_policy(
+            calibration.confidence.astype(float).tolist(), calibration.correct.tolist(),
+            [*record.thresholds, -np.inf], costs.latency_cycles[0].tolist(), costs.energy_pj[0].tolist(),
+        )  # fmt: skip
+        assert plain.edp <= target * reference * (1 + 1e-9) or plain.left[0] == calibration.n_samples
+        accuracies.append(plain.accuracy)
+    assert accuracies == sorted(accuracies)
+    assert accuracies[-1] > accuracies[0]
+
+
 def test_one_network_is_trained_once_whatever_it_runs_on(context):
     genome = some_feasible(context)
     other = replace(genome, policy_target=0.04)

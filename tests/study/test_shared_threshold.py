@@ -5,7 +5,7 @@ import pytest
 
 from hwcost.errors import OfframpError
 from study.policy import apply_policy
-from study.shared_threshold import PAPER_GRID, bounded_shared_many, bounded_shared_threshold
+from study.shared_threshold import PAPER_GRID, bounded_shared_many
 from tests.reference.policy_oracle import run_policy
 from tests.study.policy_cases import cumulative_costs, realistic
 
@@ -29,10 +29,10 @@ def test_largest_of_the_grid_under_a_cost_bound(case):
     reference = latency[-1] * energy[-1]
     products = oracle_products(case)
     bound = products[0.85] / reference * 1.0001
-    assert bounded_shared_threshold(*case, reference, bound).tolist() == [0.85] * 3 + [-np.inf]
-    # Nothing under the bound: the smallest threshold is the nearest.
-    assert bounded_shared_threshold(*case, reference, 1e-9)[0] == 0.70
-    point = apply_policy(predictions, bounded_shared_threshold(*case, reference, bound), latency, energy)
+    # Nothing under the second bound: the smallest threshold is the nearest.
+    found = bounded_shared_many(*case, reference, [bound, 1e-9])[0]
+    assert found.tolist() == [[0.85] * 3 + [-np.inf], [0.70] * 3 + [-np.inf]]
+    point = apply_policy(predictions, found[0], latency, energy)
     assert point.mean_edp_pj_cycles / reference <= bound
 
 
