@@ -176,6 +176,8 @@ _KEYS = dataclasses.fields(CheckpointKeys)
 
 def _keys(path: Path, meta: dict[str, Any]) -> CheckpointKeys:
     try:
+        if "architecture" not in meta:
+            raise ValueError("a file of another kind")
         if meta["format"] not in (1, FORMAT):
             raise ValueError(f"format {meta['format']}")
         values = {field.name: meta[field.name] for field in _KEYS}

@@ -129,7 +129,7 @@ class EarlyExitNetwork(nn.Module):
                 "blocks; predict with the network of one architecture"
             )
         with torch.inference_mode():
-            return run_early_exit(_TorchSegments(self), x, len(x), policy)
+            return run_early_exit(TorchSegments(self), x, len(x), policy)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """(n, c, h, w) images to (n, classes) logits of every mount."""
@@ -140,7 +140,7 @@ class EarlyExitNetwork(nn.Module):
         return logits
 
 
-class _TorchSegments:
+class TorchSegments:
     """A network in the form that `run_early_exit` drives."""
 
     def __init__(self, network: EarlyExitNetwork) -> None:
@@ -148,10 +148,12 @@ class _TorchSegments:
         self.n_segments = len(network.exit_blocks)
 
     def run_segment(self, segment: int, x: Tensor) -> tuple[Tensor, npt.NDArray[np.float32]]:
+        """See `models.inference.Segments`."""
         x, (logits,) = self._network.forward_segment(segment, x)
         return x, logits.float().cpu().numpy()
 
     def keep(self, x: Tensor, indices: npt.NDArray[np.int64]) -> Tensor:
+        """See `models.inference.Segments`."""
         kept = x.index_select(0, torch.from_numpy(indices).to(x.device))
         # Selecting gives a contiguous copy; convolutions would change its memory format back in every layer.
         format_of_x = torch.contiguous_format if x.is_contiguous() else torch.channels_last

@@ -78,7 +78,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         meta: dict[str, Any] = json.loads(header["meta"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, safetensors.SafetensorError) as error:
         raise OfframpError(
-            f"expected a whole tensor file {path.name}, got {error}; delete the file"
+            f"expected a whole tensor file {path.name}, got {error}; it is damaged or of another kind"
         ) from error
     return tensors, meta
 
