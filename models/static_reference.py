@@ -12,7 +12,7 @@ from models.backbone import Backbone
 from models.loop import torch_threads
 from models.network import Mount
 from models.recipe import QatRecipe
-from models.train import TrainResult, evaluate, quantized_network, train_network
+from models.train import TrainResult, evaluate_splits, quantized_network, train_network
 from models.training_data import TrainingData
 from models.warm_start import WarmStart
 
@@ -55,8 +55,7 @@ def train_jointly(
         network = quantized_network(spec, mounts, precision, warm_start, device)
         on_device = data.to(device)
         final_loss = train_network(network, on_device, warm_start.teacher_logits, recipe, seed)
-        calibration = evaluate(network, data.calibration_images, data.calibration_labels, on_device)
-        validation = evaluate(network, data.validation_images, data.validation_labels, on_device)
+        calibration, validation = evaluate_splits(network, on_device)
     seconds = time.perf_counter() - started
     samples = recipe.training_samples(len(data.train_images))
     results = {}

@@ -4,7 +4,6 @@ import dataclasses
 import time
 from pathlib import Path
 
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -12,11 +11,13 @@ from hwcost.errors import OfframpError
 from hwcost.networks import Precision
 from models import brevitas_adapter
 from models.architecture import Architecture
-from models.augment import augment_batch
+from models.augment import augment_batch, normalize_batch
 from models.backbone import Backbone
 from models.calibrate import calibrate
 from models.checkpoint import CheckpointKeys, save_checkpoint
+from models.checkpoint_notes import CheckpointNotes
 from models.evaluate import calibrated_predictions, exit_predictions
+from models.fold import fold_network
 from models.loop import batch_indices, collect_logits, measure_norms, torch_threads, weight_groups
 from models.network import EarlyExitNetwork, Mount, architecture_mounts
 from models.objective import NonFiniteLoss, exit_weights, joint_loss, learning_rate_factor
@@ -91,7 +92,7 @@ def train_architecture(
         keys = CheckpointKeys(
             architecture, spec.name, data.classes, data.image_size, data.fingerprint, recipe.key()
         )
-        save_checkpoint(checkpoint, network, keys)
+        save_checkpoint(checkpoint, network, keys, CheckpointNotes.of_training(data, validation))
     return TrainResult(
         calibration=calibration,
         validation=validation,
@@ -229,16 +230,20 @@ class QatOptimizer:
 def evaluate_splits(
     network: EarlyExitNetwork, data: TrainingData, temperature_scaling: bool = True
 ) -> tuple[ExitPredictions, ExitPredictions]:
-    """Predictions of every exit on the calibration and the validation split, as they are.
+    """Predictions of every exit on the calibration and the validation split, as the deployed network gives them.
+
+    The network is folded first: rounding in a training's arithmetic moves single values over the border between two
+    levels, the folded network's integers are the same everywhere.
 
     Args:
-        network: Put into evaluation mode.
+        network: Quantized; put into evaluation mode.
         data: On the network's device.
         temperature_scaling: Whether temperatures are fitted, on the calibration split alone.
     """
-    device = data.train_images.device
-    calibration = collect_logits(network, data.calibration_images.to(device), data)
-    validation = collect_logits(network, data.validation_images.to(device), data)
+    example = normalize_batch(data.validation_images[:1], data.mean, data.std, channels_last=True)
+    deployed = fold_network(network.eval(), example)
+    calibration = collect_logits(deployed, data.calibration_images, data)
+    validation = collect_logits(deployed, data.validation_images, data)
     if temperature_scaling:
         return calibrated_predictions(
             calibration, data.calibration_labels, validation, data.validation_labels
@@ -247,23 +252,3 @@ def evaluate_splits(
         exit_predictions(calibration, data.calibration_labels),
         exit_predictions(validation, data.validation_labels),
     )
-
-
-def evaluate(
-    network: EarlyExitNetwork,
-    images: Tensor,
-    labels: Tensor,
-    data: TrainingData,
-    temperatures: npt.ArrayLike | None = None,
-) -> ExitPredictions:
-    """Predictions of every exit on a split, as it is.
-
-    Args:
-        network: Put into evaluation mode.
-        images: (n, c, h, w) uint8.
-        labels: (n,) int64.
-        data: Gives mean, deviation and device.
-        temperatures: (n_exits,) the logits are divided by; None: they are taken as they are.
-    """
-    images = images.to(data.train_images.device)
-    return exit_predictions(collect_logits(network, images, data), labels, temperatures)

@@ -13,7 +13,7 @@ from models.evaluate import exit_predictions
 from models.loop import collect_logits
 from models.network import architecture_mounts
 from models.objective import NonFiniteLoss
-from models.train import empty_network, evaluate, quantized_network, train_architecture, train_network
+from models.train import empty_network, evaluate_splits, quantized_network, train_architecture, train_network
 from tests.models.small import MIXED, QAT, SPEC, digits, warm_start
 
 
@@ -61,7 +61,7 @@ def test_training_repairs_what_2_bits_broke() -> None:
     network = quantized_network(
         SPEC, architecture_mounts(architecture, SPEC), architecture.precision(), warm_start()
     )
-    before = evaluate(network, digits().validation_images, digits().validation_labels, digits())
+    before = evaluate_splits(network, digits())[1]
     after = train_architecture(
         architecture, SPEC, digits(), warm_start(), dataclasses.replace(QAT, epochs=4), 0
     )
@@ -106,9 +106,9 @@ def test_the_checkpoint_gives_the_predictions_again(tmp_path: Path) -> None:
     result = train_architecture(MIXED, SPEC, data, warm_start(), QAT, 0, checkpoint=path)
     network = empty_network(SPEC, architecture_mounts(MIXED, SPEC), MIXED.precision(), 10, 16)
     load_checkpoint(path, network, CheckpointKeys(MIXED, SPEC.name, 10, 16, data.fingerprint, QAT.key()))
-    scale = result.validation.temperatures
-    again = evaluate(network, data.validation_images, data.validation_labels, data, scale)
-    assert again.equals(result.validation)
+    calibration, validation = evaluate_splits(network, data)
+    assert calibration.equals(result.calibration)
+    assert validation.equals(result.validation)
 
 
 def test_temperatures_are_fitted_on_the_calibration_split_or_not_at_all() -> None:
