@@ -51,8 +51,10 @@ class DataConfig(Section):
 class BackboneConfig(Section):
     """The fixed part of the network."""
 
-    name: str = "paper"
+    name: str = "paper"  # a known backbone, or a factory of one's own as package.module:function
     width: float = Field(default=1.0, gt=0.0, le=8.0)  # factor on the channel counts
+    # float weights of one's own (safetensors) that the pre-training starts from; None: drawn
+    weights: str | None = Field(default=None, min_length=1)
 
 
 class SpaceConfig(Section):

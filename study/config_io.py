@@ -169,6 +169,8 @@ def identity(config: StudyConfig) -> dict[str, Any]:
         else:
             values[section] = {k: v for k, v in values[section].items() if k not in keys}
     values["data"]["source"] = Path(config.data.source).name
+    if config.backbone.weights is not None:  # the content goes into the key of the warm start
+        values["backbone"]["weights"] = Path(config.backbone.weights).name
     values["hardware"]["accelerator"] = _accelerator_identity(config.hardware.accelerator)
     return values
 
@@ -203,6 +205,8 @@ def to_toml(config: StudyConfig) -> str:
     """The configuration as TOML that `--config` reads back; folders of this machine are left out."""
     values = config.model_dump(mode="json", exclude_none=True)
     values["data"]["source"] = Path(config.data.source).name
+    if config.backbone.weights is not None:  # the content goes into the key of the warm start
+        values["backbone"]["weights"] = Path(config.backbone.weights).name
     values["hardware"]["accelerator"] = Path(config.hardware.accelerator).name
     for key in ("out", "cache", "storage"):
         values["run"].pop(key, None)

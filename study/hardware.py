@@ -11,12 +11,12 @@ import numpy as np
 from hwcost.chip.accelerator import Accelerator
 from hwcost.evaluate import CostModel
 from hwcost.networks import (
-    BackboneSpec,
     EarlyExitGenes,
     EarlyExitGenomes,
     early_exit_batch,
     early_exit_workload,
 )
+from hwcost.networks.trunk import Backbone
 from hwcost.report import LayerReport, layer_report
 from hwcost.stage_costs import StageCosts
 from hwcost.workload import Workload
@@ -59,7 +59,7 @@ class HardwareCosts:
 
     def __init__(
         self,
-        spec: BackboneSpec,
+        spec: Backbone,
         classes: int,
         image_size: int,
         accelerator: Accelerator,
@@ -81,7 +81,7 @@ class HardwareCosts:
 
     @classmethod
     def from_config(
-        cls, config: StudyConfig, spec: BackboneSpec, classes: int, accelerator: Accelerator
+        cls, config: StudyConfig, spec: Backbone, classes: int, accelerator: Accelerator
     ) -> HardwareCosts:
         """The simulator as a study's configuration asks for it."""
         return cls(spec, classes, config.data.image_size, accelerator, config.hardware.mapping)

@@ -41,7 +41,7 @@ class TrainedNetwork:
 def training_code_version() -> str:
     """SHA-256 over the source of everything that decides how a network is trained."""
     digest = hashlib.sha256()
-    for package in ("models", "hwcost.networks"):
+    for package in ("models", "models.backbones", "hwcost.networks"):
         folder = resources.files(package)
         for item in sorted(folder.iterdir(), key=lambda entry: entry.name):
             if item.name.endswith((".py", ".toml")):

@@ -52,6 +52,14 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="digits|cifar10|PATH",
         help="a folder or archive with train/<class>/ and test/<class>/",
     )
+    add(
+        "--backbone",
+        metavar="NAME|PACKAGE.MODULE:FACTORY",
+        help="paper, resnet18, mobilenet_v2, efficientnet_b0 or your own",
+    )
+    add(
+        "--weights", metavar="FILE.safetensors", help="float weights of your own the pre-training starts from"
+    )
     add("--accelerator", metavar="NAME|FILE.toml", help="a preset of hwcost or a file")
     add("--trials", type=int, metavar="N", help="finished proposals in total, over all resumes")
     add("--workers", type=int, metavar="W", help="processes on this machine")
@@ -84,6 +92,7 @@ def configure(arguments: argparse.Namespace) -> tuple[StudyConfig, str]:
     layers.append(assigned)
     options: dict[str, dict[str, Any]] = {
         "data": {"source": arguments.data},
+        "backbone": {"name": arguments.backbone, "weights": arguments.weights},
         "hardware": {"accelerator": arguments.accelerator},
         "search": {"trials": arguments.trials, "workers": arguments.workers, "seed": arguments.seed},
         "run": {

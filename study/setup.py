@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Literal
 from hwcost.chip.accelerator import Accelerator
 from hwcost.chip.accelerator_file import load_accelerator
 from hwcost.errors import OfframpError
-from hwcost.networks import BackboneSpec, load_backbone
+from hwcost.networks import BackboneSpec
 from models.architecture import Architecture
+from models.backbones.open import open_backbone
+from models.backbones.staged import StagedBackbone
 from models.seeds import derive_seed, training_seed
 from study.allocation import AllocationSpace
 from study.config import StudyConfig
@@ -98,7 +100,9 @@ def build_accelerator(config: StudyConfig) -> Accelerator:
     return accelerator if asked is None else replace(accelerator, pe_budget=max(asked, accelerator.pe_budget))
 
 
-def build_space(config: StudyConfig, spec: BackboneSpec, accelerator: Accelerator) -> SearchSpace:
+def build_space(
+    config: StudyConfig, spec: BackboneSpec | StagedBackbone, accelerator: Accelerator
+) -> SearchSpace:
     """The genes for one backbone on one accelerator."""
     allocations = AllocationSpace(
         n_pes=tuple(tuple(array.n_pes for array in catalogue) for catalogue in accelerator.catalogues),
@@ -115,9 +119,9 @@ def _cores_by_group(group_of_core: tuple[int, ...]) -> tuple[tuple[int, ...], ..
     return tuple(tuple(c for c, g in enumerate(group_of_core) if g == number) for number in numbers)
 
 
-def build_backbone(config: StudyConfig, channels: int) -> BackboneSpec:
+def build_backbone(config: StudyConfig, channels: int) -> BackboneSpec | StagedBackbone:
     """The backbone at the study's width for images of so many channels."""
-    return load_backbone(config.backbone.name).scaled(config.backbone.width).with_in_channels(channels)
+    return open_backbone(config.backbone.name, config.backbone.width, channels, config.data.image_size)
 
 
 def load_data(config: StudyConfig, cache: Path) -> TrainingData:
@@ -149,7 +153,7 @@ class StudyContext:
     paths: Paths
     device: str
     data: TrainingData
-    spec: BackboneSpec
+    spec: BackboneSpec | StagedBackbone
     space: SearchSpace
     hardware: HardwareCosts
     warm: WarmStart
@@ -166,6 +170,7 @@ def open_context(
     config: StudyConfig, paths: Paths, device: str, data: TrainingData, progress: Progress | None = None
 ) -> StudyContext:
     """Pre-trains (or loads) the float network and assembles the evaluation."""
+    from models.float_weights import load_float_weights
     from models.train import train_architecture
     from models.warm_start import pretrain
 
@@ -174,7 +179,11 @@ def open_context(
     space = build_space(config, spec, accelerator)
     hardware = HardwareCosts.from_config(config, spec, data.classes, accelerator)
     seed = config.search.seed
-    warm = pretrain(spec, head_kinds(config), data, config.pretrain, paths.cache, seed, device, progress)
+    weights = config.backbone.weights
+    start = load_float_weights(Path(weights), spec) if weights is not None else None
+    warm = pretrain(
+        spec, head_kinds(config), data, config.pretrain, paths.cache, seed, device, progress, start
+    )
 
     def train(architecture: Architecture) -> TrainedNetwork:
         training = training_seed(seed, architecture.key(), SEARCH_RUNG, 0)
