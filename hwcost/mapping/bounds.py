@@ -16,7 +16,7 @@ from hwcost.chip.core import ComputeCore
 from hwcost.mapping.jobs import Jobs
 from hwcost.mapping.link_tables import charged_pj, side
 from hwcost.mapping.loops import RELEVANT, Loop, Operand
-from hwcost.mapping.nest import touched
+from hwcost.mapping.nest import Layers, touched
 from hwcost.mapping.objective import scores
 from hwcost.mapping.tiling import usable_bits
 from hwcost.mapping.timing import Port, skew_cycles
@@ -65,6 +65,38 @@ class ScoreBounds:
         less = self.first < first * (1.0 - 2 * _ROUNDING)
         result: Array = np.any(less | equal, axis=0)
         return result
+
+
+def fitting(core: ComputeCore, jobs: Jobs) -> Array:
+    """Whether every memory has room for what one iteration needs; no candidate of the others fits: (n,) bool."""
+    fits = np.ones(jobs.n, dtype=bool)
+    layers = jobs.layers
+    # outputs may arrive finished
+    words = (layers.weight_bits, layers.input_bits, np.minimum(layers.psum_bits, layers.output_bits))
+    extents: dict[tuple[bool, ...], Array] = {}
+    for m, memory in enumerate(core.memories):
+        inner = [operand for operand in memory.operands if core.chain(operand)[-1] != m]
+        if not inner:
+            continue
+        served = core.served_dimensions(memory)
+        if served not in extents:
+            unrolled = jobs.spatial.factors(np.array(served), average=False).T
+            extents[served] = np.minimum(unrolled, jobs.sizes)
+        bits = np.zeros(jobs.n)
+        for operand in inner:
+            bits += _count(operand, extents[served], layers) * words[operand]
+        fits &= bits <= usable_bits(memory)
+    return fits
+
+
+def _count(operand: Operand, extent: Array, layers: Layers) -> Array:
+    """Elements in so many iterations of each loop: extent (8, n) -> (n,)."""
+    result: Array = np.prod(extent[_PLAIN[operand]], axis=0)
+    if operand == Operand.I:
+        result *= touched(extent[Loop.OX], extent[Loop.FX], layers.stride, layers.ix)
+        result *= touched(extent[Loop.OY], extent[Loop.FY], layers.stride, layers.iy)
+        result = np.minimum(result, layers.input_elements * extent[Loop.G])
+    return result
 
 
 class _Bounds:
@@ -124,18 +156,11 @@ class _Bounds:
         """Elements in the reach of an instance: of one iteration, or of all."""
         key = operand, self._core.served_dimensions(self._core.memories[m]), whole
         if key not in self._tiles:
-            self._tiles[key] = self._count_elements(operand, self._within(m)[0], whole)
+            inside = self._within(m)[0]
+            self._tiles[key] = _count(
+                operand, inside * self._iterations if whole else inside, self._jobs.layers
+            )
         return self._tiles[key]
-
-    def _count_elements(self, operand: Operand, inside: Array, whole: bool) -> Array:
-        extent = inside * self._iterations if whole else inside
-        result: Array = np.prod(extent[_PLAIN[operand]], axis=0)
-        if operand == Operand.I:
-            layers = self._jobs.layers
-            result *= touched(extent[Loop.OX], extent[Loop.FX], layers.stride, layers.ix)
-            result *= touched(extent[Loop.OY], extent[Loop.FY], layers.stride, layers.iy)
-            result = np.minimum(result, layers.input_elements * extent[Loop.G])
-        return result
 
     def _access(self, m: int, write: bool, bits: Array, towards_pe: bool) -> tuple[Array, Port, Array]:
         """Energy of an access at all instances, its port and its cycles."""
@@ -176,9 +201,15 @@ class _Bounds:
             memory = self._core.memories[m]
             bits = self._elements(operand, m, whole=True) * word
             _, port, cycles = self._access(m, write, bits, towards_pe=False)
-            per_bit = memory.write_pj_per_bit if write else memory.read_pj_per_bit
-            once = np.ones(self._jobs.n) if output else 1.0 - single
-            self._count((bits * per_bit * self._within(m)[1], port, cycles), once)
+            energy = bits * (memory.write_pj_per_bit if write else memory.read_pj_per_bit)
+            energy = energy * self._within(m)[1]
+            if output and single.any():
+                # those that go up one by one are charged in whole granules
+                bits = self._elements(operand, m, whole=False) * word
+                charged, _, _ = self._access(m, write, bits, towards_pe=False)
+                events = np.prod(self._iterations[RELEVANT[operand]], axis=0)
+                energy = np.where(single > 0, charged * events, energy)
+            self._count((energy, port, cycles), np.ones(self._jobs.n) if output else 1.0 - single)
         if output or self._core.memories[self._core.chain(operand)[0]].level == "register":
             self._edge(operand, ((lower, not output), (upper, output)), word)
         if not single.any():

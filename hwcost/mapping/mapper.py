@@ -11,7 +11,7 @@ import numpy as np
 from hwcost.chip.core import ComputeCore
 from hwcost.errors import OfframpError
 from hwcost.mapping.batches import batches
-from hwcost.mapping.bounds import ScoreBounds
+from hwcost.mapping.bounds import ScoreBounds, fitting
 from hwcost.mapping.candidates import Candidates, spell_out_nests
 from hwcost.mapping.jobs import Jobs
 from hwcost.mapping.loops import Loop, Operand, loop_sizes
@@ -139,8 +139,9 @@ def _search_unrollings(
     Jobs are tried in rounds, the most promising ones of each layer first; those whose bound is above what was found
     are never tried.
     """
-    bounds = ScoreBounds(core, jobs, objective)
+    jobs = _fitting_jobs(core, jobs, n)
     layer = jobs.spatial.layer
+    bounds = ScoreBounds(core, jobs, objective)
     order = np.lexsort((*reversed(bounds.order()), layer))
     rank = np.empty_like(order)
     starts = np.searchsorted(layer[order], np.arange(n))
@@ -162,6 +163,18 @@ def _search_unrollings(
         first_rank = last_rank
     assert tried is not None
     return tried
+
+
+def _fitting_jobs(core: ComputeCore, jobs: Jobs, n: int) -> Jobs:
+    """The jobs that have a candidate that may fit, and one job of each of the n layers that have none."""
+    useful = fitting(core, jobs)
+    layer = jobs.spatial.layer
+    hopeless = np.bincount(layer[useful], minlength=n) == 0
+    if hopeless.any():
+        some = np.zeros(n, dtype=np.int64)
+        some[layer] = np.arange(jobs.n)
+        useful[some[hopeless]] = True
+    return jobs if useful.all() else jobs.take(np.flatnonzero(useful))
 
 
 def _best_of_layers(tried: Winners, objective: str, n: int) -> Winners:

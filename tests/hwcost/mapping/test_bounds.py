@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hwcost import load_accelerator
 from hwcost.chip.core import ComputeCore
 from hwcost.mapping.batches import batches
-from hwcost.mapping.bounds import ScoreBounds
+from hwcost.mapping.bounds import ScoreBounds, fitting
 from hwcost.mapping.candidates import all_candidates, spell_out_nests
 from hwcost.mapping.loops import Loop, Operand, loop_sizes
 from hwcost.mapping.objective import OBJECTIVES, scores
@@ -110,6 +110,7 @@ def test_no_candidate_is_below_the_bound_of_its_unrolling(
         job = np.array([number[key] for key in _keys(spatial.loop, spatial.unroll)])[found.nests.job]
         energy = found.energy_pj.sum(axis=1)
         usable = np.isfinite(energy)
+        assert fitting(core, found.jobs)[found.nests.job[usable]].all()
         for objective, bound in bounds.items():
             first, _ = scores(found.latency_cycles, energy, objective)
             assert (bound.first.min(axis=0)[job] <= first)[usable].all(), objective
