@@ -168,14 +168,17 @@ def drain_link(tables: PointTables, lower: int, upper: int) -> Link:
         high_elements[empty] * out / (high.write_bits_per_cycle),
     )
     nothing = np.zeros(tables.jobs.n)
+    # by memory, width and whether finished: directions of one width share a table
+    cycles: dict[tuple[int, float, bool], Array] = {}
 
     def flow(m: int, write: bool, final: bool, hidden: Array) -> LinkFlow:
         memory = core.memories[m]
         width = memory.write_bits_per_cycle if write else memory.read_bits_per_cycle
         elements = low_elements if m == lower else high_elements
-        return LinkFlow(
-            side(core, m, write), elements, elements * ((out if final else psum) / width), final, hidden
-        )
+        key = m, width, final
+        if key not in cycles:
+            cycles[key] = elements * ((out if final else psum) / width)
+        return LinkFlow(side(core, m, write), elements, cycles[key], final, hidden)
 
     return Link(
         Operand.O,

@@ -94,9 +94,14 @@ def _busy_shares(tables: PointTables, link: Link) -> list[tuple[Port, Array]]:
 def port_loads(tables: PointTables, link: Link, ports: set[Port]) -> dict[Port, PortLoad]:
     """What a link adds to those ports."""
     loads: dict[Port, PortLoad] = {}
+    # unfinished outputs go up and come back: the same load where both directions are equally wide
+    known: list[tuple[LinkFlow, PortLoad]] = []
     for flow in link.flows:
         if flow.port in ports:
-            load = _load(tables, link, flow)
+            load = next((load for other, load in known if _alike(flow, other)), None)
+            if load is None:
+                load = _load(tables, link, flow)
+                known.append((flow, load))
             if flow.port in loads:
                 other = loads[flow.port]
                 late = load.late if other.late is None else other.late
@@ -107,6 +112,15 @@ def port_loads(tables: PointTables, link: Link, ports: set[Port]) -> dict[Port, 
     return loads
 
 
+def _alike(flow: LinkFlow, other: LinkFlow) -> bool:
+    """Whether two flows take the same time at their ports."""
+    return (
+        flow.cycles is other.cycles
+        and flow.finished == other.finished
+        and flow.hidden_cycles is other.hidden_cycles
+    )
+
+
 def _load(tables: PointTables, link: Link, flow: LinkFlow) -> PortLoad:
     row = tables.tile_rows(link.operand)
     paths = tables.paths.operands[link.operand]
@@ -114,20 +128,26 @@ def _load(tables: PointTables, link: Link, flow: LinkFlow) -> PortLoad:
     if flow.finished:
         times = tables.finished_events()
         busy = (flow.cycles * times - flow.hidden_cycles)[row]
-        repeats = None if never_late else times[row] - 1.0
+        if never_late:
+            return PortLoad(busy, None)
+        cycles = flow.cycles[row]
+        repeats = times[row]
+        repeats -= 1.0
     else:
         events = tables.unfinished_events() if link.operand == Operand.O else tables.tile_events(link.operand)
-        busy = flow.cycles[row]
-        busy *= events
+        cycles = flow.cycles[row]
+        busy = cycles * events
         if link.operand != Operand.O:
             busy -= flow.hidden_cycles if flow.hidden_cycles.ndim == 1 else flow.hidden_cycles[row]
-        repeats = None if never_late else np.maximum(events - 1.0, 0.0)
-    if repeats is None:
-        return PortLoad(busy, None)
+        if never_late:
+            return PortLoad(busy, None)
+        repeats = events - 1.0
+        np.maximum(repeats, 0.0, out=repeats)
     late = np.empty((2, *busy.shape))
-    cycles = flow.cycles[row]
     for part, point in zip(late, (paths.tile_point, paths.tile_end), strict=True):
-        np.subtract(cycles, tables.time[point], out=part)
+        # clipping spares a copy; no index is out of bounds
+        np.take(tables.time, point, axis=0, out=part, mode="clip")
+        np.subtract(cycles, part, out=part)
         np.maximum(part, 0.0, out=part)
         part *= repeats
     return PortLoad(busy, late.reshape(-1, busy.shape[1]))

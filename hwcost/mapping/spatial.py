@@ -157,13 +157,14 @@ def _wasteful(
     unroll: IntArray,
 ) -> np.ndarray:
     """Which jobs leave a dimension idle although one of its loops is not unrolled anywhere: (n_jobs,)."""
-    bit = 1 << np.arange(N_LOOPS)
-    used = np.bitwise_or.reduce(np.where(unroll > 1, bit[loop], 0), axis=1)
-    large = ((sizes > 1) * bit).sum(axis=1)
     result = np.zeros(len(sizes), dtype=bool)
+    some = np.flatnonzero(((unroll == 1) & (arrays > 1)).any(axis=1))
+    bit = 1 << np.arange(N_LOOPS)
+    used = np.bitwise_or.reduce(np.where(unroll[some] > 1, bit[loop[some]], 0), axis=1)
+    large = ((sizes[some] > 1) * bit).sum(axis=1)
     for d, dimension in enumerate(dimensions):
         mask = sum(1 << one for one in dimension.loops)
-        result |= (unroll[:, d] == 1) & (arrays[:, d] > 1) & ((large & ~used & mask) != 0)
+        result[some] |= (unroll[some, d] == 1) & (arrays[some, d] > 1) & ((large & ~used & mask) != 0)
     return result
 
 

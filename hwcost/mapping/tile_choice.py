@@ -42,6 +42,9 @@ class TileChoice:
         self._shape = (*self._paths.point.shape, tables.jobs.n)
         self._sizes: dict[tuple[int, Operand, bool], Array] = {}
         self._counts: dict[tuple[int, Operand, bool, float], Array] = {}
+        # by memory and whether outputs arrive finished, for memories several operands share
+        self._together: dict[tuple[int, bool], Array] = {}
+        self._together_counts: dict[tuple[int, bool, float], Array] = {}
         self._done: dict[tuple[tuple[int, float], ...], tuple[dict[Operand, Array], Array, Array]] = {}
 
     def choose(self, use: CapacityUse) -> Tiles:
@@ -100,6 +103,8 @@ class TileChoice:
         return result
 
     def _bits(self, m: int, operand: Operand, finished: bool) -> Array:
+        # nothing but outputs depends on it
+        finished = finished and operand == Operand.O
         key = m, operand, finished
         if key not in self._sizes:
             layers = self._tables.jobs.layers
@@ -114,10 +119,7 @@ class TileChoice:
         if key not in self._counts:
             good = (self._bits(m, operand, finished) <= limit).astype(np.uint8)
             rows = self._paths.operands[operand].distinct.row[self._paths.point]
-            total = good[rows[:, 0]]
-            for p in range(1, rows.shape[1]):
-                total += good[rows[:, p]]
-            self._counts[key] = total
+            self._counts[key] = _sum_along(good, rows)
         return self._counts[key]
 
     def _finished(self, m: int, operand: Operand, below: Array) -> Array | None:
@@ -138,27 +140,65 @@ class TileChoice:
     def _count_shared(
         self, m: int, inner: list[Operand], limits: set[float], below: dict[Operand, Array]
     ) -> dict[float, Array]:
-        n_candidates, n_positions, n = self._shape
-        column = np.arange(n)
-        layers = self._tables.jobs.layers
-        counts = {limit: np.zeros((n_candidates, n), dtype=np.uint8) for limit in limits}
-        parts = []
+        finished: Array | None = None
         for operand in inner:
-            finished = self._finished(m, operand, below[operand])
-            rows = self._paths.operands[operand].distinct.row[self._paths.point]
-            elements = self._tables.elements(operand, m, largest=True)
-            width = (layers.weight_bits, layers.input_bits, layers.psum_bits)[operand]
+            arrives = self._finished(m, operand, below[operand])
+            finished = arrives if finished is None else finished
+        held = np.maximum.reduce([below[operand] for operand in inner])
+        counts = {}
+        for limit in limits:
+            count = self._count_together(m, inner, False, limit)
             if finished is not None:
-                width = np.where(finished, layers.output_bits, width)
-            least = np.take(elements.reshape(-1), self._look_up(rows, below[operand]) * n + column)
-            parts.append((rows, elements, least, width))
-        for p in range(n_positions):
-            total = np.zeros((n_candidates, n))
-            for rows, elements, least, width in parts:
-                total += np.maximum(elements[rows[:, p]], least) * width
-            for limit, count in counts.items():
-                count += total <= limit
+                count = np.where(finished, self._count_together(m, inner, True, limit), count)
+            # prefixes shorter than what a memory below holds take more than their own tiles
+            more = count <= held
+            if more.any():
+                count = count.copy()
+                count[more] = self._count_with_below(m, inner, limit, below, finished, np.nonzero(more))
+            counts[limit] = count
         return counts
+
+    def _count_together(self, m: int, inner: list[Operand], finished: bool, limit: float) -> Array:
+        """How many prefixes of each path stay within a limit, the tiles of all operands together."""
+        if (m, finished) not in self._together:
+            total = np.zeros((len(self._paths.level), self._shape[2]))
+            for operand in inner:
+                total += self._bits(m, operand, finished)[self._paths.operands[operand].distinct.row]
+            self._together[m, finished] = total
+        key = m, finished, limit
+        if key not in self._together_counts:
+            good = (self._together[m, finished] <= limit).astype(np.uint8)
+            self._together_counts[key] = _sum_along(good, self._paths.point)
+        return self._together_counts[key]
+
+    def _count_with_below(
+        self,
+        m: int,
+        inner: list[Operand],
+        limit: float,
+        below: dict[Operand, Array],
+        finished: Array | None,
+        cells: tuple[Array, Array],
+    ) -> Array:
+        """The same for some (candidates, jobs), where no operand takes less than in the memory below."""
+        candidate, job = cells
+        count = np.zeros(len(job), dtype=np.uint8)
+        sizes = []
+        for operand in inner:
+            rows = self._paths.operands[operand].distinct.row[self._paths.point]
+            unfinished, final = self._bits(m, operand, False), self._bits(m, operand, True)
+            arrives = np.zeros(len(job), dtype=bool) if finished is None else finished[cells]
+            least_row = rows[candidate, below[operand][cells]]
+            sizes.append((rows, unfinished, final, arrives, least_row))
+        for p in range(self._shape[1]):
+            total = np.zeros(len(job))
+            for rows, unfinished, final, arrives, least_row in sizes:
+                row = rows[candidate, p]
+                own = np.where(arrives, final[row, job], unfinished[row, job])
+                least = np.where(arrives, final[least_row, job], unfinished[least_row, job])
+                total += np.maximum(own, least)
+            count += total <= limit
+        return count
 
     def _limited_above(self, operand: Operand, m: int, chosen: Array) -> Array:
         """The largest prefix up to the chosen one that the memories up to the home can hold as well."""
@@ -184,3 +224,11 @@ class TileChoice:
                 here &= np.where(paths.complete[:, p, None], final[rows[:, p]], holds[rows[:, p]])
             best[here] = p
         return best
+
+
+def _sum_along(good: Array, rows: Array) -> Array:
+    """Sums of rows (n_rows, n) along each path: rows (n_candidates, n_positions) -> (n_candidates, n)."""
+    total: Array = good[rows[:, 0]]
+    for p in range(1, rows.shape[1]):
+        total += good[rows[:, p]]
+    return total
