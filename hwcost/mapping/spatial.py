@@ -114,8 +114,13 @@ def enumerate_spatial(
         unused = np.ones(len(jobs.layer), dtype=bool)
         if not idle:
             # the other dimensions cannot take all its loops
-            wasted = (sizes[:, allowed] > 1).sum(axis=1) >= len(dimensions)
-            unused = ~wasted[jobs.layer] | (arrays[jobs.layer, d] == 1)
+            wasted = ((sizes[:, allowed] > 1).sum(axis=1) >= len(dimensions))[jobs.layer]
+            later = {one for other in dimensions[d + 1 :] for one in other.loops}
+            for one in set(dimension.loops) - later:
+                # nor is there another one that takes this loop
+                whole = sizes[jobs.layer, one]
+                wasted |= (whole > 1) & (jobs.left[:, one] == whole)
+            unused = ~wasted | (arrays[jobs.layer, d] == 1)
         index = np.flatnonzero(unused)
         parts = [jobs.extended(index, int(allowed[0]), np.ones(len(index), dtype=np.int64))]
         for one in dimension.loops:
@@ -157,14 +162,16 @@ def _wasteful(
     unroll: IntArray,
 ) -> np.ndarray:
     """Which jobs leave a dimension idle although one of its loops is not unrolled anywhere: (n_jobs,)."""
+    # one byte a job, one bit a loop
+    bit = (0x80 >> np.arange(N_LOOPS)).astype(np.uint8)
+    used = np.zeros(len(sizes), dtype=np.uint8)
+    for d in range(len(dimensions)):
+        used |= np.where(unroll[:, d] > 1, bit[loop[:, d]], np.uint8(0))
+    idle = np.packbits(sizes > 1, axis=1)[:, 0] & ~used
     result = np.zeros(len(sizes), dtype=bool)
-    some = np.flatnonzero(((unroll == 1) & (arrays > 1)).any(axis=1))
-    bit = 1 << np.arange(N_LOOPS)
-    used = np.bitwise_or.reduce(np.where(unroll[some] > 1, bit[loop[some]], 0), axis=1)
-    large = ((sizes[some] > 1) * bit).sum(axis=1)
     for d, dimension in enumerate(dimensions):
-        mask = sum(1 << one for one in dimension.loops)
-        result[some] |= (unroll[some, d] == 1) & (arrays[some, d] > 1) & ((large & ~used & mask) != 0)
+        mask = np.bitwise_or.reduce(bit[list(dimension.loops)])
+        result |= (unroll[:, d] == 1) & (arrays[:, d] > 1) & ((idle & mask) != 0)
     return result
 
 

@@ -178,7 +178,7 @@ class TileChoice:
         limit: float,
         below: dict[Operand, Array],
         finished: Array | None,
-        cells: tuple[Array, Array],
+        cells: tuple[Array, ...],
     ) -> Array:
         """The same for some (candidates, jobs), where no operand takes less than in the memory below."""
         candidate, job = cells
