@@ -36,6 +36,13 @@ class SearchConfig(Section):
     redraws: int = Field(
         default=64, ge=0
     )  # a child seen before, or infeasible, is drawn again at most this often
+    predictor: bool = True  # of many children the one is proposed that promises most
+    skip_confidence: float = Field(
+        default=0.95, ge=0.5, le=1.0
+    )  # a child that is dominated with this probability is skipped
+    train_skipped: float = Field(
+        default=0.1, ge=0.1, le=1.0
+    )  # share of skipped children trained all the same, to know how often skipping is right
     max_failures: int = Field(default=5, ge=1)  # failed trials in a row after which the study stops
 
 

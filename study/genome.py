@@ -70,6 +70,18 @@ class SearchSpace:
         counts["policy_target"] = len(space.policy_targets)
         return counts
 
+    def ordered_genes(self) -> frozenset[str]:
+        """Genes whose choices are ordered: bits, arrays by their size, policy targets."""
+        ordered = (
+            "weight_bits",
+            "activation_bits",
+            "head_weight",
+            "head_activation",
+            "pe_array",
+            "policy_target",
+        )
+        return frozenset(name for name in self.genes() if name.startswith(ordered))
+
     def distributions(self) -> dict[str, BaseDistribution]:
         """The genes as Optuna distributions over indices."""
         return {name: IntDistribution(0, count - 1) for name, count in self.genes().items()}

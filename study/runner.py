@@ -32,6 +32,7 @@ from study.setup import (
     statics_missing,
     train_static,
 )
+from study.skipping import SkipReport
 from study.storage import (
     StudyIdentity,
     describe_genes,
@@ -173,6 +174,9 @@ def run_study(
             with contextlib.suppress(OfframpError):
                 export(study, context, reference, environment)
             raise
+        skipped = SkipReport.of(study.get_trials(deepcopy=False), study.directions).text()
+        if skipped:
+            progress.log(skipped)
         exported = export(study, context, reference, environment)
         return Outcome(exported, len(finished_trials(study)), interrupted)
 

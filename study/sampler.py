@@ -1,29 +1,67 @@
 """NSGA-II on top of Optuna's: start designs as generation 0, and children that are worth a trial.
 
-Optuna keeps the generations, the parents and the storage. Ours are three things. Generation 0 consists of chosen and
+Optuna keeps the generations, the parents and the storage. Ours are four things. Generation 0 consists of chosen and
 random designs that the sampler itself proposes: enqueued trials never become parents. A child that was seen before
-is drawn again (bounded), which on tabular benchmarks is worth more than any other change. A child whose hardware
-cost breaks a constraint is drawn again too, because finding that out takes a millisecond.
+is drawn again (bounded). A child whose hardware cost breaks a constraint is drawn again too, because finding that out
+takes a millisecond. And of many children the one is proposed that is expected to enlarge the hypervolume most, by a
+predictor that is refitted as trials finish; see `study.predictor`.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
+import moocore
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import NSGAIISampler
 from optuna.trial import FrozenTrial, TrialState
 
+from study.breeding import Breeder, as_rows
 from study.genome import SearchSpace, start_designs
+from study.predictor import DesignPredictor, Known, PredictorSettings
+from study.skipping import SKIP_KEY, SkipNote, SkipRule
+from study.surrogate import GeneEncoding
 
 _CONSTRAINT_PREFIX = "constraints:"
 
 DIVERGED_KEY = "diverged"
 """User attribute of a failed trial whose training diverged: seeds follow from the design, so it always will."""
+
+
+class Keyed(Protocol):
+    """A design that knows whether it is the same as another."""
+
+    def key(self) -> str:
+        """Equal for designs that are the same."""
+        ...
+
+
+class GeneSpace(Protocol):
+    """What the sampler must know of a search space; `study.genome.SearchSpace` is one."""
+
+    def genes(self) -> dict[str, int]:
+        """Number of choices of every gene."""
+        ...
+
+    def ordered_genes(self) -> frozenset[str]:
+        """Genes whose choices are ordered."""
+        ...
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The genes as Optuna distributions over indices."""
+        ...
+
+    def decode(self, genes: Mapping[str, int]) -> Keyed:
+        """The design that indices stand for."""
+        ...
+
+    def random(self, rng: np.random.Generator) -> dict[str, int]:
+        """Genes of a random design."""
+        ...
 
 
 class GenomeNSGAIISampler(NSGAIISampler):
@@ -36,19 +74,25 @@ class GenomeNSGAIISampler(NSGAIISampler):
         feasible: Whether a design given by its genes meets the hardware constraints; None accepts all.
         redraws: How often a proposal that was seen before, or is infeasible, is drawn again. When all draws are
             spent the last unseen one is proposed, and failing that the last one.
-        crossover_probability: Share of children of two parents; the others are mutated copies of one.
-        swap_probability: Share of genes a child takes from its second parent.
+        predictor: How proposals are predicted; None: the child of the genetic algorithm is proposed as it is.
+            Used with three objectives only.
+        skip: When that child gives way to one that promises more.
+        known: Objectives that need no prediction, of rows of gene indices.
+        founders: Designs of generation 0 before random ones, each with variants to fall back on; None: the start
+            designs of the space.
     """
 
     def __init__(
         self,
-        space: SearchSpace,
+        space: GeneSpace,
         population_size: int,
         rng: np.random.Generator,
         feasible: Callable[[Mapping[str, int]], bool] | None = None,
         redraws: int = 64,
-        crossover_probability: float = 0.9,
-        swap_probability: float = 0.5,
+        predictor: PredictorSettings | None = PredictorSettings(),  # noqa: B008  frozen
+        skip: SkipRule = SkipRule(),  # noqa: B008  frozen
+        known: Known | None = None,
+        founders: Iterable[Sequence[dict[str, int]]] | None = None,
     ) -> None:
         with warnings.catch_warnings():
             # The hook for own children is marked experimental since Optuna 3.3 and unchanged since.
@@ -62,8 +106,15 @@ class GenomeNSGAIISampler(NSGAIISampler):
         self._genome_rng = rng
         self._feasible = feasible or (lambda genes: True)
         self._redraws = redraws
-        self._crossover_probability = crossover_probability
-        self._swap_probability = swap_probability
+        self._skip = skip
+        if founders is None and isinstance(space, SearchSpace):
+            founders = start_designs(space)
+        self._founders = [tuple(variants) for variants in founders or ()]
+        self._names = list(space.genes())
+        self._breeder = Breeder(np.array(list(space.genes().values())))
+        encoding = GeneEncoding(space.genes(), space.ordered_genes())
+        self.predictor = None if predictor is None else DesignPredictor(encoding, predictor, known)
+        self._note: SkipNote | None = None  # of the proposal that is being made
         self._keys: dict[int, str] = {}  # canonical key of trials whose genes cannot change any more
 
     @classmethod
@@ -81,13 +132,16 @@ class GenomeNSGAIISampler(NSGAIISampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """All genes of the next design."""
+        self._note = None
         child = super().sample_relative(study, trial, search_space)
+        if self._note is not None:
+            study._storage.set_trial_user_attr(trial._trial_id, SKIP_KEY, self._note.to_json())
         return child or self._founder(study)
 
     def _founder(self, study: optuna.Study) -> dict[str, int]:
         """A member of generation 0: the first start design nobody has proposed, then random designs."""
         seen = self._seen(study)
-        for variants in start_designs(self._space):
+        for variants in self._founders:
             genes = next((variant for variant in variants if self._feasible(variant)), None)
             if genes is not None and self._space.decode(genes).key() not in seen:
                 return genes
@@ -99,8 +153,49 @@ class GenomeNSGAIISampler(NSGAIISampler):
         search_space: dict[str, BaseDistribution],
         parents: list[FrozenTrial],
     ) -> dict[str, Any]:
-        order = _constrained_rank(parents, study.directions)
-        return self._first_useful(lambda: self._breed(parents, order), self._seen(study))
+        rows, rank = self._rows(parents), _constrained_rank(parents, study.directions)
+        seen = self._seen(study)
+        child = self._first_useful(
+            lambda: self._genes(self._breeder.children(rows, rank, 1, self._genome_rng)[0]), seen
+        )
+        if self.predictor is None or len(study.directions) != 3:
+            return child
+        return self._more_promising(study, self.predictor, child, rows, seen)
+
+    def _more_promising(
+        self,
+        study: optuna.Study,
+        predictor: DesignPredictor,
+        child: dict[str, int],
+        parents: np.ndarray,
+        seen: set[str],
+    ) -> dict[str, int]:
+        """The design with the largest expected gain; the child itself where none has any, or as a check."""
+        done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        done = sorted((t for t in done if total_violation(t) == 0), key=lambda t: t.number)
+        if not done:
+            return child
+        designs, values = self._rows(done), _minimized(done, study.directions)
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        elsewhere = self._rows([t for t in running if set(self._names) <= t.params.keys()])
+        if not predictor.update(designs, values, elsewhere):
+            return child
+        probability = predictor.dominated(as_rows([child], self._names)[0])
+        if probability >= self._skip.confidence:
+            trained = bool(self._genome_rng.random() < self._skip.trained_share)
+            self._note = SkipNote(probability, trained)
+            if trained:
+                return child
+        front = designs[moocore.is_nondominated(values)]
+        breeders = np.vstack([front, parents])
+        rank = np.repeat([0, 1], [len(front), len(parents)])
+        ranked = predictor.ranked(breeders, rank, self._genome_rng)
+        for _ in range(min(len(ranked), self._redraws + 1)):
+            genes = self._genes(ranked.pop(0))
+            if self._space.decode(genes).key() not in seen and self._feasible(genes):
+                return genes
+        self._note = None
+        return child
 
     def _first_useful(self, draw: Callable[[], dict[str, int]], seen: set[str]) -> dict[str, int]:
         best: dict[str, int] | None = None
@@ -132,24 +227,17 @@ class GenomeNSGAIISampler(NSGAIISampler):
             seen.add(self._keys[trial.number])
         return seen
 
-    def _breed(self, parents: Sequence[FrozenTrial], order: np.ndarray) -> dict[str, int]:
-        """Uniform crossover of two tournament winners, then mutation at one gene on average."""
-        rng = self._genome_rng
-        first = dict(parents[self._tournament(order)].params)
-        if rng.random() < self._crossover_probability:
-            second = parents[self._tournament(order)].params
-            first = {k: second[k] if rng.random() < self._swap_probability else v for k, v in first.items()}
-        counts = self._space.genes()
-        free = [name for name, count in counts.items() if count > 1]
-        for name in free:
-            if rng.random() < 1.0 / len(free):
-                others = [value for value in range(counts[name]) if value != first[name]]
-                first[name] = int(rng.choice(others))
-        return first
+    def _rows(self, trials: Sequence[FrozenTrial]) -> np.ndarray:
+        return as_rows([trial.params for trial in trials], self._names)
 
-    def _tournament(self, order: np.ndarray) -> int:
-        one, two = self._genome_rng.integers(len(order), size=2)
-        return int(one if order[one] <= order[two] else two)
+    def _genes(self, row: np.ndarray) -> dict[str, int]:
+        return dict(zip(self._names, row.tolist(), strict=True))
+
+
+def _minimized(trials: Sequence[FrozenTrial], directions: Sequence[Any]) -> np.ndarray:
+    """Values with the sign that makes less better, (n_trials, n_objectives)."""
+    signs = np.array([1.0 if d == optuna.study.StudyDirection.MINIMIZE else -1.0 for d in directions])
+    return np.array([trial.values for trial in trials]) * signs
 
 
 def _constrained_rank(trials: Sequence[FrozenTrial], directions: Sequence[Any]) -> np.ndarray:
@@ -159,8 +247,7 @@ def _constrained_rank(trials: Sequence[FrozenTrial], directions: Sequence[Any]) 
     ones the dominating one (Deb et al. 2002, section VI). Parents number at most 64, so counting dominators is
     cheap enough and needs no sorting into fronts.
     """
-    signs = np.array([1.0 if d == optuna.study.StudyDirection.MINIMIZE else -1.0 for d in directions])
-    values = np.array([trial.values for trial in trials]) * signs
+    values = _minimized(trials, directions)
     violation = np.array([total_violation(trial) for trial in trials])
     no_worse = (values[:, None, :] <= values[None, :, :]).all(axis=2)
     better = (values[:, None, :] < values[None, :, :]).any(axis=2)

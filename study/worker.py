@@ -147,8 +147,10 @@ def _train_reference(task: WorkerTask, trained: Literal["alone", "jointly"]) -> 
 def _work(task: WorkerTask, tickets: Tickets, events: Any) -> None:
     import optuna
 
+    from study.predictor import PredictorSettings
     from study.sampler import GenomeNSGAIISampler
     from study.setup import load_data, open_context
+    from study.skipping import SkipRule
     from study.storage import open_storage, population_of
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -165,6 +167,8 @@ def _work(task: WorkerTask, tickets: Tickets, events: Any) -> None:
         np.random.default_rng(seed),
         lambda genes: evaluator.meets_constraints(space.decode(genes)),
         task.config.search.redraws,
+        PredictorSettings() if task.config.search.predictor else None,
+        SkipRule(task.config.search.skip_confidence, task.config.search.train_skipped),
     )
     events.put(WorkerEvent("ready", task.index))
     failures = 0

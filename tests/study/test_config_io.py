@@ -26,7 +26,8 @@ from study.config_io import (
 
 # One other legal value for every key of a configuration; the test below fails when a key is missing here.
 OTHER = {
-    "search": {"trials": 25, "workers": 3, "seed": 1, "redraws": 3, "max_failures": 9},
+    "search": {"trials": 25, "workers": 3, "seed": 1, "redraws": 3, "max_failures": 9, "predictor": False,
+               "skip_confidence": 0.75, "train_skipped": 0.5},
     "data": {"source": "cifar10", "image_size": 48},
     "splits": {"calibration": 0.3, "validation": 77, "seed": 5},
     "augment": {"flip": True, "crop_padding": 1, "padding_mode": "zero", "cutout": 3},

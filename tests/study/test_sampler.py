@@ -17,6 +17,7 @@ from study.sampler import (
     _constrained_rank,
     total_violation,
 )
+from study.skipping import SKIP_KEY, SkipReport, SkipRule
 from study.storage import store_result
 from tests.study.spaces import small_space, tiny_space
 from tests.study.synthetic import evaluate
@@ -151,8 +152,8 @@ def test_infeasible_proposals_are_drawn_again():
     def feasible(genes) -> bool:
         return evaluate(space.decode(genes)).mean_latency_cycles <= 48.0
 
-    plain = run(new_study(sampler(space)), space, 30)
-    assert sum(not feasible(t.params) for t in plain.trials) >= 10  # without it many are infeasible
+    plain = run(new_study(sampler(space, predictor=None)), space, 30)
+    assert sum(not feasible(t.params) for t in plain.trials) >= 5  # without it many are infeasible
     study = run(new_study(sampler(space, feasible=feasible, redraws=200)), space, 30)
     assert all(feasible(t.params) for t in study.trials)
     # Start designs at the highest bits are infeasible here: their first feasible variants come first instead.
@@ -219,6 +220,72 @@ def test_failed_trials_do_not_hold_up_the_generations():
         study.tell(study.ask(space.distributions()), state=TrialState.FAIL)
     done = [t for t in study.trials if t.state == TrialState.COMPLETE]
     assert [generation(t) for t in done] == [i // POPULATION for i in range(15)]
+
+
+def test_the_predictor_finds_more_than_the_genetic_algorithm_alone():
+    import moocore
+
+    space = small_space()
+
+    def covered(**options) -> float:
+        study = run(new_study(sampler(space, **options)), space, 8 * POPULATION)
+        points = [t.values for t in study.trials if total_violation(t) == 0]
+        return moocore.hypervolume(np.array(points), ref=[1.0, 80.0, 80.0])
+
+    assert covered() > covered(predictor=None)
+
+
+def test_infeasible_trials_are_left_out_of_the_fit():
+    space = small_space()
+    using = sampler(space)
+    study = new_study(using)
+    fits = []
+    update = using.predictor.update
+    using.predictor.update = lambda designs, values, running: (
+        fits.append(values) or update(designs, values, running)
+    )
+    run(study, space, 6 * POPULATION)
+    infeasible = {tuple(t.values) for t in study.trials if total_violation(t) > 0}
+    assert infeasible
+    feasible = [tuple(t.values) for t in study.trials[:-1] if total_violation(t) == 0]
+    assert [tuple(row) for row in fits[-1]] == feasible
+
+
+def test_predictions_stay_out_of_the_storage():
+    """One packed attribute on a trial in whose place a child was skipped; nothing else but what was measured."""
+    space = small_space()
+    study = run(new_study(sampler(space, skip=SkipRule(0.5))), space, 10 * POPULATION)
+    marked = [t for t in study.trials if SKIP_KEY in t.user_attrs]
+    assert marked
+    assert all(t.number >= POPULATION for t in marked)
+    for trial in study.trials:
+        assert trial.user_attrs.keys() <= {"feasible", "result", SKIP_KEY}
+        assert trial.values == list(evaluate(space.decode(trial.params)).objectives)
+        assert not any("predict" in key for key in trial.system_attrs)
+    for trial in marked:
+        assert trial.user_attrs[SKIP_KEY].keys() == {"probability", "trained"}
+        assert 0.5 <= trial.user_attrs[SKIP_KEY]["probability"] <= 1.0
+
+
+def test_a_share_of_skipped_children_is_trained_and_can_be_counted_from_the_storage():
+    space = small_space()
+    study = run(new_study(sampler(space, skip=SkipRule(0.5, 0.5))), space, 15 * POPULATION)
+    report = SkipReport.of(study.trials, study.directions)
+    assert report.skipped >= 5
+    assert 0.2 <= report.trained / report.skipped <= 0.8
+    always = run(new_study(sampler(space, skip=SkipRule(0.5, 1.0))), space, 10 * POPULATION)
+    report = SkipReport.of(always.trials, always.directions)
+    assert report.trained == report.skipped > 0
+
+
+def test_the_predictor_needs_three_objectives_and_leaves_others_to_the_genetic_algorithm():
+    space = small_space()
+    two = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler(space))
+    for _ in range(4 * POPULATION):
+        trial = two.ask(space.distributions())
+        result = evaluate(space.decode(trial.params))
+        two.tell(trial, [result.mean_latency_cycles, result.accuracy])
+    assert not any(SKIP_KEY in t.user_attrs for t in two.trials)
 
 
 def test_genes_with_one_choice_are_fine():

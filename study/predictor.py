@@ -1,0 +1,221 @@
+"""Predicts objectives from genes, refitted as trials finish, and says which children are worth a trial.
+
+Predictions steer proposals and nothing else: they never enter the storage, a front or a hypervolume. Everything here
+is computed from finished trials, so each process of a study fits for itself and nothing is lost with a process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import moocore
+import numpy as np
+
+from study.breeding import Breeder
+from study.improvement import (
+    Boxes,
+    dominated_probability,
+    expected_fall,
+    expected_improvement,
+    undominated_boxes,
+)
+from study.surrogate import Choice, GeneEncoding, ObjectiveModel, choose
+
+Known = Callable[[np.ndarray], np.ndarray]
+"""Objectives that are known without a trial: of designs (n, n_genes) the values (n, 3), NaN where unknown."""
+
+_RETUNE = 1.3  # growth of the number of trials after which kernels are chosen again
+_EXACT = 1e-4  # deviation of a known objective, in standard deviations of what was measured
+
+
+@dataclass(frozen=True)
+class PredictorSettings:
+    """How much thought goes into a proposal.
+
+    Attributes:
+        children: Drawn for one choice.
+        rounds: Times the best ones are replaced by their neighbours.
+        best: Designs whose neighbours are looked at in a round.
+        least: Finished feasible trials before anything is predicted.
+        refits: A fit serves as many proposals as the number of trials has this in it.
+        ends: Every so many-th fit goes for the least of a single objective, each in turn; 0: none does. The ends of
+            a front carry much hypervolume and are far from what was measured, where the gain is underestimated.
+        most: Trials a fit is made on; more are thinned out, the best are kept.
+    """
+
+    children: int = 200
+    rounds: int = 2
+    best: int = 8
+    least: int = 10
+    refits: int = 120
+    ends: int = 5
+    most: int = 500
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What one fit leaves behind."""
+
+    features: np.ndarray
+    models: list[ObjectiveModel]
+    front: np.ndarray  # in the scales of the models
+    boxes: Boxes
+    goal: int | None  # the objective whose end of the front is looked for; None: hypervolume
+
+
+class DesignPredictor:
+    """Gaussian processes of three objectives and what follows from them for proposals.
+
+    Args:
+        encoding: The genes.
+        settings: See there.
+        known: Objectives that need no prediction; None where all do.
+    """
+
+    def __init__(
+        self,
+        encoding: GeneEncoding,
+        settings: PredictorSettings | None = None,
+        known: Known | None = None,
+    ) -> None:
+        self._encoding = encoding
+        self._settings = settings or PredictorSettings()
+        self._known = known
+        self._breeder = Breeder(np.array(list(encoding.counts.values())))
+        self._n_genes = max(1, sum(count > 1 for count in encoding.counts.values()))
+        self._choices: list[Choice] = []
+        self._tuned_at = self._fitted_at = 0
+        self._fit: _Fit | None = None
+        self._fits = 0
+        self._queue: list[np.ndarray] = []
+        self.seconds = 0.0
+        """Time spent fitting and ranking so far."""
+
+    def update(self, designs: np.ndarray, values: np.ndarray, running: np.ndarray) -> bool:
+        """Fits to the finished feasible trials if enough of them are new.
+
+        Args:
+            designs: (n, n_genes), in the order in which they finished.
+            values: (n, 3), to be minimised.
+            running: Designs in evaluation elsewhere, (m, n_genes): their results are taken to be as predicted, so
+                that no two processes go for the same gain.
+
+        Returns:
+            Whether there is a fit to predict with.
+        """
+        start, count = time.perf_counter(), len(values)
+        if count < self._settings.least or (values == values[0]).all():
+            return False
+        stale = count - self._fitted_at >= max(1, count // self._settings.refits)
+        if self._fit is None or stale or not self._queue:
+            rows = _thinned(values, self._settings.most)
+            features = self._encoding.features(designs[rows])
+            agreement = features @ features.T
+            if count >= _RETUNE * self._tuned_at:
+                self._choices = choose(agreement, values[rows], self._n_genes)
+                self._tuned_at = count
+            models = [
+                ObjectiveModel(choice, agreement, column, self._n_genes)
+                for choice, column in zip(self._choices, values[rows].T, strict=True)
+            ]
+            scaled = _per_objective(models, values[rows])
+            # A design counts as far as the worst of what was measured, and a tenth beyond.
+            reference = scaled.max(axis=0) + 0.1 * np.ptp(scaled, axis=0)
+            front = scaled[moocore.is_nondominated(scaled)]
+            goal = self._next_goal(values.shape[1])
+            fit = _Fit(features, models, front, undominated_boxes(front, reference), goal)
+            if len(running):
+                self._fit = fit
+                expected = np.vstack([front, self.predict(running)[0]])
+                fit = replace(fit, boxes=undominated_boxes(expected, reference))
+            self._fit = fit
+            self._fitted_at, self._queue = count, []
+        self.seconds += time.perf_counter() - start
+        return True
+
+    def predict(self, designs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation in the scales of the models, each (n, 3)."""
+        fit = self._fitted()
+        agreement = self._encoding.features(designs) @ fit.features.T
+        pairs = [model.predict(agreement) for model in fit.models]
+        mean, deviation = (np.stack(column, axis=1) for column in zip(*pairs, strict=True))
+        if self._known is not None:
+            values = self._known(designs)
+            exact = ~np.isnan(values)
+            mean = np.where(exact, _per_objective(fit.models, np.nan_to_num(values)), mean)
+            deviation = np.where(exact, _EXACT, deviation)
+        return mean, deviation
+
+    def dominated(self, design: np.ndarray) -> float:
+        """At least how probable it is that a trial of this design, (n_genes,), ends up dominated by the front."""
+        fit = self._fitted()
+        mean, deviation = self.predict(design[None])
+        # A measurement scatters around the function that is predicted.
+        noise = np.array([model.noise_deviation for model in fit.models])
+        return float(dominated_probability(mean, np.hypot(deviation, noise), fit.front)[0])
+
+    def ranked(self, parents: np.ndarray, rank: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+        """Designs by falling expected gain in hypervolume; those proposed are to be taken off by `pop`.
+
+        Args:
+            parents: Designs to breed from, (n, n_genes).
+            rank: Of each, (n,), 0 best.
+            rng: Source of every draw.
+        """
+        start = time.perf_counter()
+        if not self._queue:
+            designs = np.unique(self._breeder.children(parents, rank, self._settings.children, rng), axis=0)
+            gains = self._gains(designs)
+            for _ in range(self._settings.rounds):
+                best = designs[np.argsort(-gains)[: self._settings.best]]
+                new = _without(self._breeder.neighbours(best), designs)
+                designs, gains = np.vstack([designs, new]), np.concatenate([gains, self._gains(new)])
+            order = np.argsort(-gains, kind="stable")
+            self._queue = list(designs[order[gains[order] > 0]])
+        self.seconds += time.perf_counter() - start
+        return self._queue
+
+    def _gains(self, designs: np.ndarray) -> np.ndarray:
+        fit = self._fitted()
+        mean, deviation = self.predict(designs)
+        if fit.goal is None:
+            return expected_improvement(mean, deviation, fit.boxes)
+        best = float(fit.front[:, fit.goal].min())
+        return expected_fall(mean[:, fit.goal], deviation[:, fit.goal], best)
+
+    def _next_goal(self, n_objectives: int) -> int | None:
+        self._fits += 1
+        every = self._settings.ends
+        return (self._fits // every) % n_objectives if every and self._fits % every == 0 else None
+
+    def _fitted(self) -> _Fit:
+        if self._fit is None:
+            raise RuntimeError("expected a fit, got none; update() says whether there is one")
+        return self._fit
+
+
+def _per_objective(models: Sequence[ObjectiveModel], values: np.ndarray) -> np.ndarray:
+    return np.stack([model.scale(column) for model, column in zip(models, values.T, strict=True)], axis=1)
+
+
+def _without(designs: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Distinct designs that are not among the known ones."""
+    seen = {row.tobytes() for row in known}
+    distinct = np.unique(designs, axis=0)
+    return distinct[[row.tobytes() not in seen for row in distinct]]
+
+
+def _thinned(values: np.ndarray, most: int) -> np.ndarray:
+    """Rows to fit on: all, or the least dominated half and every so many-th of the others, ascending."""
+    count = len(values)
+    if count <= most:
+        return np.arange(count)
+    ranks = np.argsort(np.argsort(values, axis=0), axis=0)
+    dominators = np.array([(values <= row).all(axis=1).sum() for row in values])
+    order = np.lexsort((ranks.sum(axis=1), dominators))
+    kept = order[: most // 2]
+    others = np.sort(order[most // 2 :])
+    spread = others[np.linspace(0, len(others) - 1, most - len(kept)).astype(int)]
+    return np.sort(np.concatenate([kept, spread]))

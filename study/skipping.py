@@ -1,0 +1,124 @@
+"""Children that are skipped before a trial is spent on them, and how often that was right.
+
+Each proposal begins with the child that the genetic algorithm alone would propose. Where the predictor says with the
+stated confidence that it would be dominated, it is skipped and another takes its place; a share of these children is
+trained all the same. One packed attribute of the trial says which of the two happened, so that the hit rate is
+computed from the storage, whoever ran the trials and however often the study was resumed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from hwcost.errors import OfframpError
+
+SKIP_KEY = "skipped_child"
+"""User attribute of a trial whose proposal began with a child that was skipped; see `SkipNote`."""
+
+_Z95 = 1.959964  # of the normal distribution, 95 % two-sided
+
+
+@dataclass(frozen=True)
+class SkipRule:
+    """When a child is skipped.
+
+    Attributes:
+        confidence: Least probability of being dominated.
+        trained_share: Share of skipped children that are trained all the same.
+    """
+
+    confidence: float = 0.95
+    trained_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.confidence <= 1.0:
+            raise OfframpError(f"expected a confidence in 0.5..1 to skip a child, got {self.confidence}")
+        if not 0.0 <= self.trained_share <= 1.0:
+            raise OfframpError(f"expected a share of skipped children in 0..1, got {self.trained_share}")
+
+
+@dataclass(frozen=True)
+class SkipNote:
+    """What a trial keeps of the child that was skipped for it.
+
+    Attributes:
+        probability: Of being dominated, as predicted.
+        trained: The trial is that child; otherwise another design took its place.
+    """
+
+    probability: float
+    trained: bool
+
+    def to_json(self) -> dict[str, float | bool]:
+        """Plain JSON values."""
+        return {"probability": round(self.probability, 4), "trained": self.trained}
+
+
+@dataclass(frozen=True)
+class SkipReport:
+    """How often skipping was right, as far as it was tried.
+
+    Attributes:
+        skipped: Children that were skipped, those trained all the same among them.
+        trained: Skipped children that were trained all the same and have finished.
+        right: Those of them that an earlier trial dominates or equals.
+    """
+
+    skipped: int
+    trained: int
+    right: int
+
+    @classmethod
+    def of(cls, trials: Iterable[FrozenTrial], directions: Sequence[StudyDirection]) -> SkipReport:
+        """Counts over all trials of a study.
+
+        Only feasible trials that were proposed before a child can show that it was rightly skipped.
+        """
+        finished = [t for t in trials if t.state == TrialState.COMPLETE]
+        notes = [t.user_attrs[SKIP_KEY] for t in finished if SKIP_KEY in t.user_attrs]
+        tried = [t for t in finished if t.user_attrs.get(SKIP_KEY, {}).get("trained")]
+        signs = np.array([1.0 if d == StudyDirection.MINIMIZE else -1.0 for d in directions])
+        feasible = [t for t in finished if all(v <= 0 for v in t.constraints.values())]
+        numbers = np.array([t.number for t in feasible])
+        values = np.array([t.values for t in feasible]).reshape(-1, len(signs)) * signs
+        right = sum(
+            bool((values[numbers < t.number] <= np.array(t.values) * signs).all(axis=1).any()) for t in tried
+        )
+        return cls(len(notes), len(tried), right)
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of the trained ones that were rightly skipped; NaN where none was trained."""
+        return self.right / self.trained if self.trained else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the hit rate (Wilson, J. Am. Stat. Assoc. 22, 1927); (0, 1) where none was trained."""
+        n = self.trained
+        if not n:
+            return 0.0, 1.0
+        middle = (self.hit_rate + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
+        half = (
+            _Z95
+            / (1 + _Z95**2 / n)
+            * math.sqrt(self.hit_rate * (1 - self.hit_rate) / n + _Z95**2 / (4 * n * n))
+        )
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+    def text(self) -> str:
+        """One line for people; empty where nothing was skipped."""
+        if not self.skipped:
+            return ""
+        if not self.trained:
+            return f"predictor: {self.skipped} children skipped, none of them trained to check"
+        low, high = self.interval
+        return (
+            f"predictor: {self.skipped} children skipped, {self.trained} of them trained to check: rightly skipped "
+            f"{self.right} ({100 * self.hit_rate:.0f} %, 95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
+        )

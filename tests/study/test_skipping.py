@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from hwcost.errors import OfframpError
+from study.skipping import SKIP_KEY, SkipNote, SkipReport, SkipRule
+
+MINIMIZE = [StudyDirection.MINIMIZE] * 3
+
+
+def trial(number: int, values, note: SkipNote | None = None, violation: float = -1.0) -> FrozenTrial:
+    attributes = {} if note is None else {SKIP_KEY: note.to_json()}
+    made = create_trial(values=list(values), params={}, distributions={}, user_attrs=attributes)
+    made.number = number
+    made.system_attrs["constraints:c"] = violation
+    return made
+
+
+def test_a_skipped_child_was_rightly_skipped_when_an_earlier_trial_dominates_it():
+    checked, replaced = SkipNote(0.97, True), SkipNote(0.99, False)
+    trials = [
+        trial(0, (1, 1, 1)),
+        trial(1, (2, 2, 2), checked),  # dominated by 0
+        trial(2, (0, 3, 3), checked),  # not
+        trial(3, (9, 9, 9), replaced),  # another design: says nothing
+        trial(4, (0, 2, 5), checked),  # dominated by a later one only
+        trial(5, (0, 2, 4)),
+        trial(6, (1, 1, 1), checked),  # as good as 0: nothing gained
+    ]
+    report = SkipReport.of(trials, MINIMIZE)
+    assert (report.skipped, report.trained, report.right) == (5, 4, 2)
+    assert report.hit_rate == 0.5
+    assert "5 children skipped, 4 of them trained to check: rightly skipped 2 (50 %" in report.text()
+
+
+def test_only_feasible_and_finished_trials_count():
+    checked = SkipNote(0.97, True)
+    running = trial(3, (9, 9, 9), checked)
+    running.state = TrialState.RUNNING
+    trials = [trial(0, (1, 1, 1), violation=0.2), trial(1, (2, 2, 2), checked), running]
+    assert SkipReport.of(trials, MINIMIZE) == SkipReport(1, 1, 0)
+
+
+def test_more_can_be_better():
+    trials = [trial(0, (5, 5, 5)), trial(1, (4, 4, 4), SkipNote(1.0, True))]
+    assert SkipReport.of(trials, [StudyDirection.MAXIMIZE] * 3).right == 1
+    assert SkipReport.of(trials, MINIMIZE).right == 0
+
+
+def test_wilsons_interval():
+    low, high = SkipReport(50, 10, 9).interval
+    assert (low, high) == pytest.approx((0.5958, 0.9821), abs=1e-4)  # published worked value
+    assert SkipReport(50, 10, 10).interval == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert SkipReport(0, 0, 0).interval == (0.0, 1.0)
+    assert math.isnan(SkipReport(3, 0, 0).hit_rate)
+    assert SkipReport(0, 0, 0).text() == ""
+    assert "none of them" in SkipReport(3, 0, 0).text()
+
+
+@pytest.mark.parametrize("wrong", [{"confidence": 0.2}, {"confidence": 1.1}, {"trained_share": -0.1}])
+def test_rules_are_checked(wrong):
+    with pytest.raises(OfframpError, match=r"expected a (confidence|share)"):
+        SkipRule(**wrong)
