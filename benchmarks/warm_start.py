@@ -1,0 +1,180 @@
+"""Training samples of a trial from the warm start beside the same trial from scratch, to equal validation accuracy.
+
+    python -m benchmarks.warm_start --data cifar10-jpeg.tar.xz --json warm_start.json
+
+One architecture, the data, backbone and recipes of a preset. From the warm start it is trained as in a study.
+From scratch its float weights are drawn and it is trained quantized from the first step, with the labels alone
+and the peak learning rate, warm-up and label smoothing of the pre-training: the recipe was fixed before any of
+these runs. Each multiple of the warm trial's samples is a training of its own with the whole schedule; the
+smallest that reaches the warm trial's accuracy (mean over its exits) counts. Finished trainings are kept in
+`--cache`, so an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.harness import provenance, write_json
+from hwcost.networks import Precision
+from models.architecture import Architecture
+from models.augment import normalize_batch
+from models.backbone import Backbone
+from models.calibrate import calibrate, measure_ranges
+from models.loop import torch_threads
+from models.network import EarlyExitNetwork, architecture_mounts, initialize
+from models.recipe import PretrainRecipe, QatRecipe
+from models.seeds import derive_seed
+from models.train import empty_network, evaluate_splits, train_architecture, train_network
+from models.training_data import TrainingData
+from models.warm_start import pretrain
+from study.config_io import load_preset, resolve
+from study.setup import build_backbone, load_data
+
+MULTIPLES = (1, 2, 4, 8, 16)
+
+
+def scratch_recipe(qat: QatRecipe, pre: PretrainRecipe, multiple: int) -> QatRecipe:
+    """The baseline: no teacher, everything else as a training from drawn weights usually has it."""
+    return dataclasses.replace(
+        qat,
+        epochs=qat.epochs * multiple,
+        learning_rate=pre.learning_rate,
+        warmup=pre.warmup,
+        weight_decay=pre.weight_decay,
+        label_smoothing=pre.label_smoothing,
+        distillation_weight=0.0,
+    )
+
+
+def scratch_network(
+    spec: Backbone, architecture: Architecture, precision: Precision, data: TrainingData, seed: int
+) -> EarlyExitNetwork:
+    """A quantized network of drawn weights, its scales calibrated on training images."""
+    mounts = architecture_mounts(architecture, spec)
+    twin = EarlyExitNetwork(spec, mounts, data.classes, data.image_size)
+    initialize(twin, torch.Generator().manual_seed(seed))
+    images = normalize_batch(data.train_images[:256], data.mean, data.std, channels_last=True)
+    twin.train()
+    with torch.no_grad():
+        twin(images)  # one batch through the BatchNorms, or activations would have no scale to measure
+    network = empty_network(spec, mounts, precision, data.classes, data.image_size)
+    network.load_state_dict(twin.state_dict(), strict=False)
+    calibrate(network, measure_ranges(twin.eval(), [images]))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def train_from_scratch(
+    spec: Backbone, architecture: Architecture, data: TrainingData, recipe: QatRecipe, seed: int
+) -> dict[str, Any]:
+    started = time.perf_counter()
+    with torch_threads(recipe.threads):
+        network = scratch_network(spec, architecture, architecture.precision(), data, seed)
+        train_network(network, data, torch.zeros(len(data.train_labels), data.classes), recipe, seed)
+        _, validation = evaluate_splits(network, data)
+    return {
+        "accuracies": validation.accuracies.tolist(),
+        "training_samples": recipe.training_samples(len(data.train_images)),
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def kept(folder: Path, key: dict[str, Any], work: Any) -> dict[str, Any]:
+    """The result of `work`, from a file where an earlier run with the same key left it."""
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    path = folder / f"{digest}.json"
+    if path.exists():
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+    result: dict[str, Any] = work()
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result), encoding="utf-8")
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.warm_start", description=__doc__)
+    parser.add_argument("--preset", default="cifar10-small")
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--exits", default="2,5,8")
+    parser.add_argument("--bits", default="4/4", help="weights/activations of all blocks")
+    parser.add_argument("--multiples", default=",".join(map(str, MULTIPLES)))
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "offramp")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+
+    config = resolve([load_preset(options.preset), {"data": {"source": options.data}}])
+    data = load_data(config, options.cache)
+    spec = build_backbone(config, data.channels)
+    weight, activation = (int(part) for part in options.bits.split("/"))
+    exits = tuple(int(part) for part in options.exits.split(","))
+    architecture = Architecture(
+        exits, ("fc",) * (len(exits) + 1), (weight,) * spec.n_blocks, (activation,) * spec.n_blocks
+    )
+    seed = derive_seed("benchmark", config.search.seed)
+    warm = pretrain(
+        spec, ("fc", "fc_hidden", "gap"), data, config.pretrain, options.cache, config.search.seed
+    )
+    base = {"data": data.fingerprint, "architecture": architecture.to_dict(), "seed": seed}
+    folder = options.cache / "benchmarks"
+
+    def from_warm() -> dict[str, Any]:
+        result = train_architecture(architecture, spec, data, warm, config.qat, seed)
+        return {
+            "accuracies": result.validation.accuracies.tolist(),
+            "training_samples": result.training_samples,
+            "seconds": result.seconds,
+        }
+
+    trial = kept(folder, {**base, "warm": warm.checksum, "recipe": config.qat.key()}, from_warm)
+    target = sum(trial["accuracies"]) / len(trial["accuracies"])
+    print(f"warm start: {trial['training_samples']} samples, {trial['seconds']:.0f} s, accuracy {target:.4f}")
+    runs, reached = [], None
+    for multiple in (int(part) for part in options.multiples.split(",")):
+        recipe = scratch_recipe(config.qat, config.pretrain, multiple)
+        run = kept(
+            folder, {**base, "scratch": recipe.key()},
+            lambda recipe=recipe: train_from_scratch(spec, architecture, data, recipe, seed),
+        )  # fmt: skip
+        mean = sum(run["accuracies"]) / len(run["accuracies"])
+        runs.append({"multiple": multiple, "mean_accuracy": mean, **run})
+        print(f"scratch x{multiple}: {run['training_samples']} samples, {run['seconds']:.0f} s, {mean:.4f}")
+        if mean >= target:
+            reached = multiple
+            break
+    # after n trials: pre-training + n warm trials against n trials from scratch
+    last = runs[-1]
+    saved_samples = last["training_samples"] - trial["training_samples"]
+    saved_seconds = last["seconds"] - trial["seconds"]
+    result = {
+        "sample_ratio": 1 / reached if reached else None,
+        "sample_ratio_below": None if reached else 1 / runs[-1]["multiple"],
+        "pays_after_trials_by_samples": warm.training_samples / saved_samples if saved_samples > 0 else None,
+        "pays_after_trials_by_seconds": warm.seconds / saved_seconds if saved_seconds > 0 else None,
+        "warm": {**trial, "mean_accuracy": target},
+        "scratch": runs,
+        "pretraining": {"training_samples": warm.training_samples, "seconds": warm.seconds},
+        **provenance(
+            ("torch", "brevitas"), preset=options.preset, exits=options.exits, bits=options.bits, n=1
+        ),
+    }
+    write_json(options.json, result)
+    shown = (
+        "sample_ratio",
+        "sample_ratio_below",
+        "pays_after_trials_by_samples",
+        "pays_after_trials_by_seconds",
+    )
+    print({name: result[name] for name in shown})
+
+
+if __name__ == "__main__":
+    main()
