@@ -31,7 +31,7 @@ OTHER = {
     "data": {"source": "cifar10", "image_size": 48},
     "splits": {"calibration": 0.3, "validation": 77, "seed": 5},
     "augment": {"flip": True, "crop_padding": 1, "padding_mode": "zero", "cutout": 3},
-    "backbone": {"name": "other", "width": 0.5},
+    "backbone": {"name": "other", "width": 0.5, "weights": "mine.safetensors"},
     "space": {
         "exit_heads": ["gap"], "final_heads": ["gap"], "weight_bits": [4], "activation_bits": [4],
         "head_bits": [4], "allocation": False, "policy": "shared", "policy_targets": [0.5],
