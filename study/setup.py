@@ -6,6 +6,7 @@ imported where they are used: `--help` and refusals must answer at once.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -74,9 +75,12 @@ class Paths:
 
 
 def folder_name(study_name: str) -> str:
-    """The study's name with everything replaced that a folder's name should not have."""
+    """A name for the study's folder: its own, or the allowed part of it and a checksum."""
     kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in study_name).lstrip(".")
-    return kept.encode()[:100].decode(errors="ignore") or "study"
+    kept = kept.encode()[:100].decode(errors="ignore") or "study"
+    if kept == study_name:
+        return kept
+    return f"{kept}-{hashlib.sha256(study_name.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 def check_data_source(source: str) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hwcost.errors import OfframpError
+from study.setup import folder_name
 from tests.study.bench import bench_context
 
 
@@ -35,3 +36,11 @@ def test_cores_of_several_kinds_have_catalogues_of_their_own(tmp_path):
     costs = context.hardware.stage_costs(context.hardware.static_architecture, allocations)
     assert np.isfinite(costs.latency_cycles).all()
     assert np.isfinite(costs.energy_pj).all()
+
+
+def test_no_two_names_share_a_folder() -> None:
+    names = ["a_b", "a/b", "a b", ".a_b", "a" * 150, "a" * 151, "..", "/", "\u00e9t\u00e9"]
+    folders = [folder_name(name) for name in names]
+    assert len(set(folders)) == len(names)
+    assert folders[0] == "a_b"
+    assert all(name and "/" not in name and not name.startswith(".") for name in folders)
