@@ -3,7 +3,8 @@
 The loops fall into three groups: K (outputs differ, inputs do not), R = FX, FY, C (the reduction) and
 P = OX, OY, B (weights do not differ). G, on which every operand depends, is outermost. Each order of the
 groups is a candidate, and so is each order in which one group is cut into an inner and an outer part, at up to
-`N_CUTS` divisors of its largest loop.
+`N_CUTS` divisors of its largest loop. Where neither K nor C iterates (depth-wise layers) little of that is left;
+there every order of FX, FY, OX and OY is a candidate as well, each also with OY cut.
 
 Layers in which the same loops have more than one iteration share one list of candidates, a *family*: loops
 without iterations are left out, and so are candidates that are equal without them.
@@ -12,6 +13,7 @@ without iterations are left out, and so are candidates that are equal without th
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -196,6 +198,35 @@ def _slots(
     return (*found, (Loop.G, 0, 1)) if Loop.G in loops else tuple(found)
 
 
+# Slots, the group that is cut ("" for none), and how many cut sizes a layer must have for it.
+_Order = tuple[tuple[Slot, ...], str, int]
+
+
+def _group_orders(loops: frozenset[Loop], n_cuts: dict[Loop, int]) -> Iterator[_Order]:
+    """The templates of groups."""
+    for order, cut in _templates():
+        for which in range(n_cuts[_CUT_LOOPS[cut]]) if cut else range(1):
+            yield _slots(order, cut, which, loops, n_cuts), cut, which + 1
+
+
+def _loop_orders(loops: frozenset[Loop], n_cuts: dict[Loop, int]) -> Iterator[_Order]:
+    """Every order of the single loops of window and map, OY also cut, where neither K nor C iterates."""
+    if loops & {Loop.K, Loop.C}:
+        return
+    n_cut = n_cuts[Loop.OY]
+    single = [loop for loop in (Loop.FX, Loop.FY, Loop.OX, Loop.OY) if loop in loops]
+    outer = tuple((loop, 0, 1) for loop in (Loop.B, Loop.G) if loop in loops)
+    for order in itertools.permutations(single):
+        yield (*((loop, 0, n_cut if loop == Loop.OY else 1) for loop in order), *outer), "", 1
+    for which in range(1, n_cut):
+        inner, rest = (Loop.OY, 0, which), (Loop.OY, which, n_cut)
+        others = [(loop, 0, 1) for loop in single if loop != Loop.OY]
+        for cut_order in itertools.permutations((*others, inner, rest)):
+            # next to each other the parts are no cut
+            if cut_order.index(rest) > cut_order.index(inner) + 1:
+                yield (*cut_order, *outer), "P", which + 1
+
+
 @lru_cache(maxsize=4096)
 def nest_family(
     loops: tuple[Loop, ...], n_cuts: tuple[int, int, int], stream: tuple[Loop, ...] = ()
@@ -212,15 +243,11 @@ def nest_family(
     first = tuple(loop for loop in stream if loop in present)
     # the first template that gives a nest counts
     needed: dict[tuple[Slot, ...], tuple[int, int]] = {}
-    for order, cut in _templates():
-        sizes = range(cuts[_CUT_LOOPS[cut]]) if cut else range(1)
-        for which in sizes:
-            slots = _slots(order, cut, which, present, cuts)
-            if [(slot[0], slot[2]) for slot in slots[: len(first)]] != [
-                (loop, cuts.get(loop, 1)) for loop in first
-            ]:
-                continue
-            needed.setdefault(slots, ("KRP".index(cut), which + 1) if cut else (0, 0))
+    for slots, cut, sizes in (*_group_orders(present, cuts), *_loop_orders(present, cuts)):
+        if [(slot[0], slot[2]) for slot in slots[: len(first)]] == [
+            (loop, cuts.get(loop, 1)) for loop in first
+        ]:
+            needed.setdefault(slots, ("KRP".index(cut), sizes) if cut else (0, 0))
     n_slots = max(len(slots) for slots in needed)
     padded = [(*slots, *[(Loop.G, 0, 0)] * (n_slots - len(slots))) for slots in needed]
     table = np.array(padded, dtype=np.int64).reshape(len(padded), n_slots, 3)
