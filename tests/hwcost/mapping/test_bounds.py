@@ -23,7 +23,7 @@ from tests.hwcost.mapping.strategies import PRESETS, array_for, cores, jobs_of, 
 SIZES = st.lists(st.sampled_from([1, 2, 3, 4, 5, 8, 16]), min_size=4, max_size=4)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(core=cores(), layer=layers(), sizes=SIZES)
 def test_no_candidate_is_faster_than_its_ports_and_pes(
     core: ComputeCore, layer: Layer, sizes: list[int]
@@ -76,7 +76,7 @@ def weight_cycles(core: ComputeCore, rows: np.ndarray) -> np.ndarray:
     return weights * rows[:, COST_COLUMNS.index("weight_bits")] / width * (1 - 1e-9)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(core=cores(), some=st.lists(layers(), min_size=1, max_size=3), sizes=SIZES)
 def test_nothing_is_reported_faster_than_its_ports_and_pes(
     core: ComputeCore, some: list[Layer], sizes: list[int]
@@ -96,7 +96,7 @@ def test_nothing_is_reported_of_real_layers_faster_than_ports_and_pes(preset: st
     assert check_reported_costs(core, rows, arrays) >= len(rows)
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(core=cores(), layer=layers(), sizes=SIZES)
 def test_no_candidate_is_below_the_bound_of_its_unrolling(
     core: ComputeCore, layer: Layer, sizes: list[int]

@@ -51,13 +51,23 @@ def check_all_candidates(core: ComputeCore, rows: np.ndarray, arrays: np.ndarray
             assert found[use].energy_pj[order] == pytest.approx(energy, rel=1e-9)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
-@given(
-    core=cores(),
-    some=st.lists(layers(), min_size=1, max_size=4),
-    sizes=st.lists(st.sampled_from([1, 2, 3, 4, 5, 8, 16]), min_size=4, max_size=4),
-)
+SOME_LAYERS = st.lists(layers(), min_size=1, max_size=4)
+SIZES = st.lists(st.sampled_from([1, 2, 3, 4, 5, 8, 16]), min_size=4, max_size=4)
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(core=cores(), some=SOME_LAYERS, sizes=SIZES)
 def test_every_candidate_costs_what_it_costs_spelled_out(
+    core: ComputeCore, some: list[Layer], sizes: list[int]
+) -> None:
+    rows = np.concatenate([Workload.from_layers([layer]).cost_rows() for layer in some])
+    check_all_candidates(core, rows, np.repeat(array_for(core, sizes), len(rows), axis=0))
+
+
+@pytest.mark.slow
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(core=cores(), some=SOME_LAYERS, sizes=SIZES)
+def test_every_one_of_many_candidates_costs_what_it_costs_spelled_out(
     core: ComputeCore, some: list[Layer], sizes: list[int]
 ) -> None:
     rows = np.concatenate([Workload.from_layers([layer]).cost_rows() for layer in some])
@@ -80,12 +90,7 @@ def test_a_loop_spread_over_more_pes_than_it_has_iterations_takes_no_more_room()
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
-@given(
-    core=cores(),
-    some=st.lists(layers(), min_size=1, max_size=4),
-    sizes=st.lists(st.sampled_from([1, 2, 4, 5, 8, 16]), min_size=4, max_size=4),
-    objective=st.sampled_from(OBJECTIVES),
-)
+@given(core=cores(), some=SOME_LAYERS, sizes=SIZES, objective=st.sampled_from(OBJECTIVES))
 def test_the_best_of_all_candidates_is_found(
     core: ComputeCore, some: list[Layer], sizes: list[int], objective: str
 ) -> None:
