@@ -14,6 +14,7 @@ import moocore
 import numpy as np
 
 from study.breeding import Breeder
+from study.feasibility import FeasibilityModel
 from study.improvement import (
     Boxes,
     dominated_probability,
@@ -85,6 +86,7 @@ class DesignPredictor:
         self._known = known
         self._breeder = Breeder(np.array(list(encoding.counts.values())))
         self._n_genes = max(1, sum(count > 1 for count in encoding.counts.values()))
+        self.feasibility = FeasibilityModel(encoding, self._n_genes)
         self._choices: list[Choice] = []
         self._tuned_at = self._fitted_at = 0
         self._fit: _Fit | None = None
@@ -124,6 +126,7 @@ class DesignPredictor:
             # A design counts as far as the worst of what was measured, and a tenth beyond.
             reference = scaled.max(axis=0) + 0.1 * np.ptp(scaled, axis=0)
             front = scaled[moocore.is_nondominated(scaled)]
+            self.feasibility.fit()
             goal = self._next_goal(values.shape[1])
             fit = _Fit(features, models, front, undominated_boxes(front, reference), goal)
             if len(running):
@@ -180,10 +183,11 @@ class DesignPredictor:
     def _gains(self, designs: np.ndarray) -> np.ndarray:
         fit = self._fitted()
         mean, deviation = self.predict(designs)
+        feasible = self.feasibility.probability(designs)
         if fit.goal is None:
-            return expected_improvement(mean, deviation, fit.boxes)
+            return feasible * expected_improvement(mean, deviation, fit.boxes)
         best = float(fit.front[:, fit.goal].min())
-        return expected_fall(mean[:, fit.goal], deviation[:, fit.goal], best)
+        return feasible * expected_fall(mean[:, fit.goal], deviation[:, fit.goal], best)
 
     def _next_goal(self, n_objectives: int) -> int | None:
         self._fits += 1

@@ -104,7 +104,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
             )
         self._space = space
         self._genome_rng = rng
-        self._feasible = feasible or (lambda genes: True)
+        self._check = feasible
         self._redraws = redraws
         self._skip = skip
         if founders is None and isinstance(space, SearchSpace):
@@ -196,6 +196,14 @@ class GenomeNSGAIISampler(NSGAIISampler):
                 return genes
         self._note = None
         return child
+
+    def _feasible(self, genes: Mapping[str, int]) -> bool:
+        if self._check is None:
+            return True
+        feasible = self._check(genes)
+        if self.predictor is not None:
+            self.predictor.feasibility.note(as_rows([dict(genes)], self._names)[0], feasible)
+        return feasible
 
     def _first_useful(self, draw: Callable[[], dict[str, int]], seen: set[str]) -> dict[str, int]:
         best: dict[str, int] | None = None
