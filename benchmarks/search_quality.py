@@ -27,6 +27,7 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 
 from benchmarks.harness import provenance, write_json
 from study.config import SearchConfig, StudyConfig
+from study.predictor import PredictorSettings
 from study.sampler import GenomeNSGAIISampler
 from study.skipping import SkipReport
 
@@ -134,6 +135,7 @@ def samplers(ablation: bool) -> dict[str, Sampler]:
     if ablation:
         return {
             "offramp": Sampler(offramp, ours),
+            "ends off": Sampler(lambda s, n: offramp(s, n, predictor=PredictorSettings(ends=0)), ours),
             "predictor off": Sampler(lambda s, n: offramp(s, n, **plain), ours),
             "predictor and redraw off": Sampler(lambda s, n: offramp(s, n, redraws=0, **plain), ours),
             "start designs on": Sampler(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
 from typing import Literal
 
@@ -48,17 +49,25 @@ class GeneEncoding:
         Args:
             indices: (n_designs, n_genes).
         """
+        parts = [np.zeros((len(indices), 0), dtype=np.float32)]
+        parts += [code[indices[:, column]] for column, code in self._codes]
+        return np.hstack(parts)
+
+    @cached_property
+    def _codes(self) -> list[tuple[int, np.ndarray]]:
+        """Column of each gene that has a choice, and the vector of each of its choices."""
         free = [(column, name) for column, name in enumerate(self.counts) if self.counts[name] > 1]
-        parts = [np.zeros((len(indices), 0))]
+        codes = []
         for column, name in free:
-            choices, value = np.arange(self.counts[name]), indices[:, column, None]
+            choices = np.arange(self.counts[name])
             if name in self.ordered:
                 # 1 - |i - j| / (n - 1): the share of the n - 1 steps that both are above or both below.
-                above = value > choices[:-1]
-                parts.append(np.hstack([above, ~above]) / np.sqrt(len(choices) - 1))
+                above = choices[:, None] > choices[:-1]
+                code = np.hstack([above, ~above]) / np.sqrt(len(choices) - 1)
             else:
-                parts.append((value == choices).astype(float))
-        return (np.hstack(parts) / np.sqrt(max(1, len(free)))).astype(np.float32)
+                code = np.eye(len(choices))
+            codes.append((column, (code / np.sqrt(len(free))).astype(np.float32)))
+        return codes
 
 
 @dataclass(frozen=True)
