@@ -39,6 +39,7 @@ class PredictorSettings:
         children: Drawn for one choice.
         rounds: Times the best ones are replaced by their neighbours.
         best: Designs whose neighbours are looked at in a round.
+        neighbours: Looked at in a round; of more a random part.
         least: Finished feasible trials before anything is predicted.
         refits: A fit serves as many proposals as the number of trials has this in it.
         ends: Every so many-th fit goes for the least of a single objective, each in turn; 0: none does. The ends of
@@ -49,6 +50,7 @@ class PredictorSettings:
     children: int = 200
     rounds: int = 2
     best: int = 8
+    neighbours: int = 300
     least: int = 10
     refits: int = 120
     ends: int = 5
@@ -173,7 +175,10 @@ class DesignPredictor:
             gains = self._gains(designs)
             for _ in range(self._settings.rounds):
                 best = designs[np.argsort(-gains)[: self._settings.best]]
-                new = _without(self._breeder.neighbours(best), designs)
+                near = self._breeder.neighbours(best)
+                if len(near) > self._settings.neighbours:
+                    near = near[rng.permutation(len(near))[: self._settings.neighbours]]
+                new = _without(near, designs)
                 designs, gains = np.vstack([designs, new]), np.concatenate([gains, self._gains(new)])
             order = np.argsort(-gains, kind="stable")
             self._queue = list(designs[order[gains[order] > 0]])
