@@ -106,8 +106,8 @@ def test_no_design_is_proposed_twice(finished):
 
 
 def test_children_mix_their_parents_genes():
-    """Most genes of a child are those of a parent: with random designs a third to a fifth would be. What the predictor
-    prefers may lie farther away."""
+    """Most genes of a child are those of a parent: with random designs a third to a fifth would be. What the
+    predictor prefers may lie farther away."""
     space = small_space()
     study = run(new_study(sampler(space, predictor=None)), space, 10 * POPULATION)
     shares = []
