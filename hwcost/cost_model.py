@@ -15,7 +15,7 @@ from hwcost.mapping.loops import Operand
 from hwcost.mapping.mapper import check_objective, map_layers
 from hwcost.mapping.timing import ENERGY_LEVELS
 from hwcost.mapping.vector_cost import charge, vector_costs
-from hwcost.placement.transfers import LEVEL_NAMES
+from hwcost.placement.routes import LEVEL_NAMES
 from hwcost.workload import COST_COLUMNS, BoolArray, IntArray, Op
 
 Array = np.ndarray

@@ -14,8 +14,9 @@ from hwcost.mapping.mapper import check_objective
 from hwcost.placement.layer_by_layer import schedule_layer_by_layer
 from hwcost.placement.looked_up import look_up
 from hwcost.placement.modes import ModeScheduler
+from hwcost.placement.routes import LEVEL_NAMES
 from hwcost.placement.schedule import Schedule
-from hwcost.placement.transfers import LEVEL_NAMES, Transfers
+from hwcost.placement.transfers import Transfers
 from hwcost.stage_costs import StageCosts
 from hwcost.workload import IntArray, Workload
 from hwcost.workload_batch import WorkloadBatch

@@ -10,8 +10,9 @@ from hwcost.chip.accelerator import Accelerator
 from hwcost.evaluate import CostModel, check_allocations
 from hwcost.mapping.layer_mapping import describe_mappings
 from hwcost.mapping.loops import Operand
+from hwcost.placement.routes import LEVEL_NAMES
 from hwcost.placement.schedule import Schedule
-from hwcost.placement.transfers import LEVEL_NAMES, cores_for
+from hwcost.placement.transfers import cores_for
 from hwcost.workload import IntArray, Op, Workload
 
 Array = np.ndarray

@@ -17,10 +17,9 @@ from hwcost.mapping.mapper import check_objective
 from hwcost.placement.fused_plan import FusedPlan, fused_plan, kept_layers
 from hwcost.placement.fused_schedule import FusedState, run_fused
 from hwcost.placement.problem import Move
-from hwcost.placement.routes import Routes
+from hwcost.placement.routes import LEVEL_NAMES, Routes
 from hwcost.placement.schedule import Schedule
 from hwcost.placement.solve import solve
-from hwcost.placement.transfers import LEVEL_NAMES
 from hwcost.workload import IntArray
 from hwcost.workload_batch import WorkloadBatch
 

@@ -10,9 +10,10 @@ from hwcost.chip.accelerator import Accelerator
 from hwcost.errors import OfframpError
 from hwcost.placement.looked_up import LookedUpCosts
 from hwcost.placement.problem import EvenMove, Move, PlacementProblem
+from hwcost.placement.routes import LEVEL_NAMES
 from hwcost.placement.schedule import Schedule
 from hwcost.placement.solve import choose_options
-from hwcost.placement.transfers import LEVEL_NAMES, Transfers
+from hwcost.placement.transfers import Transfers
 from hwcost.workload import IntArray
 from hwcost.workload_batch import WorkloadBatch
 

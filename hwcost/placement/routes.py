@@ -10,11 +10,13 @@ from hwcost.chip.accelerator import Accelerator
 from hwcost.chip.core import ComputeCore, VectorCore
 from hwcost.chip.memory import Memory
 from hwcost.mapping.loops import Operand
-from hwcost.placement.transfers import LEVEL_NAMES
 from hwcost.rounding import round_up
 from hwcost.workload import IntArray, Op
 
 Array = np.ndarray
+# Levels of the breakdown of a whole network, in this order. Leakage is no cost of a layer or a move: it is added to
+# what takes time.
+LEVEL_NAMES = ("mac", "register", "sram", "dram", "link", "leakage")
 
 
 @dataclass(frozen=True, eq=False)

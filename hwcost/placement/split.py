@@ -17,7 +17,7 @@ from hwcost.placement.design_costs import (
     with_columns,
 )
 from hwcost.placement.problem import Move, Placement, PlacementProblem
-from hwcost.placement.routes import Routes
+from hwcost.placement.routes import LEVEL_NAMES, Routes
 from hwcost.placement.schedule import Schedule
 from hwcost.placement.shares import (
     Spans,
@@ -29,7 +29,6 @@ from hwcost.placement.shares import (
     split_channels,
     whole,
 )
-from hwcost.placement.transfers import LEVEL_NAMES
 from hwcost.workload import BoolArray, IntArray, Workload
 from hwcost.workload_batch import WorkloadBatch
 

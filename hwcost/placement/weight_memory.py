@@ -11,7 +11,7 @@ from hwcost.chip.core import ComputeCore
 from hwcost.chip.memory import Memory
 from hwcost.mapping.loops import Operand
 from hwcost.placement.design_costs import COLUMN
-from hwcost.placement.transfers import LEVEL_NAMES
+from hwcost.placement.routes import LEVEL_NAMES
 from hwcost.rounding import round_up
 from hwcost.workload import IntArray, Op
 

@@ -16,7 +16,7 @@ from hwcost.errors import OfframpError
 from hwcost.mapping.loops import Operand
 from hwcost.mapping.mapper import map_layers
 from hwcost.mapping.vector_cost import vector_costs
-from hwcost.placement.transfers import LEVEL_NAMES
+from hwcost.placement.routes import LEVEL_NAMES
 from hwcost.workload import Layer, Op, Workload
 from tests.hwcost.networks.genomes import batch_of, random_genomes
 

@@ -8,7 +8,7 @@ import pytest
 from hwcost.chip.accelerator_file import load_accelerator
 from hwcost.evaluate import CostModel
 from hwcost.networks import EarlyExitGenomes
-from hwcost.placement.transfers import LEVEL_NAMES
+from hwcost.placement.routes import LEVEL_NAMES
 from tests.hwcost.designs import allocations_of, leaking
 from tests.hwcost.networks.genomes import batch_of, random_genomes, single_workloads
 

@@ -9,7 +9,8 @@ import pytest
 
 from hwcost import load_accelerator
 from hwcost.chip.link import Link, LinkBetween
-from hwcost.placement.transfers import LEVEL_NAMES, Transfers
+from hwcost.placement.routes import LEVEL_NAMES
+from hwcost.placement.transfers import Transfers
 from hwcost.workload import Layer, Op, Workload
 
 # 16 x 64 outputs of 4 bit

@@ -9,7 +9,7 @@ import pytest
 
 from hwcost.chip.accelerator_file import load_accelerator
 from hwcost.mapping.loops import Operand
-from hwcost.placement.transfers import LEVEL_NAMES
+from hwcost.placement.routes import LEVEL_NAMES
 from hwcost.placement.weight_memory import weight_bits, weight_loads, weight_memory, weight_room_bits
 from hwcost.workload import Layer, Op, Workload
 
