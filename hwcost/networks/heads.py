@@ -11,7 +11,7 @@ early blocks then carry too little.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hwcost.errors import OfframpError
@@ -143,28 +143,29 @@ def head_layers(
         Layers in execution order; the last one yields the logits at accumulator width.
     """
     window = pool_window(kind, site.in_size)
-    layers = _separable_layers(kind, site, source, first_index, weight_bits, activation_bits)
+    base = Layer(
+        site.prefix, Op.CONV, b=site.batch, weight_bits=weight_bits, output_bits=activation_bits,
+        psum_bits=PSUM_BITS, segment=site.segment, head=True,
+    )  # fmt: skip
+    layers = _separable_layers(kind, site, base, source, first_index)
     bits = activation_bits if layers else site.input_bits
     source = first_index + len(layers) - 1 if layers else source
     if not window.is_identity:
         pooled_bits = activation_bits if averages(kind) else bits
         layers.append(
-            Layer(
-                f"{site.prefix}.pool",
-                Op.POOL,
+            replace(
+                base,
+                name=f"{site.prefix}.pool",
+                op=Op.POOL,
                 g=site.channels,
                 ox=window.out_size,
                 oy=window.out_size,
                 fx=window.kernel,
                 fy=window.kernel,
                 stride=window.stride,
-                b=site.batch,
                 weight_bits=0,
                 input_bits=bits,
                 output_bits=pooled_bits,
-                psum_bits=PSUM_BITS,
-                segment=site.segment,
-                head=True,
                 sources=(source,),
             )
         )
@@ -173,18 +174,14 @@ def head_layers(
     for i, (inputs, outputs) in enumerate(sizes):
         is_last = i == len(sizes) - 1
         layers.append(
-            Layer(
-                f"{site.prefix}.{'fc' if is_last else 'hidden'}",
-                Op.LINEAR,
+            replace(
+                base,
+                name=f"{site.prefix}.{'fc' if is_last else 'hidden'}",
+                op=Op.LINEAR,
                 k=outputs,
                 c=inputs,
-                b=site.batch,
-                weight_bits=weight_bits,
                 input_bits=bits,
                 output_bits=PSUM_BITS if is_last else activation_bits,
-                psum_bits=PSUM_BITS,
-                segment=site.segment,
-                head=True,
                 sources=(source,),
             )
         )
@@ -192,51 +189,34 @@ def head_layers(
     return layers
 
 
-def _separable_layers(
-    kind: str, site: HeadSite, source: int, first_index: int, weight_bits: int, activation_bits: int
-) -> list[Layer]:
+def _separable_layers(kind: str, site: HeadSite, base: Layer, source: int, first_index: int) -> list[Layer]:
     """Depth-wise and point-wise convolutions of a head, `depthwise1`, `pointwise1`, ..."""
     layers: list[Layer] = []
-    bits = site.input_bits
+    bits, channels = site.input_bits, site.channels
     for number, conv in enumerate(separable_convs(kind, site.in_size), start=1):
-        depthwise = Layer(
-            f"{site.prefix}.depthwise{number}",
-            Op.CONV,
-            g=site.channels,
-            ox=conv.out_size,
-            oy=conv.out_size,
+        sized = replace(base, ox=conv.out_size, oy=conv.out_size)
+        depthwise = replace(
+            sized,
+            name=f"{site.prefix}.depthwise{number}",
+            g=channels,
             fx=SEPARABLE_KERNEL,
             fy=SEPARABLE_KERNEL,
             stride=conv.stride,
             ix=conv.in_size,
             iy=conv.in_size,
-            b=site.batch,
-            weight_bits=weight_bits,
             input_bits=bits,
-            output_bits=activation_bits,
-            psum_bits=PSUM_BITS,
-            segment=site.segment,
-            head=True,
             sources=(source,),
         )
-        pointwise = Layer(
-            f"{site.prefix}.pointwise{number}",
-            Op.CONV,
-            k=site.channels,
-            c=site.channels,
-            ox=conv.out_size,
-            oy=conv.out_size,
+        pointwise = replace(
+            sized,
+            name=f"{site.prefix}.pointwise{number}",
+            k=channels,
+            c=channels,
             ix=conv.out_size,
             iy=conv.out_size,
-            b=site.batch,
-            weight_bits=weight_bits,
-            input_bits=activation_bits,
-            output_bits=activation_bits,
-            psum_bits=PSUM_BITS,
-            segment=site.segment,
-            head=True,
+            input_bits=base.output_bits,
             sources=(first_index + len(layers),),
         )
         layers += [depthwise, pointwise]
-        source, bits = first_index + len(layers) - 1, activation_bits
+        source, bits = first_index + len(layers) - 1, base.output_bits
     return layers
