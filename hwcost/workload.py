@@ -233,10 +233,14 @@ class Workload:
         return self.b * self.g * self.k * self.ox * self.oy
 
     @property
+    def map_elements(self) -> IntArray:
+        """Elements of one map a layer reads, without padding: (n_layers,)."""
+        return self.b * self.g * self.c * self.ix * self.iy
+
+    @property
     def input_elements(self) -> IntArray:
         """Inputs of each layer without padding (an addition has two maps): (n_layers,)."""
-        one = self.b * self.g * self.c * self.ix * self.iy
-        return np.where(self.op == Op.ADD, 2 * one, one)
+        return np.where(self.op == Op.ADD, 2, 1) * self.map_elements
 
     @property
     def weight_memory_bits(self) -> int:
@@ -255,7 +259,7 @@ class Workload:
         for i in range(self.n_layers):
             alive = int(bits[: i + 1][last_use[: i + 1] >= i].sum())
             if -1 in self.sources[i]:
-                alive += int(self.input_elements[i] * self.input_bits[i])
+                alive += int(self.map_elements[i] * self.input_bits[i])
             peak = max(peak, alive)
         return peak
 

@@ -50,7 +50,7 @@ class Transfers:
     def costs_of_bits(self, workload: Workload, layer: int, source: int, bits: IntArray) -> TransferCosts:
         """The same for elements of `bits` (n,): arrays (n, n_from, n_to) and (n, n_from, n_to, n_levels)."""
         origins: tuple[int, ...] = (self._routes.dram,)
-        elements = workload.input_elements[layer]
+        elements = workload.map_elements[layer]
         if source >= 0:
             origins = place_of(self._accelerator, Op(workload.op[source]))
             elements = workload.output_elements[source]

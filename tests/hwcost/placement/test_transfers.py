@@ -75,3 +75,15 @@ def test_several_widths_of_one_tensor_at_once() -> None:
     one = transfers.costs(WORKLOAD, 1, 0)
     assert np.array_equal(found.latency_cycles[1], one.latency_cycles)
     assert np.array_equal(found.energy_pj[1], one.energy_pj)
+
+
+def test_an_addition_brings_the_image_once_for_each_operand_that_is_the_image() -> None:
+    layers = [
+        Layer("a", Op.CONV, k=3, c=3, ox=8, oy=8),
+        Layer("sum", Op.ADD, g=3, ox=8, oy=8, weight_bits=0, sources=(0, -1)),
+    ]
+    workload = Workload.from_layers(layers)
+    move = Transfers(load_accelerator("edge_tpu_quad")).costs(workload, 1, -1)
+    assert move.latency_cycles.tolist() == [[3 * 64 * 8 / 64]]
+    # image, the convolution's output and the sum
+    assert workload.activation_memory_bits == 3 * (3 * 64 * 8)
