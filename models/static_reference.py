@@ -27,6 +27,7 @@ def train_jointly(
     recipe: QatRecipe,
     seed: int,
     device: str = "cpu",
+    temperature_scaling: bool = True,
 ) -> dict[str, TrainResult]:
     """Trains all exits together with every kind of final head, with the budget of any architecture.
 
@@ -38,6 +39,7 @@ def train_jointly(
         recipe: How to train.
         seed: Of batches and augmentation.
         device: Of PyTorch.
+        temperature_scaling: As for `models.train.train_architecture`.
 
     Returns:
         By kind of final head its predictions, one exit each. Samples, seconds and loss of each are those of the one
@@ -55,7 +57,7 @@ def train_jointly(
         network = quantized_network(spec, mounts, precision, warm_start, device)
         on_device = data.to(device)
         final_loss = train_network(network, on_device, warm_start.teacher_logits, recipe, seed)
-        calibration, validation = evaluate_splits(network, on_device)
+        calibration, validation = evaluate_splits(network, on_device, temperature_scaling)
     seconds = time.perf_counter() - started
     samples = recipe.training_samples(len(data.train_images))
     results = {}

@@ -139,10 +139,14 @@ class _Tracer(fx.Interpreter):
         pooled = isinstance(module, _POOLS) or n.target in _POOLING_FUNCTIONS
         if pooled or (n.target in _MEANS and x.dim() == 4 and y.numel() < x.numel()):
             return self._pool(n, sources, x, y, module)
-        if n.target in _COMBINING and len(inputs) == 2:
+        if n.target in _COMBINING and (len(inputs) == 2 or _twice(n)):
+            sources = sources if len(inputs) == 2 else sources * 2
             height, width = (y.shape[2], y.shape[3]) if y.dim() == 4 else (1, 1)
             return self._add(n, Op.ADD, sources, y, g=y.shape[1], ox=width, oy=height, ix=width, iy=height)
-        if len(inputs) > 1 or (module is not None and _has_matrix(module)):
+        free = any(isinstance(self.env[node], Tensor) and self.env[node].dim() > 1 for node in n.all_input_nodes
+                   if node not in self.producer)  # fmt: skip
+        resized = y.numel() > x.numel()
+        if len(inputs) > 1 or free or resized or (module is not None and _has_matrix(module)):
             raise OfframpError(
                 f"expected convolutions, linear layers, pooling, sums and products of two tensors, got "
                 f"{n.target} ({n.name}); describe such a network as a table of layers"
@@ -165,6 +169,10 @@ class _Tracer(fx.Interpreter):
         window, stride = (x.shape[2] // height, x.shape[3] // width), x.shape[2] // height
         if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
             window, stride = _pair(module.kernel_size), _pair(module.stride)[0]
+        elif n.target in (F.max_pool2d, F.avg_pool2d, torch.max_pool2d):
+            kernel = n.args[1] if len(n.args) > 1 else n.kwargs["kernel_size"]
+            step = n.args[2] if len(n.args) > 2 else n.kwargs.get("stride")
+            window, stride = _pair(kernel), _pair(step or kernel)[0]
         return self._add(n, Op.POOL, sources, y, g=x.shape[1], fy=window[0], fx=window[1], stride=stride,
                          ox=width, oy=height, ix=x.shape[3], iy=x.shape[2])  # fmt: skip
 
@@ -177,6 +185,11 @@ class _Tracer(fx.Interpreter):
         columns: dict[str, Any] = {name: int(size) for name, size in sizes.items()}
         self.layers.append(replace(layer, **columns))
         return len(self.layers) - 1
+
+
+def _twice(n: fx.Node) -> bool:
+    """Whether a sum or product reads one value as both operands."""
+    return len(n.args) == 2 and n.args[0] is n.args[1]
 
 
 def _has_matrix(module: nn.Module) -> bool:

@@ -250,7 +250,10 @@ def _train_jointly(context: StudyContext, kinds: tuple[str, ...]) -> dict[str, T
 
     config = context.config
     seed = derive_seed("jointly", config.search.seed, SEARCH_RUNG)
-    trained = train_jointly(context.spec, kinds, context.data, context.warm, config.qat, seed, context.device)
+    trained = train_jointly(
+        context.spec, kinds, context.data, context.warm, config.qat, seed, context.device,
+        temperature_scaling=config.space.temperature_scaling,
+    )  # fmt: skip
     return {
         kind: TrainedNetwork(result.calibration, result.validation, result.training_samples, result.seconds)
         for kind, result in trained.items()

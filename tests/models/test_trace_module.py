@@ -119,3 +119,35 @@ def test_the_command_writes_a_table(tmp_path: Path) -> None:
                              capture_output=True, text=True, check=False, timeout=120)  # fmt: skip
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: expected package.module:function")
+
+
+class Functional(nn.Module):
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.conv = nn.Conv2d(3, 3, 3, padding=1)
+        self.w = nn.Parameter(torch.zeros(3, 3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        if self.kind == "conv":
+            return nn.functional.conv2d(x, self.w)
+        if self.kind == "resize":
+            return nn.functional.interpolate(x, scale_factor=2)
+        if self.kind == "double":
+            return x + x
+        return nn.functional.max_pool2d(x, 3, 2, 1)
+
+
+@pytest.mark.parametrize("kind", ["conv", "resize"])
+def test_functions_that_are_no_layers_are_not_left_out(kind: str) -> None:
+    with pytest.raises(OfframpError, match="describe such a network as a table of layers"):
+        trace_module(Functional(kind), (3, 8, 8))
+
+
+def test_functions_that_are_layers() -> None:
+    double = trace_module(Functional("double"), (3, 8, 8))
+    assert double.op.tolist() == [Op.CONV, Op.ADD]
+    assert double.sources.tolist() == [[-1, -2], [0, 0]]
+    pool = trace_module(Functional("pool"), (3, 8, 8))
+    assert [int(getattr(pool, name)[1]) for name in ("fx", "fy", "stride", "ox")] == [3, 3, 2, 4]
