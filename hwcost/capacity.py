@@ -52,15 +52,17 @@ def check_activations_fit(accelerator: Accelerator, workload: Workload) -> None:
         fits |= activations_fit(core, rows)
     if fits.all():
         return
-    room, needed = np.zeros(len(rows)), np.zeros(len(rows))
+    # of the layer that is over by most: the memory it is over by most
+    worst, needed, room = 0, 0.0, 1.0
     for core in accelerator.compute_cores:
         for memory, bits in _needs(core, rows):
-            room = np.maximum(room, memory.size_bits)
-            needed = np.maximum(needed, bits)
-    worst = int(np.argmax(np.where(fits, -1.0, needed)))
+            over = np.where(fits, 0.0, bits / memory.size_bits)
+            if over.max() > needed / room:
+                worst = int(over.argmax())
+                needed, room = float(np.broadcast_to(bits, over.shape)[worst]), float(memory.size_bits)
     raise OfframpError(
         f"expected the activations of layer {workload.names[weighted[worst]]!r} to fit a core of "
-        f"{accelerator.name!r} (at most {room[worst] / 8192:.0f} KiB), they need {needed[worst] / 8192:.0f} KiB; "
+        f"{accelerator.name!r} ({room / 8192:.0f} KiB), they need {needed / 8192:.0f} KiB; "
         f'use smaller images or an accelerator with activations = "dram"'
     )
 

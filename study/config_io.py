@@ -169,8 +169,8 @@ def identity(config: StudyConfig) -> dict[str, Any]:
         else:
             values[section] = {k: v for k, v in values[section].items() if k not in keys}
     values["data"]["source"] = Path(config.data.source).name
-    if config.backbone.weights is not None:  # the content goes into the key of the warm start
-        values["backbone"]["weights"] = Path(config.backbone.weights).name
+    if config.backbone.weights is not None:
+        values["backbone"]["weights"] = _weights_identity(Path(config.backbone.weights))
     values["hardware"]["accelerator"] = _accelerator_identity(config.hardware.accelerator)
     return values
 
@@ -181,6 +181,22 @@ def _accelerator_identity(accelerator: str) -> str:
         return Path(accelerator).name
     path = Path(accelerator)
     return f"{path.name} ({fingerprint(read_accelerator_toml(path))[:12]})"
+
+
+def _weights_identity(path: Path) -> str:
+    """A file's name and content: a study goes on from the weights it began with.
+
+    Raises:
+        OfframpError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise OfframpError(
+            f"expected a file of float weights for --weights, got {path.name}: {error.strerror}; name one"
+        ) from error
+    return f"{path.name} ({digest[:12]})"
 
 
 def fingerprint(values: Mapping[str, Any]) -> str:
@@ -205,7 +221,7 @@ def to_toml(config: StudyConfig) -> str:
     """The configuration as TOML that `--config` reads back; folders of this machine are left out."""
     values = config.model_dump(mode="json", exclude_none=True)
     values["data"]["source"] = Path(config.data.source).name
-    if config.backbone.weights is not None:  # the content goes into the key of the warm start
+    if config.backbone.weights is not None:
         values["backbone"]["weights"] = Path(config.backbone.weights).name
     values["hardware"]["accelerator"] = Path(config.hardware.accelerator).name
     for key in ("out", "cache", "storage"):

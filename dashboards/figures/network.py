@@ -84,7 +84,9 @@ def _exit_marks(member: Member, exits: list[dict[str, Any]]) -> go.Scatter:
 def _threshold(value: float) -> str:
     if value != value:  # the last exit takes the rest and has none
         return "takes the rest"
-    return f"confidence of at least {value:.4f}" if value <= 1 else "never taken"
+    if abs(value) > 1e300:  # infinite, or the least number there is
+        return "never taken" if value > 0 else "everybody leaves"
+    return f"score of at least {value:.4f}"
 
 
 def _cells(blocks: list[int], weights: list[int], activations: list[int]) -> go.Heatmap:

@@ -59,9 +59,12 @@ class EarlyExitGenomes:
         exits = np.zeros((n, len(points)), dtype=bool)
         heads = np.zeros((n, len(points) + 1), dtype=np.int64)
         for i, network in enumerate(networks):
-            if not set(network.exits) <= set(points) or len(network.heads) != len(network.exits) + 1:
+            ascending = list(network.exits) == sorted(set(network.exits))
+            known = set(network.exits) <= set(points) and set(network.heads) <= set(HEAD_KINDS)
+            if not (ascending and known and len(network.heads) == len(network.exits) + 1):
                 raise OfframpError(
-                    f"expected exits of {list(backbone.mounting_points)} and a head for each and the final one, got "
+                    f"expected ascending exits of {list(backbone.mounting_points)} and a head of "
+                    f"{', '.join(HEAD_KINDS)} for each and the final one, got "
                     f"{list(network.exits)} and {list(network.heads)} in network {i}"
                 )
             slots = [points[block] for block in network.exits]

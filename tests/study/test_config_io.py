@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import random
 import tomllib
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -65,7 +66,9 @@ def test_every_key_is_tested_below():
 
 
 @pytest.mark.parametrize(("section", "key"), KEYS)
-def test_each_key_is_in_the_identity_or_left_out_on_purpose(section, key):
+def test_each_key_is_in_the_identity_or_left_out_on_purpose(section, key, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.safetensors").write_bytes(b"weights")
     base = identity(StudyConfig())
     other = identity(resolve([{section: {key: OTHER[section][key]}}]))
     lines = differences(base, other)
@@ -85,6 +88,18 @@ def test_the_folder_of_a_file_is_not_identity_but_its_name_is(key):
     here, there, other = (resolve([{section: {key: path}}]) for path in ("/a/x.zip", "b/c/x.zip", "/a/y.zip"))
     assert fingerprint(identity(here)) == fingerprint(identity(there))
     assert fingerprint(identity(here)) != fingerprint(identity(other))
+
+
+def test_weights_are_told_apart_by_content_and_leave_no_folder(tmp_path):
+    configs = []
+    for folder, content in (("a", b"one"), ("b", b"one"), ("c", b"two")):
+        path = tmp_path / folder / "mine.safetensors"
+        path.parent.mkdir()
+        path.write_bytes(content)
+        configs.append(resolve([{"backbone": {"weights": str(path)}}]))
+    prints = [fingerprint(identity(config)) for config in configs]
+    assert prints[0] == prints[1] != prints[2]
+    assert str(tmp_path) not in to_toml(configs[0]) + json.dumps(identity(configs[0]))
 
 
 def test_another_chip_in_a_file_of_the_same_name_is_another_study(tmp_path):
