@@ -94,13 +94,19 @@ class _QuantConv(DepthwiseMixin, qnn.QuantConv2d):
 
 
 class PiecewiseIntQuant(IntQuant):
-    """Brevitas's integer quantizer with our arithmetic where that applies: one scale, float32, on a CPU."""
+    """Brevitas's integer quantizer with our arithmetic where that applies: one float32 scale, on a CPU.
+
+    Elsewhere Brevitas's own runs, in float32 also where the map is bfloat16: the quotient of a value and its scale
+    needs more than 8 bits to be rounded.
+    """
 
     def forward(self, scale: Tensor, zero_point: Tensor, bit_width: Tensor, x: Tensor) -> Tensor:
         """Any shape of x; the same shape."""
-        if x.device.type != "cpu" or scale.numel() != 1 or x.dtype != torch.float32:
-            slow: Tensor = super().forward(scale, zero_point, bit_width, x)
-            return slow
+        is_half = x.dtype == torch.bfloat16
+        known = scale.dtype == torch.float32 and (is_half or x.dtype == torch.float32)
+        if x.device.type != "cpu" or scale.numel() != 1 or not known:
+            slow: Tensor = super().forward(scale, zero_point, bit_width, x.float() if is_half else x)
+            return slow.to(x.dtype)
         levels = 2 ** int(bit_width)
         low, high = (-(levels // 2), levels // 2 - 1) if self.signed else (0, levels - 1)
         return quantize(x, scale, low, high)

@@ -25,6 +25,9 @@ class DepthwiseMixin(nn.Conv2d):
             or bias is not None
         ):
             return super()._conv_forward(input, weight, bias)
+        if torch.is_autocast_enabled("cpu"):  # out here, where the casts have gradients of their own
+            dtype = torch.get_autocast_dtype("cpu")
+            input, weight = input.to(dtype), weight.to(dtype)
         result: Tensor = _DepthwiseConv.apply(input, weight, stride)
         return result
 

@@ -28,8 +28,11 @@ class _Quantize(torch.autograd.Function):
         step = float(scale)
         output = torch.empty_like(x)
         for source, target in zip(pieces(x), pieces(output), strict=True):
-            torch.div(source, step, out=target)
-            target.round_().clamp_(low, high).mul_(step)
+            if x.dtype == torch.float32:
+                torch.div(source, step, out=target)
+                target.round_().clamp_(low, high).mul_(step)
+            else:
+                target.copy_(source.float().div_(step).round_().clamp_(low, high).mul_(step))
         ctx.save_for_backward(x, output)
         ctx.step, ctx.low, ctx.high, ctx.shape = step, low, high, scale.shape
         return output
@@ -46,22 +49,28 @@ class _Quantize(torch.autograd.Function):
         for g, source, y, target in zip(
             pieces(gradient), pieces(x), pieces(output), pieces(result), strict=True
         ):
-            torch.ops.aten.hardtanh_backward.grad_input(g, source, low, high, grad_input=target)
-            total += float(torch.dot(g, y)) - float(torch.dot(target, source))
-        return result, x.new_full(ctx.shape, total / ctx.step), None, None
+            if x.dtype == torch.float32:
+                torch.ops.aten.hardtanh_backward.grad_input(g, source, low, high, grad_input=target)
+                inside = target
+            else:
+                g, source, y = g.float(), source.float(), y.float()
+                inside = torch.ops.aten.hardtanh_backward(g, source, low, high)
+                target.copy_(inside)
+            total += float(torch.dot(g, y)) - float(torch.dot(inside, source))
+        return result, torch.full(ctx.shape, total / ctx.step), None, None
 
 
 def quantize(x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
-    """Quantizes a float32 tensor on the CPU with one scale.
+    """Quantizes a tensor on the CPU with one scale.
 
     Args:
-        x: Any shape; not changed.
+        x: Any shape, float32 or bfloat16; not changed. The arithmetic is float32 for both.
         scale: One element, above 0: the step between two neighbouring values.
         low: Smallest integer.
         high: Largest integer.
 
     Returns:
-        Multiples of the scale, shaped like `x`.
+        Multiples of the scale, shaped and typed like `x`: of bfloat16 rounded to its 8 bits.
     """
     result: Tensor = _Quantize.apply(dense(x), scale, float(low), float(high))
     return result

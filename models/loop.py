@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from models.allocator import keep_freed_memory
 from models.augment import normalize_batch
+from models.recipe import Arithmetic
 from models.training_data import TrainingData
 
 
@@ -24,6 +25,11 @@ def torch_threads(n_threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def arithmetic(precision: Arithmetic, device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """A context in which convolutions and linear layers compute so; a forward pass goes inside, the loss outside."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def batch_indices(n_samples: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:

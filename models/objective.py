@@ -65,15 +65,16 @@ def joint_loss(
     return (weights * ((1 - distilled) * hard_means + distilled * soft_means)).sum()
 
 
-def learning_rate_factor(step: int, n_steps: int, warmup: float) -> float:
-    """Share of the peak learning rate at a step: a linear rise, then half a cosine down to nearly 0.
+def learning_rate_factor(step: int, n_steps: int, warmup: float, final: float = 0.0) -> float:
+    """Share of the peak learning rate at a step: a linear rise, then half a cosine down to nearly `final`.
 
     Args:
         step: Counted from 0.
         n_steps: Of the whole training.
         warmup: Share of the steps in which it rises.
+        final: Share at which it ends.
     """
     rise = warmup * n_steps
     if step < rise:
         return (step + 1) / (rise + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step + 0.5 - rise) / (n_steps - rise)))
+    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * (step + 0.5 - rise) / (n_steps - rise)))

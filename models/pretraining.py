@@ -7,7 +7,7 @@ from torch import Tensor
 
 from models.augment import augment_batch
 from models.float_weights import FloatWeights
-from models.loop import batch_indices, weight_groups
+from models.loop import arithmetic, batch_indices, weight_groups
 from models.network import EarlyExitNetwork, initialize
 from models.objective import NonFiniteLoss, exit_weights, joint_loss, learning_rate_factor
 from models.recipe import PretrainRecipe
@@ -108,11 +108,12 @@ class Pretraining:
             data.train_images[batch], data.augment, data.mean, data.std, generator, channels_last=True
         )
         labels = data.train_labels[batch]
-        factor = learning_rate_factor(step, n_steps, recipe.warmup)
+        factor = learning_rate_factor(step, n_steps, recipe.warmup, recipe.final_learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * factor
-        logits = self.network(images)
-        final = torch.stack(logits[-self.n_final :]).mean(0)
+        with arithmetic(recipe.precision, images.device):
+            logits = self.network(images)
+        final = torch.stack(logits[-self.n_final :]).float().mean(0)
         loss = joint_loss(
             logits,
             labels,

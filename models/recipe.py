@@ -4,9 +4,16 @@ import dataclasses
 import hashlib
 import json
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from hwcost.errors import OfframpError
+
+Arithmetic = Literal["float32", "bfloat16"]
+"""Of convolutions and linear layers in training; weights, sums of gradients and evaluation are always float32."""
+
+LATER_FIELDS = {"precision": "float32", "final_learning_rate": 0.0}
+"""Fields that came after the first caches, with the value under which nothing changed: at it they are left out of
+keys and identities, so that a pre-training of hours is found again and studies go on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +27,7 @@ class PretrainRecipe:
         momentum: Of SGD.
         weight_decay: On convolution and linear weights only.
         warmup: Share of the steps in which the learning rate rises to its peak.
+        final_learning_rate: Share of the peak at which the schedule ends; 1 keeps the peak to the end.
         label_smoothing: Probability mass spread over all classes, in the hard-label loss.
         exit_weight: Weight of all early exits together against the final exit's 1.
         distillation_weight: Share of an exit's loss that imitates the final exit, in [0, 1].
@@ -27,6 +35,7 @@ class PretrainRecipe:
         ema_decay: Of the running mean of the weights over steps, which is what gets kept; 0 switches it off.
         gradient_clip: Largest norm of the gradient.
         threads: CPU threads of PyTorch; part of the recipe, as sums depend on it in their last digits.
+        precision: Of the arithmetic, see `Arithmetic`.
     """
 
     epochs: int = 30
@@ -35,6 +44,7 @@ class PretrainRecipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warmup: float = 0.2
+    final_learning_rate: float = 0.0
     label_smoothing: float = 0.1
     exit_weight: float = 1.0
     distillation_weight: float = 0.3
@@ -42,12 +52,14 @@ class PretrainRecipe:
     ema_decay: float = 0.99
     gradient_clip: float = 5.0
     threads: int = 2
+    precision: Arithmetic = "float32"
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         _at_least("epochs", self.epochs, 1)
         _check_common(self)
         _in_range("ema_decay", self.ema_decay, 0.0, 1.0, upper_open=True)
+        _in_range("final_learning_rate", self.final_learning_rate, 0.0, 1.0)
         _at_least("exit_weight", self.exit_weight, 0.0)
 
     def key(self) -> str:
@@ -75,6 +87,7 @@ class QatRecipe:
         norm_batches: Training batches from which BatchNorm statistics are measured again at the end;
             0 keeps the running ones.
         threads: CPU threads of PyTorch; part of the recipe, as sums depend on it in their last digits.
+        precision: Of the arithmetic, see `Arithmetic`.
     """
 
     epochs: float = 2.0
@@ -91,6 +104,7 @@ class QatRecipe:
     gradient_clip: float = 5.0
     norm_batches: int = 20
     threads: int = 1
+    precision: Arithmetic = "float32"
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
@@ -135,6 +149,10 @@ def _check_common(recipe: PretrainRecipe | QatRecipe) -> None:
     _in_range("warmup", recipe.warmup, 0.0, 1.0, upper_open=True)
     _in_range("label_smoothing", recipe.label_smoothing, 0.0, 1.0, upper_open=True)
     _in_range("distillation_weight", recipe.distillation_weight, 0.0, 1.0)
+    if recipe.precision not in get_args(Arithmetic):
+        raise OfframpError(
+            f"expected precision float32 or bfloat16, got {recipe.precision!r}; choose one of them"
+        )
 
 
 def _at_least(name: str, value: float, low: float) -> None:
@@ -151,4 +169,10 @@ def _in_range(name: str, value: float, low: float, high: float, *, upper_open: b
 
 
 def _key(recipe: PretrainRecipe | QatRecipe) -> str:
-    return hashlib.sha256(json.dumps(dataclasses.asdict(recipe), sort_keys=True).encode()).hexdigest()
+    values = dataclasses.asdict(recipe)
+    told = {
+        name: value
+        for name, value in values.items()
+        if name not in LATER_FIELDS or value != LATER_FIELDS[name]
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

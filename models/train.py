@@ -18,7 +18,14 @@ from models.checkpoint import CheckpointKeys, save_checkpoint
 from models.checkpoint_notes import CheckpointNotes
 from models.evaluate import calibrated_predictions, exit_predictions
 from models.fold import fold_network
-from models.loop import batch_indices, collect_logits, measure_norms, torch_threads, weight_groups
+from models.loop import (
+    arithmetic,
+    batch_indices,
+    collect_logits,
+    measure_norms,
+    torch_threads,
+    weight_groups,
+)
 from models.network import EarlyExitNetwork, Mount, architecture_mounts
 from models.objective import NonFiniteLoss, exit_weights, joint_loss, learning_rate_factor
 from models.predictions import ExitPredictions
@@ -172,8 +179,10 @@ def train_network(
         images = augment_batch(
             data.train_images[batch], data.augment, data.mean, data.std, generator, channels_last=True
         )
+        with arithmetic(recipe.precision, device):
+            logits = network(images)
         loss = joint_loss(
-            network(images),
+            logits,
             data.train_labels[batch],
             teacher[batch],
             weights,

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from hwcost.errors import OfframpError
 from hwcost.strict_toml import read_toml as read_accelerator_toml
+from models.recipe import LATER_FIELDS
 from study.config import StudyConfig
 
 # What a study may change between two runs of the same command without becoming another study.
@@ -168,6 +169,10 @@ def identity(config: StudyConfig) -> dict[str, Any]:
             values.pop(section)
         else:
             values[section] = {k: v for k, v in values[section].items() if k not in keys}
+    for section in ("pretrain", "qat"):
+        for name, neutral in LATER_FIELDS.items():
+            if values[section].get(name) == neutral:
+                del values[section][name]
     values["data"]["source"] = Path(config.data.source).name
     if config.backbone.weights is not None:
         values["backbone"]["weights"] = _weights_identity(Path(config.backbone.weights))

@@ -270,6 +270,6 @@ def memo_context(config: StudyConfig, data: str, warm: str, device: str) -> dict
         "warm_start": warm,
         "code": training_code_version(),
         "device": device,
-        "precision": "float32",
+        "precision": config.qat.precision,
         "temperature_scaling": int(config.space.temperature_scaling),
     }

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 from models.brevitas_adapter import QuantLayers
 from models.depthwise import SMALLEST_KERNEL
 from models.layers import FloatLayers
+from models.loop import arithmetic
+from models.recipe import Arithmetic
 
 
 @pytest.mark.parametrize("kernel", [SMALLEST_KERNEL, 7])
@@ -31,6 +33,27 @@ def test_gradients_equal_those_of_pytorch(kernel: int, stride: int, size: int, c
 
     for mine, theirs in zip(run(ours), run(stock), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_gradients_under_mixed_precision_are_those_of_float32_to_its_8_bits() -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer = FloatLayers().conv(6, 6, 7, 2, 6, 8)
+    x = torch.randn((4, 6, 9, 9), generator=generator)
+
+    def run(precision: Arithmetic) -> list[Tensor]:
+        source = x.clone().requires_grad_()
+        layer.zero_grad()
+        with arithmetic(precision, x.device):
+            y = layer(source)
+        assert (y.dtype == torch.bfloat16) == (precision == "bfloat16")
+        y.float().square().sum().backward()
+        assert source.grad is not None
+        assert layer.weight.grad is not None
+        return [source.grad, layer.weight.grad.clone()]
+
+    for half, whole in zip(run("bfloat16"), run("float32"), strict=True):
+        assert half.dtype == torch.float32
+        assert float((half - whole).norm() / whole.norm()) < 0.02
 
 
 def test_the_gradient_reaches_quantized_weights() -> None:

@@ -56,6 +56,24 @@ def test_tensors_longer_than_a_piece_are_handled_whole() -> None:
     torch.testing.assert_close(fast[2], stock[2], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("signed", [True, False])
+def test_bfloat16_is_quantized_in_float32(bits: int, signed: bool) -> None:
+    generator = torch.Generator().manual_seed(bits)
+    x = (torch.randn((4, 6, 8, 8), generator=generator) * 1.5).bfloat16()
+    weights = torch.randn(x.shape, generator=generator).bfloat16()
+    # Values of 8 bits do fall on ties, whose gradient is a matter of definition: they are taken out.
+    steps = x.float() / activation_scale(quantizer(True, signed, bits))
+    x[(steps - steps.floor() - 0.5).abs() < 1e-4] = 0.25
+    half = run(quantizer(True, signed, bits), x, weights)
+    assert half[0].dtype == half[1].dtype == torch.bfloat16
+    whole = run(quantizer(False, signed, bits), x.float(), weights.float())
+    assert torch.equal(half[0], whole[0].bfloat16())
+    torch.testing.assert_close(half[1].float(), whole[1], rtol=1e-6, atol=0.0)
+    # The gradient of the scale sees the outputs rounded to 8 bits.
+    assert abs(float(half[2] - whole[2])) <= 0.01 * float((whole[0] * weights).abs().sum())
+
+
 def test_values_on_the_limits_fall_where_brevitas_puts_them() -> None:
     for signed in (True, False):
         fast, stock = quantizer(True, signed, 3), quantizer(False, signed, 3)

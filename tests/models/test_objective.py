@@ -59,3 +59,11 @@ def test_the_learning_rate_rises_once_and_falls_to_nearly_zero(warmup: float, n_
     if n_steps == 100:
         assert max(factors) > 0.97
         assert factors[-1] < 0.01
+
+
+def test_the_learning_rate_may_stay_above_zero() -> None:
+    assert [learning_rate_factor(step, 10, 0.0, final=1.0) for step in range(10)] == [1.0] * 10
+    factors = [learning_rate_factor(step, 100, 0.2, final=0.25) for step in range(100)]
+    assert min(factors[20:]) >= 0.25
+    assert factors[-1] < 0.26
+    assert max(factors) > 0.97

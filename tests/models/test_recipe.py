@@ -1,4 +1,6 @@
 import dataclasses
+import hashlib
+import json
 
 import pydantic
 import pytest
@@ -12,11 +14,8 @@ def test_every_field_is_in_the_key(recipe: PretrainRecipe | QatRecipe) -> None:
     keys = {recipe.key()}
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
-        keys.add(
-            dataclasses.replace(
-                recipe, **{field.name: value * 2 if value >= 1 else value * 0.5 + 0.001}
-            ).key()
-        )
+        other = "bfloat16" if isinstance(value, str) else value * 2 if value >= 1 else value * 0.5 + 0.001
+        keys.add(dataclasses.replace(recipe, **{field.name: other}).key())
     assert len(keys) == len(dataclasses.fields(recipe)) + 1
 
 
@@ -40,6 +39,20 @@ def test_bad_numbers_are_refused_by_name(field: str, value: float) -> None:
     for kind in (PretrainRecipe, QatRecipe):
         with pytest.raises(OfframpError, match=field):
             kind(**{field: value})  # type: ignore[arg-type]
+
+
+def test_caches_from_before_a_field_was_there_are_found_again() -> None:
+    later = {"precision", "final_learning_rate"}
+    for recipe in (PretrainRecipe(), QatRecipe()):
+        fields = {name: value for name, value in dataclasses.asdict(recipe).items() if name not in later}
+        assert recipe.key() == hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+def test_an_unknown_precision_and_a_schedule_that_climbs_are_refused() -> None:
+    with pytest.raises(OfframpError, match="precision float32 or bfloat16, got 'float16'"):
+        QatRecipe(precision="float16")  # type: ignore[arg-type]
+    with pytest.raises(OfframpError, match="final_learning_rate"):
+        PretrainRecipe(final_learning_rate=1.5)
 
 
 def test_steps_round_to_whole_batches_and_never_to_none() -> None:

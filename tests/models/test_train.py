@@ -69,6 +69,18 @@ def test_training_repairs_what_2_bits_broke() -> None:
     assert after.validation.accuracies[-1] > max(before.accuracies[-1] + 0.1, 0.4)
 
 
+def test_mixed_precision_trains_as_well_and_is_evaluated_in_float32() -> None:
+    mixed = train_architecture(uniform(4), SPEC, digits(), warm_start(), QAT, 0)
+    half = dataclasses.replace(QAT, precision="bfloat16")
+    found = train_architecture(uniform(4), SPEC, digits(), warm_start(), half, 0)
+    assert not found.validation.equals(mixed.validation)
+    assert found.validation.equals(
+        train_architecture(uniform(4), SPEC, digits(), warm_start(), half, 0).validation
+    )
+    assert abs(found.validation.accuracies - mixed.validation.accuracies).max() < 0.05
+    assert found.final_loss == pytest.approx(mixed.final_loss, rel=0.1)
+
+
 def test_distillation_brings_the_exits_closer_to_the_teacher() -> None:
     data, warm = digits(), warm_start()
     architecture = uniform(4)
