@@ -4,14 +4,13 @@
 
 Both networks are the paper's backbone with the exits A, E, F, H and the final one (`fc` heads), the same batch and
 joint loss; a step is forward, backward and optimizer. The float step is tried with every thread count, memory
-format and precision first and then measured at the fastest of them, in turn with ours and with Brevitas's own
-quantizers in both of the ways they are commonly set up.
+format and precision first and then measured at the fastest of them, in turn with ours, in both precisions, and with
+Brevitas's own quantizers in both of the ways they are commonly set up.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,13 +26,14 @@ from hwcost.networks import load_backbone, uniform_precision
 from models import brevitas_adapter
 from models.calibrate import calibrate, measure_ranges
 from models.layers import FloatLayers, LayerFactory
-from models.loop import torch_threads
+from models.loop import arithmetic, torch_threads
 from models.network import EarlyExitNetwork, Mount, initialize
 from models.objective import exit_weights, joint_loss
-from models.recipe import QatRecipe
+from models.recipe import Arithmetic, QatRecipe
 from models.train import QatOptimizer
 
 EXITS = (0, 4, 5, 7)
+PRECISIONS: tuple[Arithmetic, ...] = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Setting:
 
     threads: int
     channels_last: bool
-    bfloat16: bool
+    precision: Arithmetic
 
     @property
     def label(self) -> str:
         """For people."""
         layout = "channels last" if self.channels_last else "contiguous"
-        return f"{self.threads} threads, {layout}, {'bfloat16' if self.bfloat16 else 'float32'}"
+        return f"{self.threads} threads, {layout}, {self.precision}"
 
 
 class CommonLayers(brevitas_adapter.QuantLayers):
@@ -100,9 +100,10 @@ class Case:
             self.images = self.images.to(memory_format=torch.channels_last)
         self.network.train()
 
-    def loss(self) -> Tensor:
+    def loss(self, precision: Arithmetic = "float32") -> Tensor:
         """Joint loss of one batch."""
-        logits = self.network(self.images)
+        with arithmetic(precision, self.images.device):
+            logits = self.network(self.images)
         return joint_loss(logits, self.labels, self.teacher, self.weights, self.distilled, 2.0, 0.0)
 
 
@@ -112,9 +113,7 @@ def float_action(options: argparse.Namespace, setting: Setting) -> Callable[[], 
 
     def step() -> None:
         with torch_threads(setting.threads):
-            half = torch.autocast("cpu", torch.bfloat16) if setting.bfloat16 else contextlib.nullcontext()
-            with half:
-                loss = case.loss()
+            loss = case.loss(setting.precision)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(case.network.parameters(), 5.0)
@@ -123,7 +122,9 @@ def float_action(options: argparse.Namespace, setting: Setting) -> Callable[[], 
     return step
 
 
-def our_action(options: argparse.Namespace, threads: int, fast: bool) -> Callable[[], None]:
+def our_action(
+    options: argparse.Namespace, threads: int, fast: bool, precision: Arithmetic = "float32"
+) -> Callable[[], None]:
     case = Case(options, brevitas_adapter.QuantLayers(fast), channels_last=True)
     twin = Case(options, FloatLayers(), channels_last=True)
     calibrate(case.network, measure_ranges(twin.network, [twin.images]))
@@ -132,7 +133,7 @@ def our_action(options: argparse.Namespace, threads: int, fast: bool) -> Callabl
 
     def step() -> None:
         with torch_threads(threads):
-            optimizer.step(case.loss(), 1.0)
+            optimizer.step(case.loss(precision), 1.0)
 
     return step
 
@@ -163,7 +164,7 @@ def main() -> None:
     options = parser.parse_args()
     threads = [int(part) for part in options.threads.split(",")]
 
-    settings = [Setting(*choice) for choice in itertools.product(threads, (False, True), (False, True))]
+    settings = [Setting(*choice) for choice in itertools.product(threads, (False, True), PRECISIONS)]
     tried = interleaved({s.label: float_action(options, s) for s in settings}, rounds=2)
     best = min(settings, key=lambda s: min(tried[s.label]))
     print(f"best float setting of {len(settings)}: {best.label}")
@@ -171,6 +172,7 @@ def main() -> None:
     actions = {
         "float": float_action(options, best),
         "ours": our_action(options, best.threads, fast=True),
+        "ours, bfloat16": our_action(options, best.threads, True, "bfloat16"),
         "Brevitas, per-channel weights, constant initialisation": our_action(options, best.threads, False),
         "Brevitas, per-tensor weights, statistics": common_action(options, best.threads),
     }
@@ -182,8 +184,10 @@ def main() -> None:
         options.json,
         {
             "qat_over_float": ratios["ours"],
-            "brevitas_over_float": {name: ratios[name] for name in list(actions)[2:]},
+            "ours_bfloat16_over_float": ratios["ours, bfloat16"],
+            "brevitas_over_float": {name: ratio for name, ratio in ratios.items() if "Brevitas" in name},
             "float_setting": best.label,
+            "float_settings_tried_seconds": {name: min(values) for name, values in tried.items()},
             "step": {name: Timing.of(values) for name, values in seconds.items()},
             **provenance(
                 ("torch", "brevitas"),
