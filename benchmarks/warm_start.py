@@ -7,7 +7,8 @@ One architecture, the data, backbone and recipes of a preset. From the warm star
 From scratch its float weights are drawn and it is trained quantized from the first step, with the labels alone
 and the peak learning rate, warm-up and label smoothing of the pre-training: the recipe was fixed before any of
 these runs. Each multiple of the warm trial's samples is a training of its own with the whole schedule; the
-smallest that reaches the warm trial's accuracy (mean over its exits) and the largest that does not bound the ratio. Finished trainings are kept in `--cache`, so an interrupted run goes on.
+smallest that reaches the warm trial's accuracy (mean over its exits) and the largest that does not bound the ratio.
+Finished trainings are kept in `--cache`, so an interrupted run goes on.
 """
 
 from __future__ import annotations
