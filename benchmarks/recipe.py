@@ -61,6 +61,9 @@ def pretrain_variants(config: StudyConfig, n_early: int, mirror_safe: bool) -> d
         "early exits weigh as much as the final one, each": {"exit_weight": float(n_early)},
         "early exits weigh a tenth together": {"exit_weight": 0.1},
         "no weight decay": {"weight_decay": 0.0},
+        "images that grow" if recipe.start_size == 1.0 else "no small images": {
+            "start_size": 0.5 if recipe.start_size == 1.0 else 1.0
+        },
     }
     changes: dict[str, dict[str, Any]] = {
         "no shifts": {"crop_padding": 0},

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from models.augment import augment_batch
 from models.float_weights import FloatWeights
+from models.image_growth import image_side, resize_batch
 from models.loop import arithmetic, batch_indices, weight_groups
 from models.network import EarlyExitNetwork, initialize
 from models.objective import NonFiniteLoss, exit_weights, joint_loss, learning_rate_factor
@@ -111,8 +112,9 @@ class Pretraining:
         factor = learning_rate_factor(step, n_steps, recipe.warmup, recipe.final_learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * factor
+        side = image_side(step, n_steps, data.image_size, recipe.start_size, recipe.full_size_from)
         with arithmetic(recipe.precision, images.device):
-            logits = self.network(images)
+            logits = self.network(resize_batch(images, side))
         final = torch.stack(logits[-self.n_final :]).float().mean(0)
         loss = joint_loss(
             logits,
