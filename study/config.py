@@ -7,6 +7,7 @@ keys, so a misspelt option is an error and not a silent default. Nothing here im
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -43,7 +44,18 @@ class SearchConfig(Section):
     train_skipped: float = Field(
         default=0.1, ge=0.1, le=1.0
     )  # share of skipped children trained all the same, to know how often skipping is right
+    # trainings of a trial as multiples of qat.epochs: a design that is not dominated after one gets the next
+    rungs: tuple[PositiveFloat, ...] = (1.0,)
     max_failures: int = Field(default=5, ge=1)  # failed trials in a row after which the study stops
+
+    @field_validator("rungs")
+    @classmethod
+    def _ascending_rungs(cls, rungs: tuple[float, ...]) -> tuple[float, ...]:
+        if not rungs or rungs[0] != 1 or list(rungs) != sorted(set(rungs)) or not math.isfinite(rungs[-1]):
+            raise ValueError(
+                f"expected ascending multiples of qat.epochs that begin with 1, got {list(rungs)}"
+            )
+        return rungs
 
 
 class DataConfig(Section):
@@ -137,6 +149,14 @@ class ConstraintConfig(Section):
     weight_memory: PositiveFloat = 1.0
 
 
+class RefineConfig(Section):
+    """How `study.refine` trains the front again; never part of a study's identity."""
+
+    # passes over the train split; None: five times the longest training of the search
+    epochs: PositiveFloat | None = None
+    seeds: int = Field(default=3, ge=1)  # trainings of every network, static reference included
+
+
 class RunConfig(Section):
     """Where and on what the study runs; never part of its identity."""
 
@@ -160,6 +180,7 @@ class StudyConfig(Section):
     qat: QatRecipe = QatRecipe()
     hardware: HardwareConfig = HardwareConfig()
     constraints: ConstraintConfig = ConstraintConfig()
+    refine: RefineConfig = RefineConfig()
     run: RunConfig = RunConfig()
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ from models.recipe import LATER_FIELDS
 from study.config import StudyConfig
 
 # What a study may change between two runs of the same command without becoming another study.
-_NOT_IDENTITY = {"search": {"trials", "workers", "max_failures"}, "run": None}
+_NOT_IDENTITY = {"search": {"trials", "workers", "max_failures"}, "refine": None, "run": None}
 
 
 def preset_names() -> tuple[str, ...]:

@@ -24,18 +24,24 @@ def write_derived(context: StudyContext, architecture: Architecture) -> list[Des
     Raises:
         OfframpError: The disk is full.
     """
-    network = context.evaluator.memo.find(architecture)
+    network = context.evaluator.longest_known(architecture)
     if network is None:
         return []
     records = context.evaluator.derive(architecture, network)
     text = "".join(json.dumps(record.to_json()) + "\n" for record in records)
-    write_text(_path(context, architecture), text)
+    write_text(_path(context, architecture, network.rung), text)
     return records
 
 
-def read_derived(context: StudyContext, architecture: Architecture) -> list[DesignRecord]:
-    """What was kept; evaluated now where a killed process did not get that far, or where the file is damaged."""
-    path = _path(context, architecture)
+def read_derived(context: StudyContext, architecture: Architecture, rung: int = 0) -> list[DesignRecord]:
+    """What was kept; evaluated now where a killed process did not get that far, or where the file is damaged.
+
+    Args:
+        context: Of the study.
+        architecture: Of the network.
+        rung: The highest it was trained with.
+    """
+    path = _path(context, architecture, rung)
     if path.exists():
         try:
             return _read(path)
@@ -44,10 +50,10 @@ def read_derived(context: StudyContext, architecture: Architecture) -> list[Desi
     return write_derived(context, architecture)
 
 
-def _path(context: StudyContext, architecture: Architecture) -> Path:
+def _path(context: StudyContext, architecture: Architecture, rung: int) -> Path:
     # Not the memo's key: a newer version of the training code must not make finished designs disappear.
     study = fingerprint(identity(context.config))[:12]
-    return context.paths.derived / f"{study}-{architecture.key()[:32]}.jsonl"
+    return context.paths.derived / f"{study}-{architecture.key()[:32]}-{rung}.jsonl"
 
 
 def _read(path: Path) -> list[DesignRecord]:

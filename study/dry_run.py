@@ -12,7 +12,15 @@ from rich.console import Console
 from study.atomic import write_text
 from study.config import StudyConfig
 from study.config_io import fingerprint, identity, to_toml
-from study.setup import Paths, build_accelerator, build_backbone, build_space, head_kinds, load_data
+from study.setup import (
+    Paths,
+    build_accelerator,
+    build_backbone,
+    build_space,
+    head_kinds,
+    load_data,
+    rung_recipe,
+)
 
 _CIFAR10_TRAIN = 50_000
 
@@ -75,7 +83,8 @@ def dry_run(
     )
     evaluated = data.calibration + data.validation
     pretrain_seconds = steps.pretrain_seconds(config.pretrain, n_train)
-    trial_seconds = steps.training_seconds(config.qat, n_train, evaluated)
+    recipes = [rung_recipe(config, rung) for rung in range(len(config.search.rungs))]
+    trial_seconds = sum(steps.training_seconds(recipe, n_train, evaluated) for recipe in recipes)
     trainings = config.search.trials + 2  # the static reference is trained alone and jointly
     figures: dict[str, Any] = {
         "study": name,

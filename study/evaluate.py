@@ -1,4 +1,5 @@
-"""From a genome to its result: hardware first, then the memo, then training, then the exit policy."""
+"""From a genome to its result: hardware first, then the memo, then training (longer where it is earned), then the
+exit policy."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import moocore
 import numpy as np
@@ -19,6 +21,7 @@ from study.hardware import HardwareCosts
 from study.memo import PredictionMemo, TrainedNetwork
 from study.policy import OperatingPoint, apply_policies
 from study.record import DesignRecord, Source
+from study.rungs import Rises, Rung, always_rises
 from study.shared_threshold import bounded_shared_many
 from study.thresholds import tune_accuracy, tune_many
 
@@ -31,9 +34,11 @@ class Evaluator:
         space: The genes.
         hardware: The simulator.
         bounds: The constraints.
-        memo: Networks trained so far.
-        train: Trains one architecture.
+        memo: Networks trained so far with the first budget.
+        train: Trains one architecture with it.
         classes: Classes of the data; a design that is not trained has the error of chance.
+        longer: Budgets of the higher rungs.
+        rises: Which designs get them.
     """
 
     space: SearchSpace
@@ -42,6 +47,13 @@ class Evaluator:
     memo: PredictionMemo
     train: Callable[[Architecture], TrainedNetwork]
     classes: int
+    longer: tuple[Rung, ...] = ()
+    rises: Rises = always_rises
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """All budgets, the shortest first."""
+        return Rung(self.memo, self.train), *self.longer
 
     def meets_constraints(self, genome: Genome) -> bool:
         """Whether the worst case is within every bound."""
@@ -49,7 +61,10 @@ class Evaluator:
         return bool((self.hardware.violations(costs, self.bounds) <= 0).all())
 
     def evaluate(self, genome: Genome) -> DesignRecord:
-        """The result of one proposed design.
+        """The result of one proposed design at the highest rung it reaches.
+
+        A longer training that is known already, from another design with the same network, counts without being
+        earned again.
 
         Raises:
             models.train.NonFiniteLoss: Its training diverged.
@@ -60,16 +75,28 @@ class Evaluator:
         if max(violations) > 0:
             record = self._untrained(genome, costs, violations)
             return replace(record, seconds=time.monotonic() - start)
-        network, fresh = self.memo.get_or_train(genome.architecture, lambda: self.train(genome.architecture))
-        record = self._records(
-            genome.architecture, network, costs, [genome.allocation], [genome.policy_target]
-        )[0]
+        architecture = genome.architecture
+        steps: list[DesignRecord] = []  # one a rung
+        trained: list[int] = []  # images, one entry a training
+        for index, rung in enumerate(self.rungs):
+            earned = index == 0 or self.rises(index - 1, steps[-1].objectives)
+            if not earned and rung.memo.find(architecture) is None:
+                break
+            network, fresh = rung.memo.get_or_train(architecture, partial(rung.train, architecture))
+            trained += [network.training_samples] if fresh else []
+            steps += self._records(architecture, network, costs, [genome.allocation], [genome.policy_target])
         return replace(
-            record,
-            source="proposed" if fresh else "memo",
-            training_samples=network.training_samples if fresh else 0,
+            steps[-1],
+            source="proposed" if trained else "memo",
+            lower_rungs=tuple(step.objectives for step in steps[:-1]),
+            training_samples=sum(trained),
             seconds=time.monotonic() - start,
         )
+
+    def longest_known(self, architecture: Architecture) -> TrainedNetwork | None:
+        """The network at the highest rung it was trained with; None where it was not."""
+        found = (rung.memo.find(architecture) for rung in reversed(self.rungs))
+        return next((network for network in found if network is not None), None)
 
     def measure(
         self, architecture: Architecture, network: TrainedNetwork, allocation: tuple[int, ...]
@@ -126,14 +153,18 @@ class Evaluator:
             design, target = divmod(index, len(targets))
             genome = Genome(architecture, allocations[design], targets[target])
             records.append(
-                _record(
-                    self.space.canonical(genome),
-                    "derived",
-                    point,
-                    tuple(float(v) for v in violations[design]),
-                    float(latency[design, -1]),
-                    int(costs.weight_memory_bits),
-                    network.validation,
+                replace(
+                    _record(
+                        self.space.canonical(genome),
+                        "derived",
+                        point,
+                        tuple(float(v) for v in violations[design]),
+                        float(latency[design, -1]),
+                        int(costs.weight_memory_bits),
+                        network.validation,
+                    ),
+                    rung=network.rung,
+                    longest=network.rung >= len(self.longer),
                 )
             )
         return records

@@ -39,17 +39,20 @@ class Exported:
 def evaluated_designs(study: optuna.Study, context: StudyContext) -> list[Design]:
     """Every design of the study once: the finished trials, and what was derived from their networks."""
     designs: list[Design] = []
-    derived: list[Design] = []
-    known: set[str] = set()
+    longest: dict[str, Design] = {}  # per network the first trial at the highest rung it reached
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
         record = record_of(trial)
         if record is None:
             continue
         designs.append(Design(record, trial.number))
-        key = record.genome.architecture.key()
-        if record.trained and key not in known:
-            known.add(key)
-            derived += [Design(r, trial.number) for r in read_derived(context, record.genome.architecture)]
+        known = longest.get(record.genome.architecture.key())
+        if record.trained and (known is None or known.record.rung < record.rung):
+            longest[record.genome.architecture.key()] = designs[-1]
+    derived = [
+        Design(record, design.trial)
+        for design in longest.values()
+        for record in read_derived(context, design.record.genome.architecture, design.record.rung)
+    ]
     return unique([*designs, *derived])
 
 

@@ -19,8 +19,11 @@ on the worst case; for the error it is 1.2 times the error of chance, so that ev
 
 
 def objective_front(records: Sequence[DesignRecord]) -> list[int]:
-    """Indices of the feasible trained designs that no other one beats in error, mean latency and mean energy."""
-    candidates = [i for i, r in enumerate(records) if r.feasible and r.trained]
+    """Indices of the designs that no other one beats in error, mean latency and mean energy.
+
+    Only feasible designs count that were trained as long as any of the study.
+    """
+    candidates = [i for i, r in enumerate(records) if r.may_lead]
     if not candidates:
         return []
     points = np.array([records[i].objectives for i in candidates])
@@ -29,7 +32,7 @@ def objective_front(records: Sequence[DesignRecord]) -> list[int]:
 
 def headline_front(records: Sequence[DesignRecord]) -> list[int]:
     """The same in accuracy and mean energy-latency product, by falling accuracy."""
-    candidates = [i for i, r in enumerate(records) if r.feasible and r.trained]
+    candidates = [i for i, r in enumerate(records) if r.may_lead]
     if not candidates:
         return []
     points = np.array([(-records[i].accuracy, records[i].mean_edp_pj_cycles) for i in candidates])
@@ -43,7 +46,7 @@ def hypervolume(records: Sequence[DesignRecord], static: StaticCost, classes: in
     Objectives are divided by the error of chance and by the static reference's latency and energy.
     """
     scale = np.array([1.0 - 1.0 / classes, static.latency_cycles, static.energy_pj])
-    points = np.array([r.objectives for r in records if r.feasible and r.trained]).reshape(-1, 3) / scale
+    points = np.array([r.objectives for r in records if r.may_lead]).reshape(-1, 3) / scale
     inside = points[(points < REFERENCE_POINT).all(axis=1)]
     if not len(inside):
         return 0.0

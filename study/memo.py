@@ -29,12 +29,14 @@ class TrainedNetwork:
         validation: For the objectives.
         training_samples: Images it was trained on, repeats counted.
         seconds: Wall-clock time of the training.
+        rung: Index of the training budget, see `study.rungs`.
     """
 
     calibration: ExitPredictions
     validation: ExitPredictions
     training_samples: int
     seconds: float
+    rung: int = 0
 
 
 @cache
@@ -80,6 +82,7 @@ class PredictionMemo:
                 validation=ExitPredictions.load(path),
                 training_samples=int(meta["training_samples"]),
                 seconds=float(meta["seconds"]),
+                rung=int(self.context.get("rung", 0)),
             )
         except OfframpError as error:
             _log.warning("%s; the network is trained again", error)

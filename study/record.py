@@ -38,7 +38,10 @@ class DesignRecord:
         temperatures: What each exit's logits are divided by; empty where they are taken as they are.
         calibration_errors: Expected calibration error of each exit's confidences at these temperatures, as fractions.
         raw_calibration_errors: The same at temperature 1; empty where there are no temperatures.
-        training_samples: Images trained on for this record; 0 when nothing was trained for it.
+        rung: Index of the training budget that the result is from, see `study.rungs`.
+        longest: That is the longest one of the study; only such designs enter fronts.
+        lower_rungs: Objectives at each rung below, in their order.
+        training_samples: Images trained on for this record, at all rungs; 0 when nothing was trained for it.
         seconds: Wall-clock time of the evaluation.
     """
 
@@ -59,6 +62,9 @@ class DesignRecord:
     temperatures: tuple[float, ...] = ()
     calibration_errors: tuple[float, ...] = ()
     raw_calibration_errors: tuple[float, ...] = ()
+    rung: int = 0
+    longest: bool = True
+    lower_rungs: tuple[tuple[float, float, float], ...] = ()
     training_samples: int = 0
     seconds: float = 0.0
 
@@ -71,6 +77,11 @@ class DesignRecord:
     def trained(self) -> bool:
         """Whether the accuracy was measured, and not set to chance."""
         return bool(self.exit_ratios)
+
+    @property
+    def may_lead(self) -> bool:
+        """Whether it may be on a front: feasible, and trained as long as any design of the study."""
+        return self.feasible and self.trained and self.longest
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` gives an equal record back.
@@ -92,6 +103,7 @@ class DesignRecord:
         genome = values["genome"]
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         plain["thresholds"] = tuple(math.inf if t is None else t for t in values["thresholds"])
+        plain["lower_rungs"] = tuple(tuple(step) for step in values.get("lower_rungs", ()))
         plain["genome"] = Genome(
             architecture=Architecture.from_dict(genome["architecture"]),
             allocation=tuple(genome["allocation"]),

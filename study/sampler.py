@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from study.breeding import Breeder, as_rows
 from study.genome import SearchSpace, start_designs
 from study.predictor import DesignPredictor, Known, PredictorSettings
+from study.rungs import first_rung_values
 from study.skipping import SKIP_KEY, SkipNote, SkipRule
 from study.surrogate import GeneEncoding
 
@@ -176,9 +177,10 @@ class GenomeNSGAIISampler(NSGAIISampler):
         if not done:
             return child
         designs, values = self._rows(done), _minimized(done, study.directions)
+        comparable = _minimized(done, study.directions, first_rung_values)
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         elsewhere = self._rows([t for t in running if set(self._names) <= t.params.keys()])
-        if not predictor.update(designs, values, elsewhere):
+        if not predictor.update(designs, comparable, elsewhere):
             return child
         probability = predictor.dominated(as_rows([child], self._names)[0])
         if probability >= self._skip.confidence:
@@ -242,10 +244,14 @@ class GenomeNSGAIISampler(NSGAIISampler):
         return dict(zip(self._names, row.tolist(), strict=True))
 
 
-def _minimized(trials: Sequence[FrozenTrial], directions: Sequence[Any]) -> np.ndarray:
+def _minimized(
+    trials: Sequence[FrozenTrial],
+    directions: Sequence[Any],
+    values: Callable[[FrozenTrial], Sequence[float]] = lambda trial: trial.values,
+) -> np.ndarray:
     """Values with the sign that makes less better, (n_trials, n_objectives)."""
     signs = np.array([1.0 if d == optuna.study.StudyDirection.MINIMIZE else -1.0 for d in directions])
-    return np.array([trial.values for trial in trials]) * signs
+    return np.array([values(trial) for trial in trials]) * signs
 
 
 def _constrained_rank(trials: Sequence[FrozenTrial], directions: Sequence[Any]) -> np.ndarray:

@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +21,7 @@ from hwcost.networks import BackboneSpec
 from models.architecture import Architecture
 from models.backbones.open import open_backbone
 from models.backbones.staged import StagedBackbone
+from models.recipe import QatRecipe
 from models.seeds import derive_seed, training_seed
 from study.allocation import AllocationSpace
 from study.config import StudyConfig
@@ -27,12 +29,12 @@ from study.evaluate import Evaluator
 from study.genome import SearchSpace
 from study.hardware import HardwareCosts
 from study.memo import PredictionMemo, TrainedNetwork, training_code_version
+from study.rungs import Rung
 
 if TYPE_CHECKING:
     from models.training_data import TrainingData
     from models.warm_start import WarmStart
 
-SEARCH_RUNG = 0
 Progress = Callable[[str, int, int, float], None]
 
 
@@ -189,28 +191,48 @@ def open_context(
         spec, head_kinds(config), data, config.pretrain, paths.cache, seed, device, progress, start
     )
 
-    def train(architecture: Architecture) -> TrainedNetwork:
-        training = training_seed(seed, architecture.key(), SEARCH_RUNG, 0)
+    def train(rung: int, architecture: Architecture) -> TrainedNetwork:
+        training = training_seed(seed, architecture.key(), rung, 0)
+        # A longer training takes the place of the shorter one.
         checkpoint = paths.checkpoints / f"{architecture.key()[:32]}.safetensors"
         result = train_architecture(
-            architecture, spec, data, warm, config.qat, training, device, checkpoint,
+            architecture, spec, data, warm, rung_recipe(config, rung), training, device, checkpoint,
             temperature_scaling=config.space.temperature_scaling,
         )  # fmt: skip
-        return TrainedNetwork(result.calibration, result.validation, result.training_samples, result.seconds)
+        return TrainedNetwork(
+            result.calibration, result.validation, result.training_samples, result.seconds, rung
+        )
 
-    memo = PredictionMemo(paths.predictions, memo_context(config, data.fingerprint, warm.checksum, device))
-    evaluator = Evaluator(space, hardware, config.constraints, memo, train, data.classes)
+    first, *longer = (
+        Rung(
+            PredictionMemo(
+                paths.predictions, memo_context(config, data.fingerprint, warm.checksum, device, rung)
+            ),
+            partial(train, rung),
+        )
+        for rung in range(len(config.search.rungs))
+    )
+    evaluator = Evaluator(
+        space, hardware, config.constraints, first.memo, first.train, data.classes, tuple(longer)
+    )
     return StudyContext(config, paths, device, data, spec, space, hardware, warm, evaluator)
+
+
+def rung_recipe(config: StudyConfig, rung: int) -> QatRecipe:
+    """How networks are trained at a rung."""
+    return replace(config.qat, epochs=config.qat.epochs * config.search.rungs[rung])
 
 
 def joint_memo(context: StudyContext) -> PredictionMemo:
     """Where the static networks are kept that were trained jointly with all exits."""
-    memo = context.evaluator.memo
+    memo = context.evaluator.rungs[-1].memo
     return PredictionMemo(memo.folder, {**memo.context, "training": "jointly"})
 
 
 def train_static(context: StudyContext, trained: Literal["alone", "jointly"]) -> dict[str, TrainedNetwork]:
     """The 8-bit static networks of one way of training, by kind of final head; trained where not known yet.
+
+    They have the longest budget of the study, as every design has that enters the front.
 
     Alone there is one, with the reference's head. Jointly there is one for every kind of head the space offers,
     all from one training.
@@ -218,9 +240,8 @@ def train_static(context: StudyContext, trained: Literal["alone", "jointly"]) ->
     n_blocks = context.spec.n_blocks
     if trained == "alone":
         architecture = context.hardware.static_architecture
-        network, _ = context.evaluator.memo.get_or_train(
-            architecture, lambda: context.evaluator.train(architecture)
-        )
+        longest = context.evaluator.rungs[-1]
+        network, _ = longest.memo.get_or_train(architecture, partial(longest.train, architecture))
         return {architecture.heads[-1]: network}
     memo = joint_memo(context)
     kinds = head_kinds(context.config)
@@ -236,7 +257,7 @@ def statics_missing(context: StudyContext) -> list[Literal["alone", "jointly"]]:
     """The ways of training the static reference that have not been done yet."""
     n_blocks = context.spec.n_blocks
     missing: list[Literal["alone", "jointly"]] = []
-    if context.evaluator.memo.find(context.hardware.static_architecture) is None:
+    if context.evaluator.rungs[-1].memo.find(context.hardware.static_architecture) is None:
         missing.append("alone")
     memo = joint_memo(context)
     if any(memo.find(Architecture.static(n_blocks, kind)) is None for kind in head_kinds(context.config)):
@@ -249,22 +270,25 @@ def _train_jointly(context: StudyContext, kinds: tuple[str, ...]) -> dict[str, T
     from models.static_reference import train_jointly
 
     config = context.config
-    seed = derive_seed("jointly", config.search.seed, SEARCH_RUNG)
+    rung = len(config.search.rungs) - 1
+    seed = derive_seed("jointly", config.search.seed, rung)
     trained = train_jointly(
-        context.spec, kinds, context.data, context.warm, config.qat, seed, context.device,
+        context.spec, kinds, context.data, context.warm, rung_recipe(config, rung), seed, context.device,
         temperature_scaling=config.space.temperature_scaling,
     )  # fmt: skip
     return {
-        kind: TrainedNetwork(result.calibration, result.validation, result.training_samples, result.seconds)
+        kind: TrainedNetwork(
+            result.calibration, result.validation, result.training_samples, result.seconds, rung
+        )
         for kind, result in trained.items()
     }
 
 
-def memo_context(config: StudyConfig, data: str, warm: str, device: str) -> dict[str, str | int]:
+def memo_context(config: StudyConfig, data: str, warm: str, device: str, rung: int) -> dict[str, str | int]:
     """What a training result depends on beside the architecture."""
     return {
-        "recipe": config.qat.key(),
-        "rung": SEARCH_RUNG,
+        "recipe": rung_recipe(config, rung).key(),
+        "rung": rung,
         "seed": config.search.seed,
         "data": data,
         "warm_start": warm,

@@ -17,6 +17,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from hwcost.errors import OfframpError
+from study.rungs import first_rung_values
 
 SKIP_KEY = "skipped_child"
 """User attribute of a trial whose proposal began with a child that was skipped; see `SkipNote`."""
@@ -78,7 +79,8 @@ class SkipReport:
     def of(cls, trials: Iterable[FrozenTrial], directions: Sequence[StudyDirection]) -> SkipReport:
         """Counts over all trials of a study.
 
-        Only feasible trials that were proposed before a child can show that it was rightly skipped.
+        Only feasible trials that were proposed before a child can show that it was rightly skipped. They are
+        compared after the training that all trials get, which is what is predicted.
         """
         finished = [t for t in trials if t.state == TrialState.COMPLETE]
         notes = [t.user_attrs[SKIP_KEY] for t in finished if SKIP_KEY in t.user_attrs]
@@ -86,9 +88,10 @@ class SkipReport:
         signs = np.array([1.0 if d == StudyDirection.MINIMIZE else -1.0 for d in directions])
         feasible = [t for t in finished if all(v <= 0 for v in t.constraints.values())]
         numbers = np.array([t.number for t in feasible])
-        values = np.array([t.values for t in feasible]).reshape(-1, len(signs)) * signs
+        values = np.array([first_rung_values(t) for t in feasible]).reshape(-1, len(signs)) * signs
         right = sum(
-            bool((values[numbers < t.number] <= np.array(t.values) * signs).all(axis=1).any()) for t in tried
+            bool((values[numbers < t.number] <= np.array(first_rung_values(t)) * signs).all(axis=1).any())
+            for t in tried
         )
         return cls(len(notes), len(tried), right)
 

@@ -80,6 +80,7 @@ class TableMaker:
             ),
             "policy_target": record.genome.policy_target,
             "violation": max(0.0, *record.violations),
+            "rung": record.rung if record.trained else None,
             "training_samples": record.training_samples,
             "seconds": record.seconds,
             "architecture": architecture.key()[:12],
@@ -102,7 +103,7 @@ class TableMaker:
             rows.append(row)
         frame = pd.DataFrame(rows, columns=["trial", "state", *self._shared(), *_TRIAL_ONLY])
         return frame.astype(
-            {"generation": "Int64", "weight_memory_bits": "Int64", "training_samples": "Int64"}
+            dict.fromkeys(("generation", "weight_memory_bits", "training_samples", "rung"), "Int64")
         )
 
     def designs(self, designs: Sequence[Design]) -> pd.DataFrame:
@@ -111,7 +112,8 @@ class TableMaker:
             {"design": d.identifier, "trial": d.trial, "state": "COMPLETE", **self.columns(d.record)}
             for d in designs
         ]
-        return pd.DataFrame(rows, columns=["design", "trial", "state", *self._shared()])
+        frame = pd.DataFrame(rows, columns=["design", "trial", "state", *self._shared()])
+        return frame.astype({"rung": "Int64"})
 
     def pareto(self, designs: Sequence[Design]) -> tuple[pd.DataFrame, list[Design]]:
         """The front in (error, mean latency, mean energy) and its members, by falling accuracy.
@@ -206,13 +208,17 @@ class TableMaker:
 
 
 def unique(designs: Iterable[Design]) -> list[Design]:
-    """Each design once; one that was proposed goes before its derived twin."""
+    """Each design once: the one of the highest rung, and of these one that was proposed before its derived twin."""
     seen: dict[str, Design] = {}
     for design in designs:
         known = seen.get(design.record.genome.key())
-        if known is None or (known.record.source == "derived" and design.record.source != "derived"):
+        if known is None or _precedence(design.record) > _precedence(known.record):
             seen[design.record.genome.key()] = design
     return list(seen.values())
+
+
+def _precedence(record: DesignRecord) -> tuple[int, bool]:
+    return record.rung, record.source != "derived"
 
 
 def _words(values: Iterable[object]) -> str:

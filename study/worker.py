@@ -10,7 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -148,6 +148,7 @@ def _work(task: WorkerTask, tickets: Tickets, events: Any) -> None:
     import optuna
 
     from study.predictor import PredictorSettings
+    from study.rungs import RisesUndominated
     from study.sampler import GenomeNSGAIISampler
     from study.setup import load_data, open_context
     from study.skipping import SkipRule
@@ -160,6 +161,7 @@ def _work(task: WorkerTask, tickets: Tickets, events: Any) -> None:
     study = optuna.load_study(storage=storage, study_name=task.study_name)
     already = len(study.get_trials(deepcopy=False))
     seed = derive_seed("proposals", task.config.search.seed, already, task.index)
+    context = replace(context, evaluator=replace(context.evaluator, rises=RisesUndominated(study)))
     evaluator, space = context.evaluator, context.space
     study.sampler = GenomeNSGAIISampler(
         space,

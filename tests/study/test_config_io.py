@@ -28,7 +28,7 @@ from study.config_io import (
 # One other legal value for every key of a configuration; the test below fails when a key is missing here.
 OTHER = {
     "search": {"trials": 25, "workers": 3, "seed": 1, "redraws": 3, "max_failures": 9, "predictor": False,
-               "skip_confidence": 0.75, "train_skipped": 0.5},
+               "skip_confidence": 0.75, "train_skipped": 0.5, "rungs": [1.0, 3.0]},
     "data": {"source": "cifar10", "image_size": 48},
     "splits": {"calibration": 0.3, "validation": 77, "seed": 5},
     "augment": {"flip": True, "crop_padding": 1, "padding_mode": "zero", "cutout": 3},
@@ -52,11 +52,12 @@ OTHER = {
     },
     "hardware": {"accelerator": "other", "pe_budget": 99, "mapping": "energy"},
     "constraints": {"worst_latency": 3.0, "weight_memory": 3.0},
+    "refine": {"epochs": 9.0, "seeds": 5},
     "run": {"name": "n", "out": "o", "storage": "sqlite:///x.db", "device": "cpu", "cache": "c"},
 }  # fmt: skip
 NOT_IDENTITY = {
     ("search", "trials"), ("search", "workers"), ("search", "max_failures"),
-    *(("run", key) for key in OTHER["run"]),
+    *((section, key) for section in ("refine", "run") for key in OTHER[section]),
 }  # fmt: skip
 KEYS = [(section, key) for section, keys in OTHER.items() for key in keys]
 
