@@ -1,0 +1,159 @@
+"""Trains the networks of the table, each once, with the study's own steps; stops and goes on at any network."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.harness import provenance
+from benchmarks.recorded.space import RecordedSpace
+from benchmarks.recorded.table_file import Recorded, TableFile
+from models.architecture import Architecture
+from study.config import StudyConfig
+from study.config_io import to_toml
+from study.setup import Paths, StudyContext, load_data, open_context, train_static
+
+PACKAGES = ("torch", "brevitas", "numpy")
+ORDER_SEED = 2512_04705
+
+
+@dataclass(frozen=True)
+class RecordTask:
+    """What a process needs to train networks.
+
+    Attributes:
+        config: Of the study whose part is recorded.
+        paths: Predictions go into `out`.
+        device: `cpu` or `cuda`.
+    """
+
+    config: StudyConfig
+    paths: Paths
+    device: str
+
+
+def open_recording(
+    task: RecordTask, progress: Callable[[str, int, int, float], None] | None = None
+) -> StudyContext:
+    """Data, warm start and evaluation as a study has them; the warm start is trained where there is none."""
+    return open_context(
+        task.config, task.paths, task.device, load_data(task.config, task.paths.cache), progress
+    )
+
+
+def candidates(context: StudyContext) -> list[Architecture]:
+    """Networks that meet the constraints on some allocation, in a random order that is always the same.
+
+    However far a recording got, what it has is then a random part of all.
+    """
+    allocations = context.space.allocations.all()
+    # One allocation within the bounds is enough, and most networks have many: few are tried first.
+    few = allocations[:: max(1, len(allocations) // 40)]
+    everything = RecordedSpace(context.space).architectures()
+    found = [a for a in everything if _feasible(context, a, few) or _feasible(context, a, allocations)]
+    order = np.random.default_rng(ORDER_SEED).permutation(len(found))
+    return [found[i] for i in order]
+
+
+def _feasible(context: StudyContext, architecture: Architecture, allocations: np.ndarray) -> bool:
+    costs = context.hardware.stage_costs(architecture, allocations)
+    return bool((context.hardware.violations(costs, context.config.constraints) <= 0).all(axis=1).any())
+
+
+def train_missing(
+    task: RecordTask, missing: list[Architecture], workers: int
+) -> Iterator[tuple[Architecture, str]]:
+    """Trains networks in so many processes.
+
+    Yields:
+        Each network when it is done, with the reason where its training diverged.
+    """
+    waiting = list(reversed(missing))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
+        running: dict[Future[str], Architecture] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < workers:
+                    architecture = waiting.pop()
+                    running[pool.submit(_train, task, architecture)] = architecture
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield running.pop(future), future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _train(task: RecordTask, architecture: Architecture) -> str:
+    from models.objective import NonFiniteLoss
+
+    evaluator = _context(task).evaluator
+    try:
+        evaluator.memo.get_or_train(architecture, lambda: evaluator.train(architecture))
+    except NonFiniteLoss as error:
+        return str(error)
+    return ""
+
+
+@cache
+def _context(task: RecordTask) -> StudyContext:
+    return open_recording(task)
+
+
+def _follow_parent() -> None:
+    """Ends this process when the one that started it is gone."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def collect(context: StudyContext, among: list[Architecture]) -> TableFile:
+    """The table of what has been trained so far; trains the static reference where it was not."""
+    memo = context.evaluator.memo
+    rows = [Recorded(a, "candidate", network) for a in among if (network := memo.find(a)) is not None]
+    n_blocks = context.spec.n_blocks
+    for role in ("alone", "jointly"):
+        for head, network in train_static(context, role).items():
+            rows.append(Recorded(Architecture.static(n_blocks, head), role, network))
+    data = context.data
+    about = {
+        "config": to_toml(context.config),
+        "data": {
+            "name": data.name,
+            "archive": data.archive_name,
+            "sha256": data.archive_sha256 or data.content_sha256,
+            "fingerprint": data.fingerprint,
+            "classes": data.classes,
+            "channels": data.channels,
+        },
+        "candidates": len(among),
+        "warm_start": context.warm.checksum,
+        "recorded": time.strftime("%Y-%m-%d", time.gmtime()),
+        **provenance(PACKAGES, device=context.device),
+    }
+    return TableFile(about, rows)
+
+
+def known(context: StudyContext, among: list[Architecture]) -> set[str]:
+    """Keys of the networks that need no training any more."""
+    memo = context.evaluator.memo
+    return {a.key() for a in among if memo.find(a) is not None}
+
+
+def table_path(out: Path) -> Path:
+    """Where the table of a recording goes."""
+    return out / "table.npz"

@@ -1,0 +1,119 @@
+"""The part of a study's space that a table can hold in full: two heads, two groups of blocks, the paper's exits.
+
+A search on recorded networks is honest only where every proposal has the result of its own training. Answering a
+proposal with the nearest recorded network would make plateaus that no real space has, and reward whatever is blind to
+them. So the genes are coupled until all networks they name can be trained: any of the four early exits of the network
+of arXiv 2512.04705's second table (A, E, F, H), one kind of head for all exits, one bit width (weights and
+activations) for the first half of the blocks and one for the second. What needs no training stays whole: every PE
+allocation and every policy target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from optuna.distributions import BaseDistribution, IntDistribution
+
+from hwcost.errors import OfframpError
+from models.architecture import Architecture
+from study.genome import Genome, SearchSpace
+
+EXITS = (0, 4, 5, 7)
+HEADS = ("fc", "gap")
+BITS = (4, 6, 8)
+
+
+@dataclass(frozen=True)
+class RecordedSpace:
+    """Genes of the part, each an index into its choices.
+
+    Attributes:
+        whole: The study's space.
+    """
+
+    whole: SearchSpace
+
+    def __post_init__(self) -> None:
+        offered = self.whole.config
+        for what, wanted, there in (
+            ("exits after blocks", EXITS, self.whole.mounting_points),
+            ("early heads", HEADS, offered.exit_heads),
+            ("final heads", HEADS, offered.final_heads),
+            ("weight bits", BITS, offered.weight_bits),
+            ("activation bits", BITS, offered.activation_bits),
+        ):
+            if not set(wanted) <= set(there):
+                raise OfframpError(
+                    f"expected a preset with {what} {list(wanted)}, got {list(there)}; choose another --preset"
+                )
+
+    def genes(self) -> dict[str, int]:
+        """Number of choices of every gene."""
+        counts = {f"exit_after_b{block}": 2 for block in EXITS}
+        counts |= {"head": len(HEADS), "early_bits": len(BITS), "late_bits": len(BITS)}
+        counts |= {f"pe_array_core{core}": n for core, n in enumerate(self.whole.allocations.n_choices)}
+        counts["policy_target"] = len(self.whole.config.policy_targets)
+        return counts
+
+    def ordered_genes(self) -> frozenset[str]:
+        """Bits, arrays by their size, policy targets."""
+        return frozenset(name for name in self.genes() if not name.startswith(("exit_after", "head")))
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The genes as Optuna distributions over indices."""
+        return {name: IntDistribution(0, count - 1) for name, count in self.genes().items()}
+
+    def decode(self, genes: Mapping[str, int]) -> Genome:
+        """The canonical design that indices stand for."""
+        cores = [genes[f"pe_array_core{core}"] for core in range(self.whole.allocations.n_cores)]
+        architecture = self._architecture(
+            tuple(block for block in EXITS if genes[f"exit_after_b{block}"]),
+            HEADS[genes["head"]],
+            BITS[genes["early_bits"]],
+            BITS[genes["late_bits"]],
+        )
+        target = self.whole.config.policy_targets[genes["policy_target"]]
+        return self.whole.canonical(Genome(architecture, self.whole.allocations.decode(cores), target))
+
+    def random(self, rng: np.random.Generator) -> dict[str, int]:
+        """Genes of a random design with the number of exits uniform, as a study's own random designs."""
+        genes = {name: int(rng.integers(count)) for name, count in self.genes().items()}
+        chosen = rng.permutation(len(EXITS))[: rng.integers(len(EXITS) + 1)]
+        return genes | {f"exit_after_b{block}": int(i in chosen) for i, block in enumerate(EXITS)}
+
+    def architectures(self) -> list[Architecture]:
+        """Every network once."""
+        placements = [
+            tuple(b for b, on in zip(EXITS, row, strict=True) if on) for row in product((0, 1), repeat=4)
+        ]
+        found = [self._architecture(*choice) for choice in product(placements, HEADS, BITS, BITS)]
+        return list({architecture.key(): architecture for architecture in found}.values())
+
+    def founders(self) -> Iterator[Sequence[dict[str, int]]]:
+        """Start designs as `study.genome.start_designs` has them, each with variants of lower bits.
+
+        Static; all the paper's exits; half of them at the middle bits; the cheapest in everything.
+        """
+        highest, middle = len(BITS) - 1, len(BITS) // 2
+        for exits, head, levels in (
+            ((), "fc", range(highest, -1, -1)),
+            (EXITS, "fc", range(highest, -1, -1)),
+            (EXITS[1::2], "fc", range(middle, -1, -1)),
+            (EXITS[2:3], "gap", range(1)),
+        ):
+            yield [self._genes(exits, head, level) for level in levels]
+
+    def _genes(self, exits: tuple[int, ...], head: str, level: int) -> dict[str, int]:
+        allocations = self.whole.allocations
+        genes = {f"exit_after_b{block}": int(block in exits) for block in EXITS}
+        genes |= {"head": HEADS.index(head), "early_bits": level, "late_bits": level}
+        default = allocations.encode(allocations.default)
+        return genes | {f"pe_array_core{core}": i for core, i in enumerate(default)} | {"policy_target": 0}
+
+    def _architecture(self, exits: tuple[int, ...], head: str, early: int, late: int) -> Architecture:
+        n, half = self.whole.n_blocks, self.whole.n_blocks // 2
+        bits = (early,) * half + (late,) * (n - half)
+        return Architecture(exits, (head,) * (len(exits) + 1), bits, bits).canonical()

@@ -1,0 +1,106 @@
+"""Searches compared on networks that are trained once and kept: `record` trains them, `run` plays searches on them.
+
+    python -m benchmarks.recorded_table record --preset cifar10-small --data images.tar.xz --out recorded --workers 2
+    python -m benchmarks.recorded_table run recorded/table.npz --seeds 10 --json recorded.json
+
+`benchmarks.recorded.space` says which networks these are and why. `record` goes on where it was stopped and writes
+the table of what it has at the end of every call. Networks of two versions of the training code are never mixed: it
+starts anew where that changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.recorded.recorder import (
+    RecordTask,
+    candidates,
+    collect,
+    known,
+    open_recording,
+    table_path,
+    train_missing,
+)
+from hwcost.errors import OfframpError
+from study.config import StudyConfig
+from study.config_io import load_preset, merge, parse_assignment, resolve
+from study.setup import Paths
+
+
+def parser() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        prog="python -m benchmarks.recorded_table",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = options.add_subparsers(dest="command", required=True)
+    add = commands.add_parser("record", help="train the networks, or what is left of them").add_argument
+    add("--preset", default="cifar10-small")
+    add("--data", metavar="digits|cifar10|PATH", help="default: the preset's")
+    add(
+        "--qat-epochs",
+        type=float,
+        default=0.1,
+        metavar="E",
+        help="of each network (default 0.1: 4,000 images)",
+    )
+    add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="another value; repeatable")
+    add("--out", type=Path, default=Path("recorded"), metavar="DIR")
+    add("--workers", type=int, default=2, metavar="W")
+    add("--limit", type=int, metavar="N", help="train at most so many in this call")
+    add("--device", choices=("cpu", "cuda"), default="cpu")
+    return options
+
+
+def configuration(options: argparse.Namespace) -> StudyConfig:
+    values = merge(load_preset(options.preset), {"qat": {"epochs": options.qat_epochs}})
+    for text in options.set:
+        (section, key), value = parse_assignment(text)
+        values = merge(values, {section: {key: value}})
+    if options.data is not None:
+        values = merge(values, {"data": {"source": options.data}})
+    return resolve([values, {"run": {"out": str(options.out), "name": "recorded"}}])
+
+
+def record(options: argparse.Namespace) -> None:
+    config = configuration(options)
+    task = RecordTask(config, Paths.of(config, "recorded"), options.device)
+    context = open_recording(task, lambda stage, done, total, _: print(f"{stage} {done}/{total}", flush=True))
+    everything = candidates(context)
+    done = known(context, everything)
+    missing = [a for a in everything if a.key() not in done][: options.limit]
+    print(
+        f"{len(everything)} networks, {len(done)} recorded, {len(missing)} to train in this call", flush=True
+    )
+    started = time.monotonic()
+    try:
+        for count, (architecture, failure) in enumerate(
+            train_missing(task, missing, options.workers), start=1
+        ):
+            spent = time.monotonic() - started
+            left = spent / count * (len(missing) - count)
+            says = failure or f"{spent / count:.1f} s a network, {left / 60:.0f} min left"
+            print(f"{count}/{len(missing)} {architecture.key()[:12]}: {says}", flush=True)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", flush=True)
+    table = collect(context, everything)
+    table.save(table_path(options.out))
+    size = table_path(options.out).stat().st_size
+    print(f"{table_path(options.out)}: {len(table.rows)} networks, {size / 2**20:.1f} MiB")
+
+
+def main() -> int:
+    options = parser().parse_args()
+    try:
+        record(options)
+    except OfframpError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
