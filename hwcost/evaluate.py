@@ -100,6 +100,16 @@ class CostModel:
             exits=np.broadcast_to(batch.exits, (len(latency), batch.n_slots)),
         )
 
+    def at_level(self, level: int) -> CostModel:
+        """The model of the same chip at another voltage and frequency level; made once.
+
+        Raises:
+            OfframpError: There is no such level.
+        """
+        if level not in self._at_level:
+            self._at_level[level] = CostModel(self.accelerator.at_level(level))
+        return self._at_level[level]
+
     def schedule(
         self,
         workload: Workload | WorkloadBatch,
@@ -178,10 +188,8 @@ class CostModel:
     ) -> StageCosts:
         parts, order = [], []
         for level in np.unique(levels).tolist():
-            if level not in self._at_level:
-                self._at_level[level] = CostModel(self.accelerator.at_level(level))
             rows = np.flatnonzero(levels == level)
-            parts.append(evaluate(self._at_level[level], rows))
+            parts.append(evaluate(self.at_level(level), rows))
             order.append(rows)
         return StageCosts.joined(parts, np.argsort(np.concatenate(order)))
 

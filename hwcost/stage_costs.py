@@ -64,6 +64,15 @@ class StageCosts:
         }
         return replace(self, **one, **memory, clock_hz=self.clock_hz[index : index + 1])
 
+    def take(self, rows: IntArray) -> StageCosts:
+        """Some of the designs."""
+        picked = {
+            item.name: getattr(self, item.name)[rows]
+            for item in fields(self)
+            if item.name != "level_names" and np.ndim(getattr(self, item.name))
+        }
+        return replace(self, **picked)
+
     @classmethod
     def joined(cls, parts: list[StageCosts], order: IntArray) -> StageCosts:
         """Designs of several results, in the given order of their concatenation."""

@@ -10,13 +10,16 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from hwcost.errors import OfframpError
 from models.architecture import ALLOWED_BITS, HEAD_KINDS
 from models.augment_spec import AugmentSpec
 from models.recipe import PretrainRecipe, QatRecipe
 from models.scores import ScoreName
 from models.splits import SplitSpec
+from study.metrics import METRIC_NAMES, metric_named
+from study.units import parse_quantity
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
@@ -34,6 +37,7 @@ class SearchConfig(Section):
     trials: int = Field(default=24, ge=1)  # finished proposals over all resumes
     workers: int = Field(default=2, ge=1)  # processes on this machine
     seed: int = Field(default=0, ge=0, le=2**63 - 1)  # what PyTorch's generators take
+    objectives: tuple[str, ...] = ("error", "mean_latency", "mean_energy")  # of study.metrics; all minimised
     redraws: int = Field(
         default=64, ge=0
     )  # a child seen before, or infeasible, is drawn again at most this often
@@ -56,6 +60,15 @@ class SearchConfig(Section):
                 f"expected ascending multiples of qat.epochs that begin with 1, got {list(rungs)}"
             )
         return rungs
+
+    @field_validator("objectives")
+    @classmethod
+    def _known_objectives(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names or len(set(names)) != len(names) or any(name not in METRIC_NAMES for name in names):
+            raise ValueError(
+                f"expected distinct objectives out of {', '.join(METRIC_NAMES)}, got {list(names)}"
+            )
+        return names
 
 
 class DataConfig(Section):
@@ -85,6 +98,8 @@ class SpaceConfig(Section):
     activation_bits: tuple[int, ...] = ALLOWED_BITS  # per block
     head_bits: tuple[int, ...] = ALLOWED_BITS  # weights and activations of all early heads
     allocation: bool = True  # False: the accelerator's default PE arrays
+    # voltage and frequency: nominal, all, or a list of the accelerator's levels by name
+    levels: Literal["nominal", "all"] | tuple[str, ...] = "nominal"
     policy: Literal["per_exit", "shared"] = "per_exit"  # one threshold an exit, or one for all
     score: ScoreName = "max_softmax"  # what thresholds are compared with; see models.scores
     # cost: least energy-latency product above an accuracy floor; accuracy: highest accuracy below a product;
@@ -115,6 +130,18 @@ class SpaceConfig(Section):
             raise ValueError(f"expected ascending bit widths out of {allowed}, got {list(bits)}")
         return bits
 
+    @field_validator("levels", mode="before")
+    @classmethod
+    def _named_levels(cls, levels: object) -> object:
+        names = list(levels) if isinstance(levels, list | tuple) else [levels]
+        if (
+            not names
+            or not all(isinstance(name, str) and name for name in names)
+            or len(set(names)) < len(names)
+        ):
+            raise ValueError(f"expected nominal, all or a list of distinct names of levels, got {levels!r}")
+        return levels if levels in ("nominal", "all") else tuple(names)
+
     @field_validator("policy_targets")
     @classmethod
     def _ascending_targets(cls, targets: tuple[float, ...]) -> tuple[float, ...]:
@@ -142,11 +169,47 @@ class HardwareConfig(Section):
     mapping: Literal["latency", "energy", "edp"] = "edp"  # what layer-to-core mapping minimises
 
 
-class ConstraintConfig(Section):
-    """Bounds a design must meet in the worst case, relative to the static reference."""
+NO_BOUND = "none"
 
-    worst_latency: PositiveFloat = 1.2  # all exits run, none taken
-    weight_memory: PositiveFloat = 1.0
+
+class ConstraintConfig(Section):
+    """The largest value of each quantity that a design may have.
+
+    A number is relative to the static reference; text is an amount with a unit, such as "2.5 ms", or "none".
+    """
+
+    error: float | str = NO_BOUND  # share of wrong answers on the validation split
+    mean_latency: float | str = NO_BOUND  # mean over samples of the latency up to the exit taken
+    mean_energy: float | str = NO_BOUND  # the same for energy
+    mean_edp: float | str = NO_BOUND  # the same for their product
+    worst_latency: float | str = 1.2  # all exits run, none taken
+    weight_memory: float | str = 1.0  # all weights, heads included
+    area: float | str = NO_BOUND  # of the chip with the design's PE arrays
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _bound(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, str):
+            text = " ".join(value.split())
+            if text == NO_BOUND:
+                return text
+            try:
+                parse_quantity(text, metric_named(str(info.field_name)).dimension)
+            except OfframpError as error:
+                raise ValueError(
+                    f"{error}; a number without quotes is relative to the static reference"
+                ) from None
+            return text
+        if isinstance(value, int | float) and 0 < value < math.inf:
+            return float(value)
+        raise ValueError(
+            "expected a bound above 0: a number that is relative to the static reference, an amount with a unit in "
+            f'quotes, or "none", got {value!r}'
+        )
+
+    def given(self) -> dict[str, float | str]:
+        """The bounds there are, by the name of the quantity."""
+        return {name: bound for name in METRIC_NAMES if (bound := getattr(self, name)) != NO_BOUND}
 
 
 class RefineConfig(Section):
@@ -186,6 +249,12 @@ class StudyConfig(Section):
     @model_validator(mode="after")
     def _check_together(self) -> StudyConfig:
         self.augment.check_image_size(self.data.image_size)
+        if "error" not in (*self.search.objectives, *self.constraints.given()):
+            raise ValueError(
+                "expected error among search.objectives or a bound on it as constraints.error, got "
+                f"{list(self.search.objectives)} and none; without either the search ends at the cheapest network, "
+                "whatever it gets wrong"
+            )
         return self
 
     def population(self) -> int:

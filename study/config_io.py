@@ -17,6 +17,8 @@ from hwcost.errors import OfframpError
 from hwcost.strict_toml import read_toml as read_accelerator_toml
 from models.recipe import LATER_FIELDS
 from study.config import StudyConfig
+from study.metrics import metric_named
+from study.units import parse_quantity
 
 # What a study may change between two runs of the same command without becoming another study.
 _NOT_IDENTITY = {"search": {"trials", "workers", "max_failures"}, "refine": None, "run": None}
@@ -177,6 +179,9 @@ def identity(config: StudyConfig) -> dict[str, Any]:
     if config.backbone.weights is not None:
         values["backbone"]["weights"] = _weights_identity(Path(config.backbone.weights))
     values["hardware"]["accelerator"] = _accelerator_identity(config.hardware.accelerator)
+    for name, bound in config.constraints.given().items():
+        if isinstance(bound, str):  # "2.5 ms" and "2500 us" are one bound
+            values["constraints"][name] = parse_quantity(bound, metric_named(name).dimension).text()
     return values
 
 

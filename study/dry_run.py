@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from study.atomic import write_text
+from study.bounds import Bounds
 from study.config import StudyConfig
 from study.config_io import fingerprint, identity, to_toml
+from study.hardware import HardwareCosts, StaticCost
+from study.levels import level_texts
 from study.setup import (
     Paths,
     build_accelerator,
     build_backbone,
+    build_objectives,
     build_space,
     head_kinds,
     load_data,
     rung_recipe,
 )
+from study.units import format_quantity
 
 _CIFAR10_TRAIN = 50_000
 
@@ -70,7 +75,11 @@ def dry_run(
 
     data = _shape(config, paths)
     spec = build_backbone(config, data.channels)
-    space = build_space(config, spec, build_accelerator(config))
+    accelerator = build_accelerator(config)
+    space = build_space(config, spec, accelerator)
+    objectives = build_objectives(config, accelerator)
+    hardware = HardwareCosts.from_config(config, spec, data.classes, accelerator)
+    bounds = Bounds.of(config.constraints.given(), hardware.static)
     n_train = data.train
     steps = estimate_step_seconds(
         spec,
@@ -92,6 +101,10 @@ def dry_run(
         "genes": len(space.genes()),
         "log10_designs": space.log10_size(),
         "allocations": len(space.allocations.all()),
+        "levels": level_texts(space.levels, accelerator),
+        "objectives": list(objectives.columns),
+        "constraints": bounds.texts(),
+        "static_reference": asdict(hardware.static),
         "population": config.population(),
         "pretrain_seconds": pretrain_seconds,
         "trial_seconds": trial_seconds,
@@ -101,7 +114,11 @@ def dry_run(
     for line in (
         f"study {name}, fingerprint {figures['fingerprint'][:12]}",
         f"search space: {figures['genes']} genes, about 10^{figures['log10_designs']:.1f} designs, "
-        f"{figures['allocations']} PE allocations",
+        f"{figures['allocations']} PE allocations at {len(space.levels.offered)} level(s): "
+        f"{', '.join(figures['levels'])}",
+        f"minimised: {', '.join(m.text for m in objectives.metrics)}; stored as {', '.join(objectives.columns)}",
+        f"constraints: {'; '.join(figures['constraints']) or 'none'}",
+        f"static reference: {_static_text(hardware.static, objectives.seconds)}",
         f"population {figures['population']}, {config.search.trials} trials",
         f"estimated time: pre-training {_minutes(figures['pretrain_seconds'])}, a trial up to "
         f"{_minutes(trial_seconds)}, all up to {_minutes(figures['total_seconds'])} with {config.search.workers} "
@@ -110,6 +127,16 @@ def dry_run(
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if json_file is not None:
         write_text(json_file, json.dumps(figures, indent=2) + "\n")
+
+
+def _static_text(static: StaticCost, seconds: bool) -> str:
+    latency = format_quantity(static.latency_s, "time")
+    cycles = f"{static.latency_cycles / 1e3:.1f} kcycles ({latency} at {static.clock_hz / 1e6:g} MHz)"
+    parts = [latency if seconds else cycles, format_quantity(static.energy_j, "energy"),
+             f"{format_quantity(static.weight_memory_bits, 'memory')} of weights"]  # fmt: skip
+    if static.area_mm2 is not None:
+        parts.append(format_quantity(static.area_mm2, "area"))
+    return ", ".join(parts)
 
 
 def _minutes(seconds: float) -> str:

@@ -15,15 +15,33 @@ import numpy as np
 from hwcost.stage_costs import StageCosts
 from models.architecture import Architecture
 from models.predictions import ExitPredictions
-from study.config import ConstraintConfig
+from study.bounds import Bounds
 from study.genome import Genome, SearchSpace
 from study.hardware import HardwareCosts
 from study.memo import PredictionMemo, TrainedNetwork
+from study.metrics import Objectives
 from study.policy import OperatingPoint, apply_policies
-from study.record import DesignRecord, Source
+from study.record import DesignRecord
 from study.rungs import Rises, Rung, always_rises
 from study.shared_threshold import bounded_shared_many
 from study.thresholds import tune_accuracy, tune_many
+
+
+@dataclass(frozen=True, eq=False)
+class Placements:
+    """Hardware that one network may run on.
+
+    Attributes:
+        allocations: (n_designs, n_cores).
+        levels: Index of the accelerator's voltage and frequency level: (n_designs,).
+    """
+
+    allocations: np.ndarray
+    levels: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Placements:
+        """Some of them."""
+        return Placements(self.allocations[rows], self.levels[rows])
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,7 @@ class Evaluator:
     Attributes:
         space: The genes.
         hardware: The simulator.
+        objectives: What is minimised.
         bounds: The constraints.
         memo: Networks trained so far with the first budget.
         train: Trains one architecture with it.
@@ -43,7 +62,8 @@ class Evaluator:
 
     space: SearchSpace
     hardware: HardwareCosts
-    bounds: ConstraintConfig
+    objectives: Objectives
+    bounds: Bounds
     memo: PredictionMemo
     train: Callable[[Architecture], TrainedNetwork]
     classes: int
@@ -55,10 +75,14 @@ class Evaluator:
         """All budgets, the shortest first."""
         return Rung(self.memo, self.train), *self.longer
 
+    def relative_to(self, reference: DesignRecord) -> Evaluator:
+        """The same, once the static reference is trained: a bound on the error may be relative to its error."""
+        return replace(self, bounds=self.bounds.relative_to(reference.error))
+
     def meets_constraints(self, genome: Genome) -> bool:
-        """Whether the worst case is within every bound."""
-        costs = self.hardware.stage_costs(genome.architecture, np.array([genome.allocation]))
-        return bool((self.hardware.violations(costs, self.bounds) <= 0).all())
+        """Whether no bound is broken for certain; what depends on training is checked after it."""
+        view = self.hardware.view(self.hardware.cost_of(genome), np.array([genome.allocation]))
+        return bool(self.bounds.met_before_training(view)[0])
 
     def evaluate(self, genome: Genome) -> DesignRecord:
         """The result of one proposed design at the highest rung it reaches.
@@ -70,25 +94,27 @@ class Evaluator:
             models.train.NonFiniteLoss: Its training diverged.
         """
         start = time.monotonic()
-        costs = self.hardware.stage_costs(genome.architecture, np.array([genome.allocation]))
-        violations = tuple(float(v) for v in self.hardware.violations(costs, self.bounds)[0])
-        if max(violations) > 0:
-            record = self._untrained(genome, costs, violations)
+        costs = self.hardware.cost_of(genome)
+        placements = Placements(np.array([genome.allocation]), np.array([genome.level]))
+        known = self.bounds.before_training(self.hardware.view(costs, placements.allocations))
+        excess = {name: float(values[0]) for name, values in known.items()}
+        if any(value > 0 for value in excess.values()):
+            record = self._untrained(genome, costs, excess)
             return replace(record, seconds=time.monotonic() - start)
         architecture = genome.architecture
         steps: list[DesignRecord] = []  # one a rung
         trained: list[int] = []  # images, one entry a training
         for index, rung in enumerate(self.rungs):
-            earned = index == 0 or self.rises(index - 1, steps[-1].objectives)
+            earned = index == 0 or self._rises(index - 1, steps[-1])
             if not earned and rung.memo.find(architecture) is None:
                 break
             network, fresh = rung.memo.get_or_train(architecture, partial(rung.train, architecture))
             trained += [network.training_samples] if fresh else []
-            steps += self._records(architecture, network, costs, [genome.allocation], [genome.policy_target])
+            steps += self._records(architecture, network, costs, placements, [genome.policy_target])
         return replace(
             steps[-1],
             source="proposed" if trained else "memo",
-            lower_rungs=tuple(step.objectives for step in steps[:-1]),
+            lower_rungs=tuple(self.objectives.values(step) for step in steps[:-1]),
             training_samples=sum(trained),
             seconds=time.monotonic() - start,
         )
@@ -101,29 +127,35 @@ class Evaluator:
     def measure(
         self, architecture: Architecture, network: TrainedNetwork, allocation: tuple[int, ...]
     ) -> DesignRecord:
-        """A trained network on one allocation under the strictest policy target, constraints or not."""
-        costs = self.hardware.stage_costs(architecture, np.array([allocation]))
+        """A trained network on one allocation at the nominal level under the strictest target, constraints or not."""
+        levels = np.array([self.space.levels.nominal])
+        placements = Placements(np.array([allocation]), levels)
+        costs = self.hardware.stage_costs(architecture, placements.allocations, levels)
         target = self.space.config.policy_targets[0]
-        return self._records(architecture, network, costs, [allocation], [target])[0]
+        return self._records(architecture, network, costs, placements, [target])[0]
 
     def derive(self, architecture: Architecture, network: TrainedNetwork) -> list[DesignRecord]:
-        """Other allocations and policy targets of a trained network, in one array call.
+        """Other allocations, levels and policy targets of a trained network, in one array call.
 
-        Hardware cost is known for every allocation first. One that is dominated, no cheaper than another in latency
-        and in energy at any exit, cannot be better under any thresholds and is not evaluated; every design that is
-        evaluated is returned.
+        Hardware cost is known for every placement first. One that is dominated, no better than another in latency
+        and in energy at any exit (and in area, where that is an objective), cannot be better under any thresholds and
+        is not evaluated; every design that is evaluated is returned.
         """
         start = time.monotonic()
-        allocations = self.space.allocations.all()
-        costs = self.hardware.stage_costs(architecture, allocations)
-        within = np.flatnonzero((self.hardware.violations(costs, self.bounds) <= 0).all(axis=1))
+        placements = Placements(*self.space.placements())
+        costs = self.hardware.stage_costs(architecture, placements.allocations, placements.levels)
+        view = self.hardware.view(costs, placements.allocations)
+        within = np.flatnonzero(self.bounds.met_before_training(view))
         if not within.size:
             return []
-        cost_of_exits = np.hstack([costs.latency_cycles[within], costs.energy_pj[within]])
-        useful = within[np.flatnonzero(moocore.is_nondominated(cost_of_exits))]
+        columns = [costs.latency_s[within], costs.energy_j[within]]
+        if view.area_mm2 is not None and any(m.name == "area" for m in self.objectives.metrics):
+            columns.append(view.area_mm2[within, None])
+        useful = within[np.flatnonzero(moocore.is_nondominated(np.hstack(columns)))]
         targets = self.space.config.policy_targets[: 1 if architecture.is_static else None]
-        chosen = [tuple(int(i) for i in row) for row in allocations[useful]]
-        records = self._records(architecture, network, costs, chosen, list(targets), useful)
+        records = self._records(
+            architecture, network, costs.take(useful), placements.take(useful), list(targets)
+        )
         share = (time.monotonic() - start) / len(records)
         return [replace(record, seconds=share) for record in records]
 
@@ -132,15 +164,13 @@ class Evaluator:
         architecture: Architecture,
         network: TrainedNetwork,
         costs: StageCosts,
-        allocations: list[tuple[int, ...]],
+        placements: Placements,
         targets: list[float],
-        rows: np.ndarray | None = None,
     ) -> list[DesignRecord]:
-        """One record per (allocation, target), thresholds chosen on calibration and measured on validation."""
-        rows = np.arange(len(allocations)) if rows is None else rows
-        latency, energy = costs.latency_cycles[rows], costs.energy_pj[rows]
-        thresholds = self._thresholds(network.calibration, latency, energy, targets)
-        violations = self.hardware.violations(costs, self.bounds)[rows]
+        """One record per (placement, target), thresholds chosen on calibration and measured on validation."""
+        latency, energy = costs.latency_cycles, costs.energy_pj
+        thresholds = self._thresholds(network.calibration, costs, targets)
+        area = self.hardware.view(costs, placements.allocations).area_mm2
         points = apply_policies(
             network.validation,
             thresholds.reshape(-1, thresholds.shape[-1]),
@@ -151,40 +181,54 @@ class Evaluator:
         records = []
         for index, point in enumerate(points):
             design, target = divmod(index, len(targets))
-            genome = Genome(architecture, allocations[design], targets[target])
+            allocation = tuple(int(i) for i in placements.allocations[design])
+            genome = Genome(architecture, allocation, targets[target], int(placements.levels[design]))
+            record = _record(
+                self.space.canonical(genome),
+                point,
+                worst_latency_cycles=float(latency[design, -1]),
+                weight_memory_bits=int(costs.weight_memory_bits),
+                clock_hz=float(costs.clock_hz[design]),
+                area_mm2=None if area is None else float(area[design]),
+                validation=network.validation,
+            )
+            violations = self.bounds.after_training(record)
+            feasible = all(excess <= 0 for excess in violations.values())
             records.append(
                 replace(
-                    _record(
-                        self.space.canonical(genome),
-                        "derived",
-                        point,
-                        tuple(float(v) for v in violations[design]),
-                        float(latency[design, -1]),
-                        int(costs.weight_memory_bits),
-                        network.validation,
-                    ),
+                    record,
+                    violations=violations,
+                    feasible=feasible,
                     rung=network.rung,
                     longest=network.rung >= len(self.longer),
                 )
             )
         return records
 
+    def _rises(self, rung: int, result: DesignRecord) -> bool:
+        """Whether a result earns the next rung; a bound on the error may still be met after a longer training."""
+        costs_met = all(excess <= 0 for name, excess in result.violations.items() if name != "error")
+        return costs_met and self.rises(rung, self.objectives.values(result))
+
     def _thresholds(
-        self, calibration: ExitPredictions, latency: np.ndarray, energy: np.ndarray, targets: list[float]
+        self, calibration: ExitPredictions, costs: StageCosts, targets: list[float]
     ) -> np.ndarray:
         """(n_designs, n_targets, n_exits)."""
-        config = self.space.config
-        reference = self.hardware.static.edp_pj_cycles
+        config, static = self.space.config, self.hardware.static
+        # Latency in cycles of the nominal clock, whatever a design's own: products compare with the reference's.
+        latency = costs.latency_cycles * (static.clock_hz / costs.clock_hz)[:, None]
+        energy = costs.energy_pj
         if config.policy == "shared":
             # The paper's policy: one threshold, the largest whose relative mean product stays under the target.
-            return bounded_shared_many(calibration, latency, energy, reference, targets)
+            return bounded_shared_many(calibration, latency, energy, static.edp_pj_cycles, targets)
         if config.policy_goal == "accuracy":
-            ceilings = reference * np.array(targets)
+            ceilings = static.edp_pj_cycles * np.array(targets)
             return tune_accuracy(calibration, latency * energy, ceilings, config.score).thresholds
         return tune_many(calibration, latency, energy, targets, config.score).thresholds
 
-    def _untrained(self, genome: Genome, costs: StageCosts, violations: tuple[float, ...]) -> DesignRecord:
+    def _untrained(self, genome: Genome, costs: StageCosts, violations: dict[str, float]) -> DesignRecord:
         latency, energy = float(costs.latency_cycles[0, -1]), float(costs.energy_pj[0, -1])
+        area = self.hardware.view(costs, np.array([genome.allocation])).area_mm2
         return DesignRecord(
             genome=genome,
             source="proposed",
@@ -196,30 +240,35 @@ class Evaluator:
             mean_edp_pj_cycles=latency * energy,
             worst_latency_cycles=latency,
             weight_memory_bits=int(costs.weight_memory_bits),
+            clock_hz=float(costs.clock_hz[0]),
+            area_mm2=None if area is None else float(area[0]),
         )
 
 
 def _record(
     genome: Genome,
-    source: Source,
     point: OperatingPoint,
-    violations: tuple[float, ...],
+    *,
     worst_latency_cycles: float,
     weight_memory_bits: int,
+    clock_hz: float,
+    area_mm2: float | None,
     validation: ExitPredictions,
 ) -> DesignRecord:
     leaving = tuple(None if math.isnan(v) else float(v) for v in point.leaving_accuracies)
     return DesignRecord(
         genome=genome,
-        source=source,
-        feasible=max(violations) <= 0,
-        violations=violations,
+        source="derived",
+        feasible=True,
+        violations={},
         accuracy=point.accuracy,
         mean_latency_cycles=point.mean_latency_cycles,
         mean_energy_pj=point.mean_energy_pj,
         mean_edp_pj_cycles=point.mean_edp_pj_cycles,
         worst_latency_cycles=worst_latency_cycles,
         weight_memory_bits=weight_memory_bits,
+        clock_hz=clock_hz,
+        area_mm2=area_mm2,
         thresholds=tuple(float(t) for t in point.thresholds[:-1]),
         exit_ratios=tuple(float(r) for r in point.exit_ratios),
         leaving_accuracies=leaving,

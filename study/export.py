@@ -67,7 +67,7 @@ def export(
     Raises:
         OfframpError: A file cannot be written.
     """
-    maker = TableMaker(context.hardware, reference)
+    maker = TableMaker(context.hardware, reference, context.evaluator.objectives)
     out = context.paths.out
     trials = study.get_trials(deepcopy=False)
     generations = [t.system_attrs.get(GenomeNSGAIISampler.generation_key()) for t in trials]

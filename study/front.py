@@ -8,25 +8,31 @@ from typing import TYPE_CHECKING
 import moocore
 import numpy as np
 
+from study.metrics import Metric, Objectives
 from study.record import DesignRecord
 
 if TYPE_CHECKING:
     from study.hardware import StaticCost
 
 REFERENCE_POINT = 1.2
-"""Worst value per objective that still counts: 1.2 times the static latency and energy, which is the default bound
+"""Worst value per objective that still counts: 1.2 times the static reference's cost, which is the default bound
 on the worst case; for the error it is 1.2 times the error of chance, so that every trained network counts."""
 
+_MOST_EXACT = 5
+"""Objectives up to which the exact hypervolume of hundreds of designs takes milliseconds."""
 
-def objective_front(records: Sequence[DesignRecord]) -> list[int]:
-    """Indices of the designs that no other one beats in error, mean latency and mean energy.
+_SAMPLES = 16_384  # directions of the approximation: three digits in a tenth of a second
+
+
+def objective_front(records: Sequence[DesignRecord], objectives: Objectives) -> list[int]:
+    """Indices of the designs that no other one beats in all objectives.
 
     Only feasible designs count that were trained as long as any of the study.
     """
     candidates = [i for i, r in enumerate(records) if r.may_lead]
     if not candidates:
         return []
-    points = np.array([records[i].objectives for i in candidates])
+    points = np.array([objectives.values(records[i]) for i in candidates])
     return [candidates[i] for i in np.flatnonzero(moocore.is_nondominated(points))]
 
 
@@ -35,19 +41,33 @@ def headline_front(records: Sequence[DesignRecord]) -> list[int]:
     candidates = [i for i, r in enumerate(records) if r.may_lead]
     if not candidates:
         return []
-    points = np.array([(-records[i].accuracy, records[i].mean_edp_pj_cycles) for i in candidates])
+    points = np.array([(-records[i].accuracy, records[i].mean_edp_joule_seconds) for i in candidates])
     front = [candidates[i] for i in np.flatnonzero(moocore.is_nondominated(points))]
     return sorted(front, key=lambda i: -records[i].accuracy)
 
 
-def hypervolume(records: Sequence[DesignRecord], static: StaticCost, classes: int) -> float:
+def hypervolume(
+    records: Sequence[DesignRecord], objectives: Objectives, static: StaticCost, classes: int
+) -> float:
     """Share of the box between the ideal point and the reference point that the designs dominate, 0 to 1.
 
-    Objectives are divided by the error of chance and by the static reference's latency and energy.
+    Errors are divided by the error of chance, everything else by what the static reference has. With more than
+    five objectives it is approximated, always in the same directions.
     """
-    scale = np.array([1.0 - 1.0 / classes, static.latency_cycles, static.energy_pj])
-    points = np.array([r.objectives for r in records if r.may_lead]).reshape(-1, 3) / scale
+    metrics = objectives.metrics
+    scale = np.array([_scale(metric, static, classes) for metric in metrics])
+    usable = [[metric.of(record) for metric in metrics] for record in records if record.may_lead]
+    points = np.array(usable).reshape(-1, len(metrics)) / scale
     inside = points[(points < REFERENCE_POINT).all(axis=1)]
     if not len(inside):
         return 0.0
-    return float(moocore.hypervolume(inside, ref=[REFERENCE_POINT] * 3)) / REFERENCE_POINT**3
+    reference = [REFERENCE_POINT] * len(metrics)
+    if len(metrics) <= _MOST_EXACT:
+        volume = float(moocore.hypervolume(inside, ref=reference))
+    else:
+        volume = float(moocore.hv_approx(inside, ref=reference, nsamples=_SAMPLES))
+    return volume / REFERENCE_POINT ** len(metrics)
+
+
+def _scale(metric: Metric, static: StaticCost, classes: int) -> float:
+    return 1.0 - 1.0 / classes if metric.name == "error" else static.of(metric)

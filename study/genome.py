@@ -20,6 +20,7 @@ from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from study.allocation import AllocationSpace
 from study.config import SpaceConfig
+from study.levels import LevelSpace
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,17 @@ class Genome:
         architecture: Exits, heads and bits.
         allocation: Catalogue index of the PE array per compute core.
         policy_target: See `SpaceConfig.policy_targets`.
+        level: Index of the accelerator's voltage and frequency level.
     """
 
     architecture: Architecture
     allocation: tuple[int, ...]
     policy_target: float
+    level: int
 
     def key(self) -> str:
         """SHA-256 (hex) that is equal for genomes with the same canonical form."""
-        values = [self.architecture.key(), list(self.allocation), self.policy_target]
+        values = [self.architecture.key(), list(self.allocation), self.policy_target, self.level]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
@@ -51,12 +54,14 @@ class SearchSpace:
         mounting_points: Blocks an early exit may follow, ascending.
         n_blocks: Blocks of the backbone.
         allocations: Legal PE allocations.
+        levels: Voltage and frequency levels.
     """
 
     config: SpaceConfig
     mounting_points: tuple[int, ...]
     n_blocks: int
     allocations: AllocationSpace
+    levels: LevelSpace
 
     def genes(self) -> dict[str, int]:
         """Number of choices of every gene, in the order in which they are suggested."""
@@ -67,17 +72,19 @@ class SearchSpace:
         counts |= {f"activation_bits_b{block}": len(space.activation_bits) for block in range(self.n_blocks)}
         counts |= {"head_weight_bits": len(space.head_bits), "head_activation_bits": len(space.head_bits)}
         counts |= {f"pe_array_core{core}": n for core, n in enumerate(self.allocations.n_choices)}
+        counts["level"] = len(self.levels.offered)
         counts["policy_target"] = len(space.policy_targets)
         return counts
 
     def ordered_genes(self) -> frozenset[str]:
-        """Genes whose choices are ordered: bits, arrays by their size, policy targets."""
+        """Genes whose choices are ordered: bits, arrays by their size, levels by their clock, policy targets."""
         ordered = (
             "weight_bits",
             "activation_bits",
             "head_weight",
             "head_activation",
             "pe_array",
+            "level",
             "policy_target",
         )
         return frozenset(name for name in self.genes() if name.startswith(ordered))
@@ -86,11 +93,12 @@ class SearchSpace:
         """The genes as Optuna distributions over indices."""
         return {name: IntDistribution(0, count - 1) for name, count in self.genes().items()}
 
-    def legend(self, arrays: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    def legend(self, arrays: Sequence[Sequence[str]], levels: Sequence[str]) -> dict[str, list[str]]:
         """What each index of each gene means, for people.
 
         Args:
             arrays: Per compute core the labels of its catalogue.
+            levels: What each level that is offered is.
         """
         space = self.config
         bits = {
@@ -107,6 +115,8 @@ class SearchSpace:
                 meaning[name] = [str(b) for b in space.head_bits]
             elif name == "policy_target":
                 meaning[name] = [str(t) for t in space.policy_targets]
+            elif name == "level":
+                meaning[name] = list(levels)
             elif name.startswith("pe_array"):
                 own = arrays[int(name.removeprefix("pe_array_core"))]
                 meaning[name] = list(own) if self.allocations.searched else ["the accelerator's own"]
@@ -141,7 +151,8 @@ class SearchSpace:
         )
         cores = [genes[f"pe_array_core{core}"] for core in range(self.allocations.n_cores)]
         target = space.policy_targets[genes["policy_target"]]
-        return self.canonical(Genome(architecture, self.allocations.decode(cores), target))
+        level = self.levels.offered[genes["level"]]
+        return self.canonical(Genome(architecture, self.allocations.decode(cores), target, level))
 
     def encode(self, genome: Genome) -> dict[str, int]:
         """Genes that decode to the canonical form of this genome.
@@ -165,6 +176,7 @@ class SearchSpace:
             genes["head_activation_bits"] = self._head_index(architecture.head_activation_bits)
             for core, index in enumerate(self.allocations.encode(genome.allocation)):
                 genes[f"pe_array_core{core}"] = index
+            genes["level"] = self.levels.offered.index(genome.level)
             genes["policy_target"] = space.policy_targets.index(genome.policy_target)
         except ValueError as error:
             raise OfframpError(f"expected a genome of this space, got one with {error}") from None
@@ -193,6 +205,17 @@ class SearchSpace:
             policy_target=target,
         )
 
+    def placements(self) -> tuple[np.ndarray, np.ndarray]:
+        """Every allocation at every level: what a trained network may run on.
+
+        Returns:
+            Allocations (n_allocations * n_levels, n_cores) and the index of each one's level (n_allocations *
+            n_levels,).
+        """
+        allocations = self.allocations.all()
+        levels = np.array(self.levels.offered)
+        return np.repeat(allocations, len(levels), axis=0), np.tile(levels, len(allocations))
+
     def log10_size(self) -> float:
         """Decimal logarithm of the number of gene strings with distinct allocations."""
         genes = sum(math.log10(n) for name, n in self.genes().items() if not name.startswith("pe_array"))
@@ -216,8 +239,9 @@ def start_designs(space: SearchSpace) -> Iterator[tuple[dict[str, int], ...]]:
     """Designs every study starts from, the most telling first; each with cheaper variants to fall back on.
 
     Static at the highest bits; the paper's network A, E, F, H, K; exits at equal distances with the middle bit width
-    everywhere; the cheapest in everything. A variant has the next lower bits everywhere: where the first breaks a
-    constraint, as the paper's heads do under a tight bound on weight memory, the next may not.
+    everywhere; the cheapest in everything. A variant has the next lower bits everywhere, then another
+    voltage and frequency level: where the first breaks a constraint, as the paper's heads do under a tight bound on
+    weight memory, the next may not.
 
     Yields:
         Genes of one design and its variants, to be tried in this order.
@@ -225,31 +249,42 @@ def start_designs(space: SearchSpace) -> Iterator[tuple[dict[str, int], ...]]:
     config, points = space.config, space.mounting_points
     fc, fc_final = _preferred("fc", config.exit_heads), _preferred("fc", config.final_heads)
     gap, gap_final = _preferred("gap", config.exit_heads), _preferred("gap", config.final_heads)
-    levels = range(len(config.weight_bits))
+    steps = range(len(config.weight_bits))
     middle = len(config.weight_bits) // 2
     for exits, head, final, bits in (
-        ((), fc, fc_final, levels[::-1]),
-        (tuple(block for block in (0, 4, 5, 7) if block in points), fc, fc_final, levels[::-1]),
-        (points[2::3], fc, fc_final, levels[middle::-1]),
-        (points[len(points) // 2 :][:1], gap, gap_final, levels[:1]),
+        ((), fc, fc_final, steps[::-1]),
+        (tuple(block for block in (0, 4, 5, 7) if block in points), fc, fc_final, steps[::-1]),
+        (points[2::3], fc, fc_final, steps[middle::-1]),
+        (points[len(points) // 2 :][:1], gap, gap_final, steps[:1]),
     ):
-        yield tuple(space.encode(_uniform(space, exits, head, final, level)) for level in bits)
+        yield tuple(
+            space.encode(_uniform(space, exits, head, final, step, level))
+            for level in _by_preference(space.levels)
+            for step in bits
+        )
 
 
 def _preferred(kind: str, offered: tuple[str, ...]) -> str:
     return kind if kind in offered else offered[0]
 
 
-def _uniform(space: SearchSpace, exits: tuple[int, ...], head: str, final: str, level: int) -> Genome:
-    """The same head at all exits and the same level of bits in all blocks, on the default allocation."""
+def _by_preference(levels: LevelSpace) -> list[int]:
+    """The default level, then the fastest first: where a bound on latency rules one out, the next may meet it."""
+    return [levels.default, *(level for level in levels.offered[::-1] if level != levels.default)]
+
+
+def _uniform(
+    space: SearchSpace, exits: tuple[int, ...], head: str, final: str, step: int, level: int
+) -> Genome:
+    """The same head at all exits and the same step of bits in all blocks, on the default allocation."""
     config, n = space.config, space.n_blocks
-    activation_level = min(level, len(config.activation_bits) - 1)
+    activation_step = min(step, len(config.activation_bits) - 1)
     architecture = Architecture(
         exits=exits,
         heads=(*(head for _ in exits), final),
-        weight_bits=(config.weight_bits[level],) * n,
-        activation_bits=(config.activation_bits[activation_level],) * n,
-        head_weight_bits=config.head_bits[min(level, len(config.head_bits) - 1)],
+        weight_bits=(config.weight_bits[step],) * n,
+        activation_bits=(config.activation_bits[activation_step],) * n,
+        head_weight_bits=config.head_bits[min(step, len(config.head_bits) - 1)],
         head_activation_bits=config.head_bits[-1],
     )
-    return Genome(architecture, space.allocations.default, config.policy_targets[0])
+    return Genome(architecture, space.allocations.default, config.policy_targets[0], level)

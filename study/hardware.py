@@ -21,29 +21,60 @@ from hwcost.report import LayerReport, layer_report
 from hwcost.stage_costs import StageCosts
 from hwcost.workload import Workload
 from models.architecture import Architecture
-from study.config import ConstraintConfig, StudyConfig
-
-CONSTRAINTS = ("worst_latency", "weight_memory")
+from study.config import StudyConfig
+from study.genome import Genome
+from study.metrics import HardwareView, Metric
 
 
 @dataclass(frozen=True)
 class StaticCost:
-    """What the fixed reference costs: no early exit, 8 bit, `fc` final head, default allocation.
+    """What the fixed reference costs: no early exit, 8 bit, `fc` final head, default allocation, nominal voltage.
 
     Attributes:
         latency_cycles: Of one inference.
         energy_pj: Of one inference.
         weight_memory_bits: All weights.
+        clock_hz: Nominal.
+        area_mm2: Of the chip; None where the accelerator states none.
     """
 
     latency_cycles: float
     energy_pj: float
     weight_memory_bits: int
+    clock_hz: float
+    area_mm2: float | None = None
 
     @property
     def edp_pj_cycles(self) -> float:
         """Energy x latency."""
         return self.latency_cycles * self.energy_pj
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds at the nominal clock."""
+        return self.latency_cycles / self.clock_hz
+
+    @property
+    def energy_j(self) -> float:
+        """Joules."""
+        return self.energy_pj * 1e-12
+
+    def of(self, metric: Metric) -> float:
+        """The reference's value of a metric in SI units; all its samples leave at the only exit.
+
+        Raises:
+            KeyError: The metric is the error, which no cost says, or an area that the accelerator does not state.
+        """
+        known = {
+            "mean_latency": self.latency_s,
+            "mean_energy": self.energy_j,
+            "mean_edp": self.latency_s * self.energy_j,
+            "worst_latency": self.latency_s,
+            "weight_memory": float(self.weight_memory_bits),
+        }
+        if self.area_mm2 is not None:
+            known["area"] = self.area_mm2
+        return known[metric.name]
 
 
 class HardwareCosts:
@@ -72,11 +103,14 @@ class HardwareCosts:
         self._model = CostModel(accelerator)
         self.accelerator = accelerator
         self.static_architecture = Architecture.static(spec.n_blocks)
-        costs = self.stage_costs(self.static_architecture, np.array([accelerator.default_allocation]))
+        default = np.array([accelerator.default_allocation])
+        costs, area = self.stage_costs(self.static_architecture, default), accelerator.area_mm2(default)
         self.static = StaticCost(
             latency_cycles=float(costs.latency_cycles[0, -1]),
             energy_pj=float(costs.energy_pj[0, -1]),
             weight_memory_bits=int(costs.weight_memory_bits),
+            clock_hz=float(costs.clock_hz[0]),
+            area_mm2=None if area is None else float(area[0]),
         )
 
     @classmethod
@@ -97,9 +131,23 @@ class HardwareCosts:
             self._classes,
         )
 
-    def stage_costs(self, architecture: Architecture, allocations: np.ndarray) -> StageCosts:
-        """Cost up to and including each exit, for allocations (n_designs, n_cores) of one network."""
-        return self._model.evaluate(self.workload(architecture), allocations, self._mapping)
+    def stage_costs(
+        self, architecture: Architecture, allocations: np.ndarray, levels: np.ndarray | None = None
+    ) -> StageCosts:
+        """Cost up to and including each exit, for many placements of one network.
+
+        Args:
+            architecture: The network.
+            allocations: (n_designs, n_cores).
+            levels: Index of the accelerator's voltage and frequency level: (n_designs,); None for the nominal one.
+        """
+        return self._model.evaluate(
+            self.workload(architecture), allocations, self._mapping, levels=self._levels(levels, allocations)
+        )
+
+    def cost_of(self, genome: Genome) -> StageCosts:
+        """Cost of one design up to and including each exit."""
+        return self.stage_costs(genome.architecture, np.array([genome.allocation]), np.array([genome.level]))
 
     def stage_costs_of(
         self, architectures: Sequence[Architecture], allocations: np.ndarray, levels: np.ndarray | None = None
@@ -118,19 +166,19 @@ class HardwareCosts:
         genes = [EarlyExitGenes(a.exits, a.heads, a.precision()) for a in architectures]
         genomes = EarlyExitGenomes.of(self._spec, genes)
         batch = early_exit_batch(self._spec, genomes, self._image_size, self._classes)
-        return self._model.evaluate(batch, allocations, self._mapping, levels=levels)
+        return self._model.evaluate(
+            batch, allocations, self._mapping, levels=self._levels(levels, allocations)
+        )
 
-    def layer_report(self, architecture: Architecture, allocation: tuple[int, ...]) -> LayerReport:
+    def _levels(self, levels: np.ndarray | None, allocations: np.ndarray) -> np.ndarray:
+        return np.full(len(allocations), self.accelerator.nominal_level) if levels is None else levels
+
+    def layer_report(self, genome: Genome) -> LayerReport:
         """Cost and place of every layer of one design."""
-        workload, row = self.workload(architecture), np.array(allocation)
-        return layer_report(workload, self.accelerator, row, self._mapping, self._model)
+        workload, row = self.workload(genome.architecture), np.array(genome.allocation)
+        model = self._model.at_level(genome.level)
+        return layer_report(workload, model.accelerator, row, self._mapping, model)
 
-    def violations(self, costs: StageCosts, bounds: ConstraintConfig) -> np.ndarray:
-        """By how much each design is over each bound, relative to the bound; at most 0 where it is met.
-
-        Returns:
-            (n_designs, n_constraints) in the order of `CONSTRAINTS`.
-        """
-        worst = costs.worst_latency_cycles / (bounds.worst_latency * self.static.latency_cycles)
-        memory = costs.weight_memory_bits / (bounds.weight_memory * self.static.weight_memory_bits)
-        return np.stack([worst, np.broadcast_to(memory, worst.shape)], axis=1) - 1.0
+    def view(self, costs: StageCosts, allocations: np.ndarray) -> HardwareView:
+        """What constraints look at, of designs on these allocations (n_designs, n_cores)."""
+        return HardwareView(costs, self.accelerator.area_mm2(allocations))

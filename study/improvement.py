@@ -1,4 +1,4 @@
-"""By how much a design with an uncertain result is expected to enlarge the hypervolume of three objectives."""
+"""By how much a design with an uncertain result is expected to enlarge the hypervolume of one to four objectives."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+
+MOST_OBJECTIVES = 4
+"""A front of some hundred members leaves a few thousand boxes with four objectives, ten times as many with five."""
 
 _CHUNK = 1_000_000  # candidates x boxes at a time: 8 MB an array
 
@@ -15,8 +18,8 @@ class Boxes:
     """Disjoint boxes that fill what no member of a front dominates, below a reference point.
 
     Attributes:
-        lower: (n_boxes, 3); minus infinity where a box is open.
-        upper: (n_boxes, 3).
+        lower: (n_boxes, n_objectives); minus infinity where a box is open.
+        upper: (n_boxes, n_objectives).
     """
 
     lower: np.ndarray
@@ -24,18 +27,68 @@ class Boxes:
 
 
 def undominated_boxes(front: np.ndarray, reference: np.ndarray) -> Boxes:
-    """Cuts the region that is not dominated into boxes, about two for each member of the front.
+    """Cuts the region that is not dominated into boxes.
+
+    Args:
+        front: (n, n_objectives), to be minimised; dominated members are allowed, and change nothing.
+        reference: (n_objectives,); members that are not below it in every objective change nothing.
+
+    Returns:
+        The boxes; one where the front is empty.
+    """
+    inside = front[(front < reference).all(axis=1)]
+    inside = inside[np.argsort(inside[:, -1], kind="stable")]
+    return _three_objectives(inside, reference) if len(reference) == 3 else _any_objectives(inside, reference)
+
+
+def _any_objectives(front: np.ndarray, reference: np.ndarray) -> Boxes:
+    """A sweep along the last objective over open boxes of the others.
+
+    A member closes the boxes that it reaches into where they are, and what it leaves of each goes on as up to
+    n_objectives - 1 smaller ones.
+
+    Args:
+        front: (n, n_objectives), by rising last objective, below the reference.
+        reference: (n_objectives,).
+    """
+    others = len(reference) - 1
+    lower, upper = np.full((1, others), -math.inf), reference[None, :others].astype(float)
+    begin = np.full(1, -math.inf)
+    closed: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def close(which: np.ndarray, end: float) -> None:
+        kept = which & (begin < end)
+        ends = np.full(int(kept.sum()), end)
+        closed.append((np.column_stack([lower[kept], begin[kept]]), np.column_stack([upper[kept], ends])))
+
+    for member in front:
+        corner, end = member[:others], float(member[others])
+        cut = (upper > corner).all(axis=1)
+        close(cut, end)
+        rest_lower, rest_upper = lower[cut], upper[cut]
+        pieces = [(lower[~cut], upper[~cut], begin[~cut])]
+        for axis in range(others):
+            reaches = rest_lower[:, axis] < corner[axis]
+            piece_upper = rest_upper[reaches]
+            piece_upper[:, axis] = corner[axis]
+            pieces.append((rest_lower[reaches], piece_upper, np.full(len(piece_upper), end)))
+            rest_lower = rest_lower.copy()
+            rest_lower[:, axis] = np.maximum(rest_lower[:, axis], corner[axis])
+        lower, upper, begin = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+    close(np.ones(len(lower), dtype=bool), float(reference[others]))
+    return Boxes(*(np.concatenate(parts) for parts in zip(*closed, strict=True)))
+
+
+def _three_objectives(front: np.ndarray, reference: np.ndarray) -> Boxes:
+    """About two boxes for each member of the front.
 
     A sweep along the third objective keeps the staircase of the other two; a step of it is a box that stays open
     until a member cuts it. The idea is that of Yang et al., "Efficient computation of expected hypervolume
     improvement using box decomposition algorithms", J. Global Optimization 75 (2019), section 4.
 
     Args:
-        front: (n, 3), to be minimised; dominated members are allowed, and change nothing.
-        reference: (3,); members that are not below it in every objective change nothing.
-
-    Returns:
-        The boxes; one where the front is empty.
+        front: (n, 3), by rising third objective, below the reference.
+        reference: (3,).
     """
     lower: list[tuple[float, float, float]] = []
     upper: list[tuple[float, float, float]] = []
@@ -48,8 +101,7 @@ def undominated_boxes(front: np.ndarray, reference: np.ndarray) -> Boxes:
 
     # A step: its range of the first objective, its bound of the second, and where it begins in the third.
     steps = [(-math.inf, float(reference[0]), float(reference[1]), -math.inf)]
-    inside = front[(front < reference).all(axis=1)]
-    for first, second, third in inside[np.argsort(inside[:, 2], kind="stable")].tolist():
+    for first, second, third in front.tolist():
         cut = [step for step in steps if step[1] > first and step[2] > second]
         if not cut:
             continue
@@ -74,8 +126,8 @@ def expected_improvement(mean: np.ndarray, deviation: np.ndarray, boxes: Boxes) 
     products of one integral of the normal distribution function for each objective.
 
     Args:
-        mean: (n, 3).
-        deviation: (n, 3), positive.
+        mean: (n, n_objectives).
+        deviation: (n, n_objectives), positive.
         boxes: What is not dominated yet.
 
     Returns:
@@ -86,7 +138,7 @@ def expected_improvement(mean: np.ndarray, deviation: np.ndarray, boxes: Boxes) 
     for start in range(0, len(mean), rows):
         part = slice(start, start + rows)
         gain = np.ones((1, 1))
-        for objective in range(3):
+        for objective in range(mean.shape[1]):
             # Boxes share their bounds: the integral is computed once a bound.
             bounds, at = np.unique(
                 [boxes.lower[:, objective], boxes.upper[:, objective]], return_inverse=True
@@ -120,9 +172,9 @@ def dominated_probability(
     The draws are the same in every call, so that the answer is a function of the arguments.
 
     Args:
-        mean: (n, 3).
-        deviation: (n, 3), positive.
-        front: (m, 3), measured.
+        mean: (n, n_objectives).
+        deviation: (n, n_objectives), positive.
+        front: (m, n_objectives), measured.
         draws: Results drawn of each design.
 
     Returns:

@@ -20,12 +20,13 @@ from study.improvement import (
     dominated_probability,
     expected_fall,
     expected_improvement,
+    normal_cdf,
     undominated_boxes,
 )
 from study.surrogate import Choice, GeneEncoding, ObjectiveModel, choose
 
 Known = Callable[[np.ndarray], np.ndarray]
-"""Objectives that are known without a trial: of designs (n, n_genes) the values (n, 3), NaN where unknown."""
+"""Objectives known without a trial: of designs (n, n_genes) the values (n, n_objectives), NaN where unknown."""
 
 _RETUNE = 1.3  # growth of the number of trials after which kernels are chosen again
 _EXACT = 1e-4  # deviation of a known objective, in standard deviations of what was measured
@@ -40,7 +41,7 @@ class PredictorSettings:
         rounds: Times the best ones are replaced by their neighbours.
         best: Designs whose neighbours are looked at in a round.
         neighbours: Looked at in a round; of more a random part.
-        least: Finished feasible trials before anything is predicted.
+        least: Measured designs before anything is predicted.
         refits: A fit serves as many proposals as the number of trials has this in it.
         ends: Every so many-th fit goes for the least of a single objective, each in turn; 0: none does. The ends of
             a front carry much hypervolume and are far from what was measured, where the gain is underestimated.
@@ -66,10 +67,11 @@ class _Fit:
     front: np.ndarray  # in the scales of the models
     boxes: Boxes
     goal: int | None  # the objective whose end of the front is looked for; None: hypervolume
+    excess: ObjectiveModel | None  # of the largest excess over a constraint; None: none was broken
 
 
 class DesignPredictor:
-    """Gaussian processes of three objectives and what follows from them for proposals.
+    """Gaussian processes of the objectives and what follows from them for proposals.
 
     Args:
         encoding: The genes.
@@ -97,14 +99,18 @@ class DesignPredictor:
         self.seconds = 0.0
         """Time spent fitting and ranking so far."""
 
-    def update(self, designs: np.ndarray, values: np.ndarray, running: np.ndarray) -> bool:
-        """Fits to the finished feasible trials if enough of them are new.
+    def update(
+        self, designs: np.ndarray, values: np.ndarray, running: np.ndarray, excess: np.ndarray | None = None
+    ) -> bool:
+        """Fits to the measured designs if enough of them are new.
 
         Args:
             designs: (n, n_genes), in the order in which they finished.
-            values: (n, 3), to be minimised.
+            values: (n, n_objectives), to be minimised.
             running: Designs in evaluation elsewhere, (m, n_genes): their results are taken to be as predicted, so
                 that no two processes go for the same gain.
+            excess: The largest excess over a constraint that only a trial tells, (n,); those above 0 are no part of
+                the front. None: there is no such constraint.
 
         Returns:
             Whether there is a fit to predict with.
@@ -117,20 +123,26 @@ class DesignPredictor:
             rows = _thinned(values, self._settings.most)
             features = self._encoding.features(designs[rows])
             agreement = features @ features.T
-            if count >= _RETUNE * self._tuned_at:
-                self._choices = choose(agreement, values[rows], self._n_genes)
+            measured = values[rows]
+            broken = np.zeros(len(rows)) if excess is None else np.clip(excess[rows], -1.0, 1.0)
+            if (broken > 0).any():
+                measured = np.column_stack([measured, broken])
+            if count >= _RETUNE * self._tuned_at or len(self._choices) != measured.shape[1]:
+                self._choices = choose(agreement, measured, self._n_genes)
                 self._tuned_at = count
             models = [
                 ObjectiveModel(choice, agreement, column, self._n_genes)
-                for choice, column in zip(self._choices, values[rows].T, strict=True)
+                for choice, column in zip(self._choices, measured.T, strict=True)
             ]
+            limits = models.pop() if len(models) > values.shape[1] else None
             scaled = _per_objective(models, values[rows])
             # A design counts as far as the worst of what was measured, and a tenth beyond.
             reference = scaled.max(axis=0) + 0.1 * np.ptp(scaled, axis=0)
-            front = scaled[moocore.is_nondominated(scaled)]
+            feasible = scaled[broken <= 0]
+            front = feasible[moocore.is_nondominated(feasible)] if len(feasible) else feasible
             self.feasibility.fit()
-            goal = self._next_goal(values.shape[1])
-            fit = _Fit(features, models, front, undominated_boxes(front, reference), goal)
+            goal = self._next_goal(values.shape[1]) if len(front) else None
+            fit = _Fit(features, models, front, undominated_boxes(front, reference), goal, limits)
             if len(running):
                 self._fit = fit
                 expected = np.vstack([front, self.predict(running)[0]])
@@ -141,7 +153,7 @@ class DesignPredictor:
         return True
 
     def predict(self, designs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation in the scales of the models, each (n, 3)."""
+        """Mean and standard deviation in the scales of the models, each (n, n_objectives)."""
         fit = self._fitted()
         agreement = self._encoding.features(designs) @ fit.features.T
         pairs = [model.predict(agreement) for model in fit.models]
@@ -188,11 +200,19 @@ class DesignPredictor:
     def _gains(self, designs: np.ndarray) -> np.ndarray:
         fit = self._fitted()
         mean, deviation = self.predict(designs)
-        feasible = self.feasibility.probability(designs)
+        feasible = self.feasibility.probability(designs) * self._meets(designs)
         if fit.goal is None:
             return feasible * expected_improvement(mean, deviation, fit.boxes)
         best = float(fit.front[:, fit.goal].min())
         return feasible * expected_fall(mean[:, fit.goal], deviation[:, fit.goal], best)
+
+    def _meets(self, designs: np.ndarray) -> np.ndarray:
+        """How probable it is that trials of designs exceed no constraint, (n,)."""
+        fit = self._fitted()
+        if fit.excess is None:
+            return np.ones(len(designs))
+        mean, deviation = fit.excess.predict(self._encoding.features(designs) @ fit.features.T)
+        return normal_cdf((fit.excess.scale(np.zeros(1)) - mean) / deviation)
 
     def _next_goal(self, n_objectives: int) -> int | None:
         self._fits += 1

@@ -24,13 +24,16 @@ class DesignRecord:
         source: `proposed`: trained for this trial; `memo`: trained for an earlier one; `derived`: another
             allocation or policy target of a trained network, never a trial.
         feasible: Every constraint is met.
-        violations: Relative excess over each bound, in the order of `study.hardware.CONSTRAINTS`.
+        violations: Relative excess over each bound by the metric's name; at most 0 where it is met. Of a design that
+            was not trained only those that are known all the same.
         accuracy: Fraction of the validation split that is right under the exit policy.
-        mean_latency_cycles: Mean over samples of the latency up to the exit taken.
+        mean_latency_cycles: Mean over samples of the latency up to the exit taken, in cycles of the design's clock.
         mean_energy_pj: The same for energy.
         mean_edp_pj_cycles: Mean over samples of (energy x latency up to the exit taken).
         worst_latency_cycles: All exits run, none taken.
         weight_memory_bits: All weights, heads included.
+        clock_hz: Of the cores; an assumption of the accelerator's description.
+        area_mm2: Of the chip with the design's PE arrays; None where the accelerator states none.
         thresholds: One per exit that is not the last; empty when not trained.
         exit_ratios: Share of samples leaving at each exit; empty when not trained.
         leaving_accuracies: Fraction right among those that leave at each exit; None where nobody leaves.
@@ -48,13 +51,15 @@ class DesignRecord:
     genome: Genome
     source: Source
     feasible: bool
-    violations: tuple[float, ...]
+    violations: dict[str, float]
     accuracy: float
     mean_latency_cycles: float
     mean_energy_pj: float
     mean_edp_pj_cycles: float
     worst_latency_cycles: float
     weight_memory_bits: int
+    clock_hz: float
+    area_mm2: float | None = None
     thresholds: tuple[float, ...] = ()
     exit_ratios: tuple[float, ...] = ()
     leaving_accuracies: tuple[float | None, ...] = ()
@@ -64,14 +69,39 @@ class DesignRecord:
     raw_calibration_errors: tuple[float, ...] = ()
     rung: int = 0
     longest: bool = True
-    lower_rungs: tuple[tuple[float, float, float], ...] = ()
+    lower_rungs: tuple[tuple[float, ...], ...] = ()
     training_samples: int = 0
     seconds: float = 0.0
 
     @property
-    def objectives(self) -> tuple[float, float, float]:
-        """(error as a fraction, mean latency in cycles, mean energy in pJ), all to be minimised."""
-        return 1.0 - self.accuracy, self.mean_latency_cycles, self.mean_energy_pj
+    def error(self) -> float:
+        """Fraction of the validation split that is wrong."""
+        return 1.0 - self.accuracy
+
+    @property
+    def mean_latency_seconds(self) -> float:
+        """Mean latency at the design's clock."""
+        return self.mean_latency_cycles / self.clock_hz
+
+    @property
+    def worst_latency_seconds(self) -> float:
+        """Worst latency at the design's clock."""
+        return self.worst_latency_cycles / self.clock_hz
+
+    @property
+    def mean_energy_joules(self) -> float:
+        """Mean energy."""
+        return self.mean_energy_pj * 1e-12
+
+    @property
+    def mean_edp_joule_seconds(self) -> float:
+        """Mean energy-latency product at the design's clock."""
+        return self.mean_edp_pj_cycles * 1e-12 / self.clock_hz
+
+    @property
+    def violation(self) -> float:
+        """The largest excess over a bound, 0 where all are met."""
+        return max((0.0, *self.violations.values()))
 
     @property
     def trained(self) -> bool:
@@ -94,6 +124,7 @@ class DesignRecord:
             "architecture": self.genome.architecture.to_dict(),
             "allocation": list(self.genome.allocation),
             "policy_target": self.genome.policy_target,
+            "level": self.genome.level,
         }
         return values
 
@@ -108,5 +139,6 @@ class DesignRecord:
             architecture=Architecture.from_dict(genome["architecture"]),
             allocation=tuple(genome["allocation"]),
             policy_target=genome["policy_target"],
+            level=genome["level"],
         )
         return cls(**plain)

@@ -1,8 +1,8 @@
 """The fixed static reference that every relative number is relative to, and the best static design beside it.
 
-The reference has the study's backbone and data, 8 bit, no early exit, an `fc` final head, the default allocation. It
-is trained twice with the budget of a trial: alone, and jointly with all exits; the better one counts, because a
-reference that was trained worse than the candidates would flatter them.
+The reference has the study's backbone and data, 8 bit, no early exit, an `fc` final head, the default allocation and
+the nominal voltage. It is trained twice with the budget of a trial: alone, and jointly with all exits; the better one
+counts, because a reference that was trained worse than the candidates would flatter them.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class StaticReference:
         trained: How the better of its two trainings was done.
         accuracy_alone: Validation accuracy when trained without exits, as a fraction.
         accuracy_jointly: Validation accuracy of its final exit when trained with all exits.
-        best_static: The 8-bit static design of any final head and allocation with the lowest energy-latency
-            product among those within 0.2 points of the reference.
+        best_static: The 8-bit static design of any final head, allocation and level with the lowest energy-latency
+            product among those that meet the constraints and are within 0.2 points of the reference.
     """
 
     record: DesignRecord
@@ -79,21 +79,22 @@ def choose_reference(
     accuracy_jointly = float(joint.validation.accuracies[-1])
     trained: Literal["alone", "jointly"] = "alone" if accuracy_alone >= accuracy_jointly else "jointly"
     networks = {**jointly, REFERENCE_HEAD: alone if trained == "alone" else joint}
+    default = tuple(context.hardware.accelerator.default_allocation)
+    network, architecture = networks[REFERENCE_HEAD], _static(context, REFERENCE_HEAD)
+    evaluator = context.evaluator.relative_to(context.evaluator.measure(architecture, network, default))
     designs = [
         design
-        for head, network in networks.items()
-        for design in context.evaluator.derive(_static(context, head), network)
+        for head, trained_network in networks.items()
+        for design in evaluator.derive(_static(context, head), trained_network)
     ]
-    default = tuple(context.hardware.accelerator.default_allocation)
-    network = networks[REFERENCE_HEAD]
     record = replace(
-        context.evaluator.measure(_static(context, REFERENCE_HEAD), network, default),
+        evaluator.measure(architecture, network, default),
         source="proposed",  # a training of its own was spent on it
         training_samples=network.training_samples,
         seconds=network.seconds,
     )
-    equal = [d for d in designs if d.accuracy >= record.accuracy - NO_LOSS]
-    best = min([record, *equal], key=lambda d: d.mean_edp_pj_cycles)
+    equal = [d for d in designs if d.feasible and d.accuracy >= record.accuracy - NO_LOSS]
+    best = min([record, *equal], key=lambda d: d.mean_edp_joule_seconds)
     return StaticReference(record, trained, accuracy_alone, accuracy_jointly, best)
 
 

@@ -29,6 +29,7 @@ _TEXT = dict.fromkeys(
         "architecture",
         "head",
         "failure",
+        "level",
     ),
     str,
 )
@@ -117,4 +118,10 @@ _NUMERIC_GAPS = (
     "finished_seconds",
     "threshold",
     "leaving_accuracy",
+    "clock_hz",
+    "mean_latency_seconds",
+    "mean_energy_joules",
+    "mean_edp_joule_seconds",
+    "worst_latency_seconds",
+    "area_mm2",
 )

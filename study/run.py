@@ -158,13 +158,22 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     from rich.console import Console
 
     from models.device import resolve_device
-    from study.setup import Paths, build_accelerator, build_backbone, build_space, check_data_source
+    from study.setup import (
+        Paths,
+        build_accelerator,
+        build_backbone,
+        build_objectives,
+        build_space,
+        check_data_source,
+    )
     from study.storage import default_url, without_password
 
     config, name = configure(arguments)
     check_data_source(config.data.source)
     # Built only to be refused where it cannot be: reading data takes long.
-    build_space(config, build_backbone(config, channels=3), build_accelerator(config))
+    accelerator = build_accelerator(config)
+    objectives = build_objectives(config, accelerator)
+    build_space(config, build_backbone(config, channels=3), accelerator)
     paths = Paths.of(config, name)
     if arguments.json is not None and arguments.json.is_dir():
         raise OfframpError(f"expected a file for --json, got the folder {arguments.json}; name a file in it")
@@ -187,7 +196,7 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
                   f"{device}; results in {paths.out}", highlight=False, markup=False)  # fmt: skip
     outcome = run_study(config, name, paths, storage_url, device, console, recorded_command(argv))
     reference = json.loads((paths.out / "static_reference.json").read_text(encoding="utf-8"))
-    console.print(front_table(outcome.exported.pareto, reference, console.width))
+    console.print(front_table(outcome.exported.pareto, reference, objectives, console.width))
     _write_report(paths.out, console)
     if arguments.json is not None:
         front = outcome.exported.pareto

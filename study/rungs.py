@@ -17,6 +17,9 @@ expectation: trained longer it would err less. Hence three rules.
 - Predictions need numbers that compare. They are made of rung 0, the one rung that every trained design has. So
   what is predicted is what the decision at the end of rung 0 will see, and a child that is skipped with confidence is
   one that would not have risen.
+
+Where a bound is on something that only training tells, a design that breaks it keeps nobody down, and one that breaks a
+bound on a cost does not rise; a bound on the error may still be met after a longer training.
 """
 
 from __future__ import annotations
@@ -35,8 +38,8 @@ from study.storage import RESULT_KEY
 if TYPE_CHECKING:
     import optuna
 
-Objectives = tuple[float, float, float]
-Rises = Callable[[int, Objectives], bool]
+Values = tuple[float, ...]
+Rises = Callable[[int, Values], bool]
 """Whether a design with these objectives at this rung gets the training of the next one."""
 
 
@@ -53,13 +56,13 @@ class Rung:
     train: Callable[[Architecture], TrainedNetwork]
 
 
-def always_rises(rung: int, objectives: Objectives) -> bool:
+def always_rises(rung: int, objectives: Values) -> bool:
     """Every design gets every training."""
     return True
 
 
 class RisesUndominated:
-    """A design rises that no finished design of the study dominates at its rung.
+    """A design rises that no finished feasible design of the study dominates at its rung.
 
     Args:
         study: Whose finished trials are what is known.
@@ -68,19 +71,19 @@ class RisesUndominated:
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
 
-    def __call__(self, rung: int, objectives: Objectives) -> bool:
+    def __call__(self, rung: int, objectives: Values) -> bool:
         """Whether a design with these objectives at this rung rises."""
         finished = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        known = known_at(finished, rung)
+        known = known_at([t for t in finished if _feasible(t)], rung, len(objectives))
         no_worse = (known <= objectives).all(axis=1)
         better = (known < objectives).any(axis=1)
         return not (no_worse & better).any()
 
 
-def known_at(trials: Iterable[FrozenTrial], rung: int) -> np.ndarray:
-    """Objectives at one rung, (n, 3), of the feasible trials that got so far."""
+def known_at(trials: Iterable[FrozenTrial], rung: int, n_objectives: int = 3) -> np.ndarray:
+    """Objectives at one rung, (n, n_objectives), of the trained trials that got so far."""
     rows = [steps[rung] for steps in map(_steps, trials) if len(steps) > rung]
-    return np.array(rows, dtype=np.float64).reshape(-1, 3)
+    return np.array(rows, dtype=np.float64).reshape(-1, n_objectives)
 
 
 def first_rung_values(trial: FrozenTrial) -> list[float]:
@@ -95,3 +98,8 @@ def _steps(trial: FrozenTrial) -> list[list[float]]:
     if result is None or not result["exit_ratios"]:
         return []
     return [*result.get("lower_rungs", []), list(trial.values)]
+
+
+def _feasible(trial: FrozenTrial) -> bool:
+    """Whether a trial met every constraint: one that broke a bound only its training told keeps nobody down."""
+    return all(excess <= 0 for excess in trial.constraints.values())

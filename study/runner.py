@@ -19,6 +19,7 @@ from study.config_io import identity
 from study.environment import describe
 from study.export import Exported, export
 from study.front import hypervolume
+from study.levels import level_texts
 from study.processes import ProcessGroup
 from study.progress import StageProgress
 from study.record import DesignRecord
@@ -26,6 +27,8 @@ from study.reference import StaticReference, choose_reference
 from study.setup import (
     Paths,
     StudyContext,
+    build_accelerator,
+    build_objectives,
     head_kinds,
     load_data,
     open_context,
@@ -144,7 +147,9 @@ def run_study(
             f"{len(data.validation_labels)} validation images, {data.classes} classes"
         )
         population = config.population()
-        study = open_study(storage, StudyIdentity(study_name, identity(config), data.fingerprint, population))
+        objectives = build_objectives(config, build_accelerator(config)).columns
+        who = StudyIdentity(study_name, identity(config), data.fingerprint, population, objectives)
+        study = open_study(storage, who)
         abandoned = fail_abandoned(study)
         if abandoned:
             progress.log(f"resuming: {abandoned} trial(s) of a run that was killed are put aside")
@@ -152,7 +157,10 @@ def run_study(
         task = WorkerTask(config, paths, storage_url, study_name, device, 0)
         context = _prepare(config, paths, device, data, progress)
         catalogues = context.hardware.accelerator.catalogues
-        describe_genes(study, context.space.legend([[a.label for a in arrays] for arrays in catalogues]))
+        levels = level_texts(context.space.levels, context.hardware.accelerator)
+        describe_genes(
+            study, context.space.legend([[a.label for a in arrays] for arrays in catalogues], levels)
+        )
         environment["pretraining"] = {
             "seconds": context.warm.seconds,
             "training_samples": context.warm.training_samples,
@@ -162,6 +170,7 @@ def run_study(
         if reference is None:
             reference = _reference(context, task, progress)
             keep_reference(study, reference)
+        context = context.relative_to(reference)
         search = _Search(study, context, task, progress)
         interrupted = False
         try:
@@ -293,8 +302,10 @@ class _Search:
             self._show()
 
     def _show(self) -> None:
-        static = self.context.hardware.static
-        volume = hypervolume(self.records, static, self.context.data.classes)
+        context = self.context
+        volume = hypervolume(
+            self.records, context.evaluator.objectives, context.hardware.static, context.data.classes
+        )
         feasible = sum(record.feasible for record in self.records)
         self.progress.update(
             "trials",

@@ -22,9 +22,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from study.breeding import Breeder, as_rows
 from study.genome import SearchSpace, start_designs
+from study.improvement import MOST_OBJECTIVES
 from study.predictor import DesignPredictor, Known, PredictorSettings
 from study.rungs import first_rung_values
 from study.skipping import SKIP_KEY, SkipNote, SkipRule
+from study.storage import RESULT_KEY
 from study.surrogate import GeneEncoding
 
 _CONSTRAINT_PREFIX = "constraints:"
@@ -76,7 +78,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         redraws: How often a proposal that was seen before, or is infeasible, is drawn again. When all draws are
             spent the last unseen one is proposed, and failing that the last one.
         predictor: How proposals are predicted; None: the child of the genetic algorithm is proposed as it is.
-            Used with three objectives only.
+            Used with at most four objectives.
         skip: When that child gives way to one that promises more.
         known: Objectives that need no prediction, of rows of gene indices.
         founders: Designs of generation 0 before random ones, each with variants to fall back on; None: the start
@@ -159,7 +161,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         child = self._first_useful(
             lambda: self._genes(self._breeder.children(rows, rank, 1, self._genome_rng)[0]), seen
         )
-        if self.predictor is None or len(study.directions) != 3:
+        if self.predictor is None or len(study.directions) > MOST_OBJECTIVES:
             return child
         return self._more_promising(study, self.predictor, child, rows, seen)
 
@@ -173,14 +175,15 @@ class GenomeNSGAIISampler(NSGAIISampler):
     ) -> dict[str, int]:
         """The design with the largest expected gain; the child itself where none has any, or as a check."""
         done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        done = sorted((t for t in done if total_violation(t) == 0), key=lambda t: t.number)
+        done = sorted((t for t in done if _measured(t)), key=lambda t: t.number)
         if not done:
             return child
         designs, values = self._rows(done), _minimized(done, study.directions)
+        excess = np.array([_largest_excess(t) for t in done])
         comparable = _minimized(done, study.directions, first_rung_values)
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         elsewhere = self._rows([t for t in running if set(self._names) <= t.params.keys()])
-        if not predictor.update(designs, comparable, elsewhere):
+        if not predictor.update(designs, comparable, elsewhere, excess):
             return child
         probability = predictor.dominated(as_rows([child], self._names)[0])
         if probability >= self._skip.confidence:
@@ -188,7 +191,8 @@ class GenomeNSGAIISampler(NSGAIISampler):
             self._note = SkipNote(probability, trained)
             if trained:
                 return child
-        front = designs[moocore.is_nondominated(values)]
+        feasible = excess <= 0
+        front = designs[feasible][moocore.is_nondominated(values[feasible])] if feasible.any() else designs
         breeders = np.vstack([front, parents])
         rank = np.repeat([0, 1], [len(front), len(parents)])
         ranked = predictor.ranked(breeders, rank, self._genome_rng)
@@ -268,6 +272,19 @@ def _constrained_rank(trials: Sequence[FrozenTrial], directions: Sequence[Any]) 
     both_feasible = (violation[:, None] == 0) & (violation[None, :] == 0)
     dominates = np.where(both_feasible, no_worse & better, violation[:, None] < violation[None, :])
     return dominates.sum(axis=0)
+
+
+def _measured(trial: FrozenTrial) -> bool:
+    """Whether a finished trial's values were measured: those of a design that hardware ruled out were not."""
+    result = trial.user_attrs.get(RESULT_KEY, {})
+    return total_violation(trial) == 0 or bool(result.get("exit_ratios"))
+
+
+def _largest_excess(trial: FrozenTrial) -> float:
+    """The largest constraint value of a trial, at most 0 where it meets them; -1 where it has none."""
+    return max(
+        (float(v) for k, v in trial.system_attrs.items() if k.startswith(_CONSTRAINT_PREFIX)), default=-1.0
+    )
 
 
 def total_violation(trial: FrozenTrial) -> float:

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from hwcost.chip.accelerator import Accelerator
 from hwcost.chip.accelerator_file import load_accelerator
 from hwcost.errors import OfframpError
@@ -24,16 +26,21 @@ from models.backbones.staged import StagedBackbone
 from models.recipe import QatRecipe
 from models.seeds import derive_seed, training_seed
 from study.allocation import AllocationSpace
+from study.bounds import Bounds
 from study.config import StudyConfig
 from study.evaluate import Evaluator
 from study.genome import SearchSpace
 from study.hardware import HardwareCosts
+from study.levels import LevelSpace
 from study.memo import PredictionMemo, TrainedNetwork, training_code_version
+from study.metrics import Objectives, metric_named
 from study.rungs import Rung
+from study.units import parse_quantity
 
 if TYPE_CHECKING:
     from models.training_data import TrainingData
     from models.warm_start import WarmStart
+    from study.reference import StaticReference
 
 Progress = Callable[[str, int, int, float], None]
 
@@ -117,7 +124,36 @@ def build_space(
         budget=config.hardware.pe_budget or accelerator.pe_budget,
         searched=config.space.allocation,
     )
-    return SearchSpace(config.space, spec.mounting_points, spec.n_blocks, allocations)
+    levels = LevelSpace.of(config.space.levels, accelerator)
+    return SearchSpace(config.space, spec.mounting_points, spec.n_blocks, allocations, levels)
+
+
+def build_objectives(config: StudyConfig, accelerator: Accelerator) -> Objectives:
+    """What the study minimises: in cycles and picojoules at one clock, in seconds and joules where clocks differ.
+
+    Raises:
+        OfframpError: An objective or a bound is on an area that the accelerator does not state, or a bound is in
+            cycles although clocks differ.
+    """
+    given = config.constraints.given()
+    clocks_differ = LevelSpace.of(config.space.levels, accelerator).clocks_differ
+    if "area" in (*config.search.objectives, *given) and accelerator.area_mm2(_default(accelerator)) is None:
+        raise OfframpError(
+            "expected an accelerator that states areas where area is an objective or has a bound, got "
+            f"{accelerator.name}; add area_mm2 and area_mm2_per_pe to its file or leave area out"
+        )
+    for name, bound in given.items():
+        dimension = metric_named(name).dimension
+        if clocks_differ and isinstance(bound, str) and parse_quantity(bound, dimension).cycles:
+            raise OfframpError(
+                f"constraints.{name}: expected a bound in seconds where space.levels lets clocks differ, got "
+                f"{bound!r}; cycles compare at one clock only"
+            )
+    return Objectives.named(config.search.objectives, clocks_differ)
+
+
+def _default(accelerator: Accelerator) -> np.ndarray:
+    return np.array([accelerator.default_allocation])
 
 
 def _cores_by_group(group_of_core: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
@@ -164,6 +200,10 @@ class StudyContext:
     hardware: HardwareCosts
     warm: WarmStart
     evaluator: Evaluator
+
+    def relative_to(self, reference: StaticReference) -> StudyContext:
+        """The same, once the static reference is trained: a bound on the error may be relative to its error."""
+        return replace(self, evaluator=self.evaluator.relative_to(reference.record))
 
 
 def head_kinds(config: StudyConfig) -> tuple[str, ...]:
@@ -213,7 +253,14 @@ def open_context(
         for rung in range(len(config.search.rungs))
     )
     evaluator = Evaluator(
-        space, hardware, config.constraints, first.memo, first.train, data.classes, tuple(longer)
+        space,
+        hardware,
+        build_objectives(config, accelerator),
+        Bounds.of(config.constraints.given(), hardware.static),
+        first.memo,
+        first.train,
+        data.classes,
+        tuple(longer),
     )
     return StudyContext(config, paths, device, data, spec, space, hardware, warm, evaluator)
 

@@ -21,11 +21,12 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from hwcost.errors import OfframpError
 from study.config_io import differences, fingerprint
-from study.hardware import CONSTRAINTS
 from study.record import DesignRecord
 from study.reference import StaticReference
 
 OBJECTIVES = ("error", "mean_latency_cycles", "mean_energy_pj")
+"""Of a study that does not choose its own, at one clock."""
+
 RESULT_KEY = "result"
 
 _IDENTITY_KEY = "identity"
@@ -45,12 +46,14 @@ class StudyIdentity:
         config: `study.config_io.identity` of the configuration.
         data_fingerprint: SHA-256 over the decoded data.
         population: Individuals a generation; fixed when the study is created.
+        objectives: Names of what is minimised, with units.
     """
 
     name: str
     config: Mapping[str, Any]
     data_fingerprint: str
     population: int
+    objectives: tuple[str, ...] = OBJECTIVES
 
 
 @contextmanager
@@ -134,12 +137,15 @@ def open_study(storage: BaseStorage, identity: StudyIdentity, sampler: Any = Non
     existing = [n for n in optuna.get_all_study_names(storage) if n == name]
     if not existing:
         study = optuna.create_study(
-            storage=storage, study_name=name, directions=["minimize"] * len(OBJECTIVES), sampler=sampler
+            storage=storage,
+            study_name=name,
+            directions=["minimize"] * len(identity.objectives),
+            sampler=sampler,
         )
         with warnings.catch_warnings():
             # Experimental since Optuna 3.2 and unchanged since; a user should not see a warning about it.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            study.set_metric_names(list(OBJECTIVES))
+            study.set_metric_names(list(identity.objectives))
         study.set_user_attr(_IDENTITY_KEY, json.dumps(identity.config, sort_keys=True))
         study.set_user_attr(_DATA_KEY, identity.data_fingerprint)
         study.set_user_attr(_POPULATION_KEY, identity.population)
@@ -208,7 +214,7 @@ def store_result(trial: optuna.Trial, record: DesignRecord) -> None:
     """
     trial.set_user_attr("feasible", record.feasible)
     trial.set_user_attr(RESULT_KEY, record.to_json())
-    for name, violation in zip(CONSTRAINTS, record.violations, strict=True):
+    for name, violation in record.violations.items():
         trial.set_constraint(name, violation)
 
 

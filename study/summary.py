@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,21 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from study.metrics import Metric, Objectives
+from study.units import format_quantity
+
 _MOST_ROWS = 15
 _WIDE = 150
+_OWN_COLUMN = ("worst_latency", "weight_memory", "area")
 
 
-def front_table(pareto: pd.DataFrame, reference: dict[str, Any], width: int) -> Table:
+def front_table(pareto: pd.DataFrame, reference: dict[str, Any], objectives: Objectives, width: int) -> Table:
     """The front in (accuracy, mean energy-latency product) under the static designs.
 
     Args:
         pareto: `pareto.csv`.
         reference: `static_reference.json`.
+        objectives: Those beside error, latency, energy and their product get a column each.
         width: Columns of the terminal; a narrow one gets the results and the exits, a wide one bits and arrays too.
     """
     front = pareto[pareto["headline"]] if len(pareto) else pareto
@@ -31,14 +37,23 @@ def front_table(pareto: pd.DataFrame, reference: dict[str, Any], width: int) -> 
     )
     for name in ("design", "accuracy", "drop", "latency", "energy", "EDP"):
         table.add_column(name, justify="left" if name == "design" else "right", no_wrap=True)
+    more = [metric for metric in objectives.metrics if metric.name in _OWN_COLUMN]
+    for metric in more:
+        table.add_column(metric.text, justify="right", no_wrap=True)
+    if objectives.seconds:
+        table.add_column("level", no_wrap=True)
     table.add_column("exits", overflow="fold")
     wide = width >= _WIDE
     for name in ("W bits", "A bits", "PE arrays") if wide else ():
         table.add_column(name, overflow="fold")
-    table.add_row(*_cells("static", reference, wide), style="bold")
-    table.add_row(*_cells("static*", reference["best_static"], wide), end_section=True)
+
+    def cells(name: str, row: dict[str, Any]) -> list[str]:
+        return _cells(name, row, more, objectives.seconds, wide)
+
+    table.add_row(*cells("static", reference), style="bold")
+    table.add_row(*cells("static*", reference["best_static"]), end_section=True)
     for row in shown.to_dict("records"):
-        table.add_row(*_cells(str(row["design"])[:8], {str(k): v for k, v in row.items()}, wide))
+        table.add_row(*cells(str(row["design"])[:8], {str(k): v for k, v in row.items()}))
     notes = [
         "static: the fixed reference; static*: the best static design; exits as block:head, K the final one"
     ]
@@ -73,20 +88,34 @@ def program(name: str) -> str:
     return shlex.quote(str(own.relative_to(Path.cwd()) if inside else own))
 
 
-def _cells(name: str, row: dict[str, Any], wide: bool) -> list[str]:
+def _cells(name: str, row: dict[str, Any], more: Sequence[Metric], seconds: bool, wide: bool) -> list[str]:
     heads = str(row["heads"]).split()
     exits = [f"{block}:{head}" for block, head in zip(str(row["exits"]).split(), heads[:-1], strict=True)]
     cells = [
         name,
         f"{row['accuracy']:.2%}",
         f"{100 * row['accuracy_drop']:+.2f}",
-        f"{row['mean_latency_cycles'] / 1e3:.1f} kcy",
+        _latency(row, "mean_latency", seconds),
         f"{row['mean_energy_pj'] / 1e6:.2f} uJ",
         f"{row['edp_relative']:.1%}",
+        *(_extra(row, metric, seconds) for metric in more),
+        *([str(row["level"])] if seconds else []),
         " ".join([*exits, f"K:{heads[-1]}"]),
     ]
     details = [_runs(str(row["weight_bits"])), _runs(str(row["activation_bits"])), str(row["pe_arrays"])]
     return cells + details if wide else cells
+
+
+def _latency(row: dict[str, Any], name: str, seconds: bool) -> str:
+    if seconds:
+        return format_quantity(row[f"{name}_seconds"], "time")
+    return f"{row[f'{name}_cycles'] / 1e3:.1f} kcy"
+
+
+def _extra(row: dict[str, Any], metric: Metric, seconds: bool) -> str:
+    if metric.dimension == "time":
+        return _latency(row, metric.name, seconds)
+    return format_quantity(row[metric.column(seconds=True)], metric.dimension)
 
 
 def _runs(bits: str) -> str:

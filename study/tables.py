@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from hwcost.workload import Op
 from study.front import headline_front, objective_front
 from study.hardware import HardwareCosts
+from study.metrics import Objectives
 from study.record import DesignRecord
 from study.reference import StaticReference
 
@@ -46,15 +46,17 @@ class TableMaker:
     Attributes:
         hardware: The simulator, for names and cost per layer.
         reference: What relative columns are relative to.
+        objectives: What the front is a front of.
     """
 
     hardware: HardwareCosts
     reference: StaticReference
+    objectives: Objectives
 
     def columns(self, record: DesignRecord) -> dict[str, Any]:
         """The columns that every table of designs shares."""
         architecture = record.genome.architecture
-        catalogues = self.hardware.accelerator.catalogues
+        accelerator = self.hardware.accelerator
         static = self.reference.record
         return {
             "feasible": record.feasible,
@@ -65,7 +67,7 @@ class TableMaker:
             "mean_latency_cycles": record.mean_latency_cycles,
             "mean_energy_pj": record.mean_energy_pj,
             "mean_edp_pj_cycles": record.mean_edp_pj_cycles,
-            "edp_relative": record.mean_edp_pj_cycles / static.mean_edp_pj_cycles,
+            "edp_relative": record.mean_edp_joule_seconds / static.mean_edp_joule_seconds,
             "worst_latency_cycles": record.worst_latency_cycles,
             "weight_memory_bits": record.weight_memory_bits,
             "exits": _words(architecture.exits),
@@ -76,14 +78,21 @@ class TableMaker:
             "head_activation_bits": architecture.head_activation_bits,
             "pe_arrays": _words(
                 catalogue[index].label
-                for catalogue, index in zip(catalogues, record.genome.allocation, strict=True)
+                for catalogue, index in zip(accelerator.catalogues, record.genome.allocation, strict=True)
             ),
             "policy_target": record.genome.policy_target,
-            "violation": max(0.0, *record.violations),
+            "violation": record.violation,
             "rung": record.rung if record.trained else None,
             "training_samples": record.training_samples,
             "seconds": record.seconds,
             "architecture": architecture.key()[:12],
+            "level": accelerator.levels[record.genome.level].name,
+            "clock_hz": record.clock_hz,
+            "mean_latency_seconds": record.mean_latency_seconds,
+            "mean_energy_joules": record.mean_energy_joules,
+            "mean_edp_joule_seconds": record.mean_edp_joule_seconds,
+            "worst_latency_seconds": record.worst_latency_seconds,
+            "area_mm2": record.area_mm2,
         }
 
     def trials(self, trials: Sequence[FrozenTrial], generations: Sequence[int | None]) -> pd.DataFrame:
@@ -116,14 +125,16 @@ class TableMaker:
         return frame.astype({"rung": "Int64"})
 
     def pareto(self, designs: Sequence[Design]) -> tuple[pd.DataFrame, list[Design]]:
-        """The front in (error, mean latency, mean energy) and its members, by falling accuracy.
+        """The front in the study's objectives and its members, by falling accuracy.
 
         Members of the headline front in (accuracy, mean energy-latency product) are marked; those that are not on
-        the front of the three objectives (equal in all but the product) are added.
+        the front of the objectives are added.
         """
         records = [d.record for d in designs]
         headline = set(headline_front(records))
-        members = sorted(headline | set(objective_front(records)), key=lambda i: -records[i].accuracy)
+        members = sorted(
+            headline | set(objective_front(records, self.objectives)), key=lambda i: -records[i].accuracy
+        )
         frame = self.designs([designs[i] for i in members])
         frame["headline"] = [i in headline for i in members]
         return frame, [designs[i] for i in members]
@@ -133,7 +144,7 @@ class TableMaker:
         rows = []
         for design in members:
             record, architecture = design.record, design.record.genome.architecture
-            costs = self.hardware.stage_costs(architecture, np.array([record.genome.allocation]))
+            costs = self.hardware.cost_of(record.genome)
             last = architecture.n_blocks - 1
             for index, block in enumerate((*architecture.exits, last)):
                 early = index < len(architecture.exits)
@@ -156,6 +167,8 @@ class TableMaker:
                         "energy_pj": energy,
                         "edp_pj_cycles": latency * energy,
                         "split": SPLIT,
+                        "latency_seconds": costs.latency_s[0, index],
+                        "energy_joules": costs.energy_j[0, index],
                     }
                 )
         return pd.DataFrame(rows, columns=_EXIT_COLUMNS)
@@ -166,7 +179,7 @@ class TableMaker:
         for design in members:
             genome = design.record.genome
             workload = self.hardware.workload(genome.architecture)
-            report = self.hardware.layer_report(genome.architecture, genome.allocation)
+            report = self.hardware.layer_report(genome)
             frame = pd.DataFrame(
                 {
                     "design": design.identifier,
@@ -187,6 +200,7 @@ class TableMaker:
             )
             for level, name in enumerate(report.level_names):
                 frame[f"energy_{name}_pj"] = report.energy_by_level_pj[:, level]
+            frame["latency_seconds"] = report.latency_cycles / design.record.clock_hz
             frames.append(frame)
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
@@ -244,6 +258,8 @@ _EXIT_COLUMNS = [
     "energy_pj",
     "edp_pj_cycles",
     "split",
+    "latency_seconds",
+    "energy_joules",
 ]
 
 

@@ -152,13 +152,15 @@ def _work(task: WorkerTask, tickets: Tickets, events: Any) -> None:
     from study.sampler import GenomeNSGAIISampler
     from study.setup import load_data, open_context
     from study.skipping import SkipRule
-    from study.storage import open_storage, population_of
+    from study.storage import kept_reference, open_storage, population_of
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     data = load_data(task.config, task.paths.cache)
     context = open_context(task.config, task.paths, task.device, data)
     storage = open_storage(task.storage_url)
     study = optuna.load_study(storage=storage, study_name=task.study_name)
+    reference = kept_reference(study)
+    context = context if reference is None else context.relative_to(reference)
     already = len(study.get_trials(deepcopy=False))
     seed = derive_seed("proposals", task.config.search.seed, already, task.index)
     context = replace(context, evaluator=replace(context.evaluator, rises=RisesUndominated(study)))
@@ -204,7 +206,7 @@ def _one_trial(
         events.put(WorkerEvent("started", worker, trial.number))
         record = context.evaluator.evaluate(context.space.decode(trial.params))
         store_result(trial, record)
-        study.tell(trial, list(record.objectives))
+        study.tell(trial, context.evaluator.objectives.values(record))
     except BaseException as error:
         tickets.give_back()
         if trial is not None:

@@ -9,6 +9,7 @@ import numpy as np
 import optuna
 
 from models.architecture import Architecture
+from study.bounds import Bounds
 from study.config import StudyConfig
 from study.config_io import identity, load_preset, resolve
 from study.evaluate import Evaluator
@@ -16,7 +17,7 @@ from study.hardware import HardwareCosts
 from study.memo import PredictionMemo, TrainedNetwork
 from study.reference import StaticReference
 from study.sampler import GenomeNSGAIISampler
-from study.setup import Paths, StudyContext, build_accelerator, build_backbone, build_space
+from study.setup import Paths, StudyContext, build_accelerator, build_backbone, build_objectives, build_space
 from study.storage import StudyIdentity, default_url, open_storage, open_study, store_result
 from tests.study.policy_cases import realistic
 
@@ -50,7 +51,9 @@ def bench_context(folder: Path, preset: str = "quickstart", **changes: Any) -> S
     hardware = HardwareCosts.from_config(config, spec, CLASSES, accelerator)
     paths = Paths(folder, folder / "cache")
     memo = PredictionMemo(paths.predictions, {"data": "made up"})
-    evaluator = Evaluator(space, hardware, config.constraints, memo, CountingTrainer(), CLASSES)
+    objectives = build_objectives(config, accelerator)
+    bounds = Bounds.of(config.constraints.given(), hardware.static)
+    evaluator = Evaluator(space, hardware, objectives, bounds, memo, CountingTrainer(), CLASSES)
     return StudyContext(config, paths, "cpu", None, spec, space, hardware, None, evaluator)  # type: ignore[arg-type]
 
 
@@ -66,12 +69,14 @@ def run_trials(context: StudyContext, count: int, config: StudyConfig | None = N
     """A study in sqlite with so many finished proposals."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     context.paths.out.mkdir(parents=True, exist_ok=True)
-    who = StudyIdentity("bench", identity(config or context.config), "d", population=4)
+    who = StudyIdentity(
+        "bench", identity(config or context.config), "d", 4, context.evaluator.objectives.columns
+    )
     study = open_study(open_storage(default_url(context.paths.out)), who)
     study.sampler = GenomeNSGAIISampler(context.space, 4, np.random.default_rng(0))
     for _ in range(count):
         trial = study.ask(context.space.distributions())
         record = context.evaluator.evaluate(context.space.decode(trial.params))
         store_result(trial, record)
-        study.tell(trial, list(record.objectives))
+        study.tell(trial, context.evaluator.objectives.values(record))
     return study

@@ -82,7 +82,7 @@ def propose_and_tell(url: str, study_name: str, count: int, index: int) -> None:
     from study.sampler import GenomeNSGAIISampler
     from study.storage import open_storage, population_of, store_result
     from tests.study.spaces import small_space
-    from tests.study.synthetic import evaluate
+    from tests.study.synthetic import evaluate, objectives
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = small_space()
@@ -92,4 +92,4 @@ def propose_and_tell(url: str, study_name: str, count: int, index: int) -> None:
         trial = study.ask(space.distributions())
         record = evaluate(space.decode(trial.params))
         store_result(trial, record)
-        study.tell(trial, list(record.objectives))
+        study.tell(trial, objectives(record))

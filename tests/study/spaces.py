@@ -8,6 +8,8 @@ from models.architecture import ALLOWED_BITS, HEAD_KINDS, Architecture
 from study.allocation import AllocationSpace
 from study.config import SpaceConfig
 from study.genome import Genome, SearchSpace
+from study.levels import LevelSpace
+from study.metrics import Objectives
 from study.record import DesignRecord
 
 SMALL_ALLOCATIONS = AllocationSpace(
@@ -16,13 +18,19 @@ SMALL_ALLOCATIONS = AllocationSpace(
     groups=((0, 2), (1,)),
     budget=400,
 )
+CLOCK_HZ = 5e8
+ONE_LEVEL = LevelSpace((0,), 0)
+TWO_LEVELS = LevelSpace((1, 0), 0)
+OBJECTIVES = Objectives.named(("error", "mean_latency", "mean_energy"))
 ONE_ALLOCATION = AllocationSpace(n_pes=((64, 128),), default=(1,), groups=((0,),), budget=128, searched=False)
 
 
 def small_space(**choices: object) -> SearchSpace:
     """Three mounting points of five blocks, three cores of which two are equal."""
     config = SpaceConfig.model_validate({"weight_bits": (2, 4, 8), "activation_bits": (4, 8), **choices})
-    return SearchSpace(config, mounting_points=(0, 1, 3), n_blocks=5, allocations=SMALL_ALLOCATIONS)
+    return SearchSpace(
+        config, mounting_points=(0, 1, 3), n_blocks=5, allocations=SMALL_ALLOCATIONS, levels=ONE_LEVEL
+    )
 
 
 def tiny_space() -> SearchSpace:
@@ -36,7 +44,7 @@ def tiny_space() -> SearchSpace:
         allocation=False,
         policy_targets=(0.0, 0.01),
     )
-    return SearchSpace(config, mounting_points=(0,), n_blocks=2, allocations=ONE_ALLOCATION)
+    return SearchSpace(config, mounting_points=(0,), n_blocks=2, allocations=ONE_ALLOCATION, levels=ONE_LEVEL)
 
 
 def _distinct(values: tuple, least: int = 1) -> st.SearchStrategy[tuple]:
@@ -64,6 +72,13 @@ def allocation_spaces(draw: st.DrawFn, max_cores: int = 4) -> AllocationSpace:
 
 
 @st.composite
+def level_spaces(draw: st.DrawFn) -> LevelSpace:
+    """Some of three levels in any order, the nominal one among them or not."""
+    offered = draw(st.permutations(range(3)))[: draw(st.integers(1, 3))]
+    return LevelSpace(tuple(offered), draw(st.integers(0, 2)))
+
+
+@st.composite
 def spaces(draw: st.DrawFn) -> SearchSpace:
     """Spaces with any choices, one-valued genes and no mounting point included."""
     n_blocks = draw(st.integers(1, 6))
@@ -76,7 +91,9 @@ def spaces(draw: st.DrawFn) -> SearchSpace:
         head_bits=draw(_ascending(ALLOWED_BITS)),
         policy_targets=draw(_ascending((0.0, 0.005, 0.02, 0.1))),
     )
-    return SearchSpace(config, tuple(sorted(points)), n_blocks, draw(allocation_spaces(max_cores=3)))
+    return SearchSpace(
+        config, tuple(sorted(points)), n_blocks, draw(allocation_spaces(max_cores=3)), draw(level_spaces())
+    )
 
 
 @st.composite
@@ -97,16 +114,17 @@ def record(
 ) -> DesignRecord:
     """A record with these objectives; the rest does not matter."""
     return DesignRecord(
-        genome=Genome(Architecture.static(5), (1, 1, 1), 0.0),
+        genome=Genome(Architecture.static(5), (1, 1, 1), 0.0, 0),
         source="proposed",
         feasible=feasible,
-        violations=(0.0 if feasible else 0.3, -0.5),
+        violations={"worst_latency": 0.0 if feasible else 0.3, "weight_memory": -0.5},
         accuracy=accuracy,
         mean_latency_cycles=latency,
         mean_energy_pj=energy,
         mean_edp_pj_cycles=latency * energy if edp is None else edp,
         worst_latency_cycles=latency,
         weight_memory_bits=1,
+        clock_hz=CLOCK_HZ,
         exit_ratios=(1.0,) if trained else (),
         exit_accuracies=(accuracy,) if trained else (),
         leaving_accuracies=(accuracy,) if trained else (),

@@ -28,7 +28,8 @@ from study.config_io import (
 # One other legal value for every key of a configuration; the test below fails when a key is missing here.
 OTHER = {
     "search": {"trials": 25, "workers": 3, "seed": 1, "redraws": 3, "max_failures": 9, "predictor": False,
-               "skip_confidence": 0.75, "train_skipped": 0.5, "rungs": [1.0, 3.0]},
+               "skip_confidence": 0.75, "train_skipped": 0.5, "rungs": [1.0, 3.0],
+               "objectives": ["error", "worst_latency"]},
     "data": {"source": "cifar10", "image_size": 48},
     "splits": {"calibration": 0.3, "validation": 77, "seed": 5},
     "augment": {"flip": True, "crop_padding": 1, "padding_mode": "zero", "cutout": 3},
@@ -37,6 +38,7 @@ OTHER = {
         "exit_heads": ["gap"], "final_heads": ["gap"], "weight_bits": [4], "activation_bits": [4],
         "head_bits": [4], "allocation": False, "policy": "shared", "policy_targets": [0.5],
         "score": "margin", "policy_goal": "accuracy", "temperature_scaling": False,
+        "levels": ["low", "high"],
     },
     "pretrain": {
         "epochs": 7, "batch_size": 32, "learning_rate": 0.5, "momentum": 0.5, "weight_decay": 0.5, "warmup": 0.5,
@@ -51,7 +53,10 @@ OTHER = {
         "threads": 5, "precision": "bfloat16",
     },
     "hardware": {"accelerator": "other", "pe_budget": 99, "mapping": "energy"},
-    "constraints": {"worst_latency": 3.0, "weight_memory": 3.0},
+    "constraints": {
+        "worst_latency": 3.0, "weight_memory": "none", "error": "12 %", "mean_latency": "2.5 ms",
+        "mean_energy": "300 uJ", "mean_edp": 0.5, "area": "3 mm2",
+    },
     "refine": {"epochs": 9.0, "seeds": 5},
     "run": {"name": "n", "out": "o", "storage": "sqlite:///x.db", "device": "cpu", "cache": "c"},
 }  # fmt: skip

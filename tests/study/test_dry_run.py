@@ -31,7 +31,7 @@ def test_configuration_size_and_time_without_training(tmp_path: Path, preset: st
     printed.pop("run")
     assert printed == expected.model_dump(mode="json", exclude={"run"}, exclude_none=True)
     figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
-    assert figures["genes"] == 10 + 1 + 24 + 2 + 4 + 1
+    assert figures["genes"] == 10 + 1 + 24 + 2 + 4 + 1 + 1
     assert figures["pretrain_seconds"] > 0
     trainings = (
         figures["trial_seconds"] * 52 / 2

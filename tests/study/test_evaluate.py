@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from study.bounds import Bounds
 from study.genome import Genome
 from tests.reference.policy_oracle import run_policy
 from tests.study.bench import CLASSES, bench_context, predictions
@@ -31,7 +32,11 @@ def test_infeasible_hardware_is_found_before_training(context):
     genomes = random_genomes(context, 40)
     records = [context.evaluator.evaluate(genome) for genome in genomes]
     for genome, record in zip(genomes, records, strict=True):
-        assert record.feasible == context.evaluator.meets_constraints(genome) == (max(record.violations) <= 0)
+        assert (
+            record.feasible
+            == context.evaluator.meets_constraints(genome)
+            == (max(record.violations.values()) <= 0)
+        )
         assert record.trained == record.feasible
         if not record.feasible:
             assert record.accuracy == 1 / CLASSES
@@ -45,16 +50,14 @@ def test_infeasible_hardware_is_found_before_training(context):
 
 def test_violations_are_relative_to_the_bounds(context):
     static = context.hardware.static
-    costs = context.hardware.stage_costs(
-        context.hardware.static_architecture, np.array([context.hardware.accelerator.default_allocation])
+    default = np.array([context.hardware.accelerator.default_allocation])
+    costs = context.hardware.stage_costs(context.hardware.static_architecture, default)
+    bounds = Bounds.of({"worst_latency": 1.25, "weight_memory": 0.5}, static)
+    excess = bounds.before_training(context.hardware.view(costs, default))
+    assert {name: values[0] for name, values in excess.items()} == pytest.approx(
+        {"worst_latency": 1 / 1.25 - 1, "weight_memory": 1 / 0.5 - 1}
     )
-    bounds = replace_bounds(context, worst_latency=1.25, weight_memory=0.5)
-    assert context.hardware.violations(costs, bounds)[0] == pytest.approx([1 / 1.25 - 1, 1 / 0.5 - 1])
     assert static.edp_pj_cycles == pytest.approx(costs.latency_cycles[0, -1] * costs.energy_pj[0, -1])
-
-
-def replace_bounds(context, **values):
-    return context.config.constraints.model_copy(update=values)
 
 
 def test_a_record_is_what_a_walk_through_the_exits_gives(context):
@@ -144,7 +147,8 @@ def test_derived_designs_are_the_best_of_all_allocations(context):
     # Whatever the thresholds, no feasible allocation that was left out is cheaper than every one that was kept.
     everything = [tuple(int(i) for i in row) for row in context.space.allocations.all()]
     costs = context.hardware.stage_costs(genome.architecture, np.array(everything))
-    feasible = (context.hardware.violations(costs, context.evaluator.bounds) <= 0).all(axis=1)
+    view = context.hardware.view(costs, np.array(everything))
+    feasible = context.evaluator.bounds.met_before_training(view)
     rows = [
         (e, np.concatenate([costs.latency_cycles[i], costs.energy_pj[i]])) for i, e in enumerate(everything)
     ]

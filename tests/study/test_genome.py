@@ -97,15 +97,21 @@ def test_number_of_exits_of_random_designs_is_uniform():
 
 
 def legend_of(space):
-    return space.legend([[f"{n} PEs" for n in counts] for counts in space.allocations.n_pes])
+    levels = [f"level {index}" for index in space.levels.offered]
+    return space.legend([[f"{n} PEs" for n in counts] for counts in space.allocations.n_pes], levels)
 
 
 @given(spaces())
 @settings(max_examples=60, deadline=None)
 def test_start_designs_are_of_their_space(space):
     for variants in start_designs(space):
-        levels = [space.decode(genes).architecture.weight_bits[0] for genes in variants]
-        assert levels == sorted(levels, reverse=True)
+        genomes = [space.decode(genes) for genes in variants]
+        assert genomes[0].level == space.levels.default
+        levels = list(dict.fromkeys(genome.level for genome in genomes))
+        assert sorted(levels) == sorted(space.levels.offered)
+        for level in levels:
+            bits = [genome.architecture.weight_bits[0] for genome in genomes if genome.level == level]
+            assert bits == sorted(set(bits), reverse=True)
     first = space.decode(next(iter(start_designs(space)))[0]).architecture
     assert first.is_static
     assert set(first.weight_bits) == {space.config.weight_bits[-1]}
@@ -143,7 +149,7 @@ def test_genes_of_another_space_are_refused_by_name(change, message):
 def test_genomes_of_another_space_are_refused():
     space = small_space(head_bits=(2, 4))
     architecture = Architecture((1,), ("gap", "fc"), (8,) * 5, (8,) * 5, 4, 4)
-    genome = Genome(architecture, (1, 1, 1), 0.01)
+    genome = Genome(architecture, (1, 1, 1), 0.01, 0)
     assert space.decode(space.encode(genome)) == genome
     for wrong in (
         replace(genome, architecture=replace(architecture, weight_bits=(3,) * 5)),

@@ -40,7 +40,7 @@ def test_constraints_of_many_genomes(context):
     genomes = random_genomes(context, 25, seed=1)
     allocations = np.array([genome.allocation for genome in genomes])
     together = context.hardware.stage_costs_of([g.architecture for g in genomes], allocations)
-    bounds = context.config.constraints
-    met = (context.hardware.violations(together, bounds) <= 0).all(axis=1)
+    view = context.hardware.view(together, allocations)
+    met = context.evaluator.bounds.met_before_training(view)
     assert met.tolist() == [context.evaluator.meets_constraints(genome) for genome in genomes]
     assert 0 < met.sum() < 25

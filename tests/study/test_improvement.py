@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from study.improvement import (
+    MOST_OBJECTIVES,
     dominated_probability,
     expected_fall,
     expected_improvement,
@@ -38,6 +39,39 @@ def test_without_doubt_the_expectation_is_the_gain(front, point):
     boxes = undominated_boxes(front, REFERENCE)
     found = expected_improvement(np.array([point]), np.full((1, 3), 1e-9), boxes)
     assert found[0] == pytest.approx(gain(front, np.array(point)), abs=1e-6)
+
+
+@st.composite
+def fronts_of_any_size(draw: st.DrawFn) -> np.ndarray:
+    """Up to eight members of one to four objectives."""
+    count = draw(st.integers(1, MOST_OBJECTIVES))
+    rows = draw(st.lists(st.lists(tenths, min_size=count, max_size=count), max_size=8))
+    return np.array(rows).reshape(-1, count)
+
+
+@given(fronts_of_any_size())
+@settings(max_examples=150, deadline=None)
+def test_boxes_of_any_number_of_objectives(front):
+    count = front.shape[1]
+    reference = np.ones(count)
+    boxes = undominated_boxes(front, reference)
+    points = np.random.default_rng(0).uniform(-0.3, 1.2, (200, count))
+    within = (points[:, None] > boxes.lower) & (points[:, None] <= boxes.upper)
+    dominated = (front[None] < points[:, None]).all(axis=2).any(axis=1)
+    free = (points <= reference).all(axis=1) & ~dominated
+    assert within.all(axis=2).sum(axis=1).tolist() == free.astype(int).tolist()
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_the_gain_of_other_numbers_of_objectives(count):
+    rng = np.random.default_rng(count)
+    front, points = rng.uniform(0.1, 0.9, (15, count)), rng.uniform(0, 1, (20, count))
+    boxes = undominated_boxes(front, np.ones(count))
+    found = expected_improvement(points, np.full_like(points, 1e-9), boxes)
+    before = moocore.hypervolume(front, ref=np.ones(count))
+    for point, gained in zip(points, found, strict=True):
+        after = moocore.hypervolume(np.vstack([front, point]), ref=np.ones(count))
+        assert gained == pytest.approx(after - before, abs=1e-6)
 
 
 @given(fronts)

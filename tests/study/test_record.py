@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models.architecture import Architecture
 from study.genome import Genome
 from study.record import DesignRecord
-from tests.study.spaces import designs, record
+from tests.study.spaces import OBJECTIVES, designs, record
 
 thresholds = st.lists(st.floats(0, 1) | st.just(math.inf), max_size=3).map(tuple)
 ratios = st.lists(st.floats(0, 1), max_size=4).map(tuple)
@@ -34,13 +34,15 @@ def test_round_trip_through_json_text(design, limits, shares, leaving, feasible,
         genome=space.decode(genes),
         source=source,
         feasible=feasible,
-        violations=(-0.1, 0.3),
+        violations={"worst_latency": -0.1, "error": 0.3},
         accuracy=0.1,
         mean_latency_cycles=energy / 3,
         mean_energy_pj=energy,
         mean_edp_pj_cycles=energy * energy,
         worst_latency_cycles=2.0,
         weight_memory_bits=2**40 + 1,
+        clock_hz=6e8,
+        area_mm2=3.5,
         thresholds=limits,
         exit_ratios=shares,
         leaving_accuracies=leaving,
@@ -59,7 +61,7 @@ def test_numpy_numbers_can_be_stored():
 
 
 def test_objectives_are_error_latency_energy():
-    assert record(0.75, 3.0, 5.0).objectives == pytest.approx((0.25, 3.0, 5.0))
+    assert OBJECTIVES.values(record(0.75, 3.0, 5.0)) == pytest.approx((0.25, 3.0, 5.0))
 
 
 def test_a_design_without_exit_ratios_was_not_trained():
@@ -68,7 +70,7 @@ def test_a_design_without_exit_ratios_was_not_trained():
 
 
 def test_the_design_itself_survives():
-    genome = Genome(Architecture((1,), ("gap", "fc"), (2, 4), (3, 6), 2, 3), (1, 0), 0.02)
+    genome = Genome(Architecture((1,), ("gap", "fc"), (2, 4), (3, 6), 2, 3), (1, 0), 0.02, 2)
     back = DesignRecord.from_json(json.loads(json.dumps(replace(record(), genome=genome).to_json())))
     assert back.genome == genome
     assert back.genome.key() == genome.key()

@@ -23,7 +23,7 @@ from study.skipping import SKIP_KEY, SkipNote, SkipReport
 from study.storage import RESULT_KEY, record_of, store_result
 from tests.reference import pareto_oracle
 from tests.study.bench import bench_context, predictions, run_trials
-from tests.study.spaces import record
+from tests.study.spaces import OBJECTIVES, record
 
 
 def with_rungs(folder, rises):
@@ -96,20 +96,24 @@ def test_derived_designs_are_of_the_longest_training_and_the_short_ones_give_way
         asked = study.ask(context.space.distributions())
         result = context.evaluator.evaluate(design)
         store_result(asked, result)
-        study.tell(asked, list(result.objectives))
+        study.tell(asked, OBJECTIVES.values(result))
         write_derived(context, design.architecture)
 
     trial(genome)
     short = evaluated_designs(study, context)
     assert {design.record.rung for design in short} == {0}
-    assert objective_front([d.record for d in short]) == headline_front([d.record for d in short]) == []
-    assert hypervolume([d.record for d in short], context.hardware.static, 10) == 0
+    assert (
+        objective_front([d.record for d in short], OBJECTIVES)
+        == headline_front([d.record for d in short])
+        == []
+    )
+    assert hypervolume([d.record for d in short], OBJECTIVES, context.hardware.static, 10) == 0
     allowed[0] = True
     trial(genome)
     both = evaluated_designs(study, context)
     assert {design.record.rung for design in both} == {2}
     assert {d.record.genome.key() for d in both} == {d.record.genome.key() for d in short}
-    assert objective_front([d.record for d in both])
+    assert objective_front([d.record for d in both], OBJECTIVES)
     # A design of before is still readable at the rung it was kept at.
     assert {r.rung for r in read_derived(context, genome.architecture, 0)} == {0}
 
@@ -143,14 +147,14 @@ def test_whoever_stays_below_is_dominated_there_by_one_that_rose(tmp_path):
         asked = study.ask(context.space.distributions())
         result = evaluator.evaluate(genome)
         store_result(asked, result)
-        study.tell(asked, list(result.objectives))
+        study.tell(asked, OBJECTIVES.values(result))
     records = [record_of(t) for t in study.trials]
     reached = {r.rung for r in records}
     assert {0, 2} <= reached
     for one in records:
         if one.rung < 2:
-            risen = [[*r.lower_rungs, r.objectives][one.rung] for r in records if r.rung > one.rung]
-            assert any(pareto_oracle.beats(other, one.objectives) for other in risen)
+            risen = [[*r.lower_rungs, OBJECTIVES.values(r)][one.rung] for r in records if r.rung > one.rung]
+            assert any(pareto_oracle.beats(other, OBJECTIVES.values(one)) for other in risen)
 
 
 def test_what_is_known_at_a_rung_leaves_out_the_untrained_and_the_infeasible():
@@ -169,8 +173,8 @@ def test_predictions_are_made_of_the_training_that_all_have(tmp_path):
     seen = []
     sampler = GenomeNSGAIISampler(context.space, 4, np.random.default_rng(1))
     update = sampler.predictor.update
-    sampler.predictor.update = lambda designs, values, running: (
-        seen.append(values) or update(designs, values, running)
+    sampler.predictor.update = lambda designs, values, running, excess: (
+        seen.append(values) or update(designs, values, running, excess)
     )
     study.sampler = sampler
     copy = optuna.create_study(directions=["minimize"] * 3, sampler=sampler)

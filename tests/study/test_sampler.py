@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
+import moocore
 import numpy as np
 import optuna
 import pytest
@@ -11,6 +13,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from study.genome import SearchSpace, start_designs
+from study.predictor import PredictorSettings
 from study.sampler import (
     DIVERGED_KEY,
     GenomeNSGAIISampler,
@@ -20,7 +23,7 @@ from study.sampler import (
 from study.skipping import SKIP_KEY, SkipReport, SkipRule
 from study.storage import store_result
 from tests.study.spaces import small_space, tiny_space
-from tests.study.synthetic import evaluate
+from tests.study.synthetic import evaluate, objectives
 
 POPULATION = 6
 PARENTS = "GenomeNSGAIISampler:parent:"
@@ -41,7 +44,7 @@ def run(study: optuna.Study, space: SearchSpace, count: int) -> optuna.Study:
         trial = study.ask(space.distributions())
         result = evaluate(space.decode(trial.params))
         store_result(trial, result)
-        study.tell(trial, list(result.objectives))
+        study.tell(trial, objectives(result))
     return study
 
 
@@ -124,7 +127,6 @@ def test_the_search_is_better_than_random(finished):
     run(random, space, 10 * POPULATION)
 
     def covered(of: optuna.Study) -> float:
-        import moocore
 
         points = [t.values for t in of.trials if total_violation(t) == 0]
         return moocore.hypervolume(np.array(points), ref=[1.0, 80.0, 80.0])
@@ -225,8 +227,6 @@ def test_failed_trials_do_not_hold_up_the_generations():
 
 
 def test_the_predictor_finds_more_than_the_genetic_algorithm_alone():
-    import moocore
-
     space = small_space()
 
     def covered(**options) -> float:
@@ -237,14 +237,14 @@ def test_the_predictor_finds_more_than_the_genetic_algorithm_alone():
     assert covered() > covered(predictor=None)
 
 
-def test_infeasible_trials_are_left_out_of_the_fit():
+def test_trials_that_were_not_trained_are_left_out_of_the_fit():
     space = small_space()
     using = sampler(space)
     study = new_study(using)
     fits = []
     update = using.predictor.update
-    using.predictor.update = lambda designs, values, running: (
-        fits.append(values) or update(designs, values, running)
+    using.predictor.update = lambda designs, values, running, excess: (
+        fits.append(values) or update(designs, values, running, excess)
     )
     run(study, space, 6 * POPULATION)
     infeasible = {tuple(t.values) for t in study.trials if total_violation(t) > 0}
@@ -267,7 +267,7 @@ def test_predictions_stay_out_of_the_storage():
     assert all(t.number >= POPULATION for t in marked)
     for trial in trials:
         assert trial.user_attrs.keys() <= {"feasible", "result", SKIP_KEY}
-        assert trial.values == list(evaluate(space.decode(trial.params)).objectives)
+        assert trial.values == list(objectives(evaluate(space.decode(trial.params))))
         assert not any("predict" in key for key in trial.system_attrs)
     for trial in marked:
         assert trial.user_attrs[SKIP_KEY].keys() == {"probability", "trained"}
@@ -285,14 +285,45 @@ def test_a_share_of_skipped_children_is_trained_and_can_be_counted_from_the_stor
     assert sum(report.skipped for report in always) > 0
 
 
-def test_the_predictor_needs_three_objectives_and_leaves_others_to_the_genetic_algorithm():
-    space = small_space()
-    two = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler(space))
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_any_number_of_objectives(count):
+    """The predictor serves up to four; with more the genetic algorithm goes on alone."""
+    space, using = small_space(), sampler(small_space())
+    study = optuna.create_study(directions=["minimize"] * (count - 1) + ["maximize"], sampler=using)
     for _ in range(4 * POPULATION):
-        trial = two.ask(space.distributions())
+        trial = study.ask(space.distributions())
         result = evaluate(space.decode(trial.params))
-        two.tell(trial, [result.mean_latency_cycles, result.accuracy])
-    assert not any(SKIP_KEY in t.user_attrs for t in two.trials)
+        costs = (
+            result.mean_latency_cycles,
+            result.mean_energy_pj,
+            result.weight_memory_bits,
+            trial.number % 5,
+        )
+        store_result(trial, result)
+        study.tell(trial, [*costs[: count - 1], result.accuracy])
+    assert len(study.trials) == 4 * POPULATION
+    assert (using.predictor.seconds > 0) == (count <= 4)
+
+
+def test_a_bound_that_only_training_tells_is_learned():
+    """Designs that broke it are fitted but on no front: what is found within the bound is better than without."""
+    space = small_space()
+
+    def covered(seed: int, **options) -> float:
+        study = new_study(sampler(space, seed, **options))
+        for _ in range(8 * POPULATION):
+            trial = study.ask(space.distributions())
+            result = evaluate(space.decode(trial.params), latency_bound=1e9)
+            excess = result.error / 0.3 - 1.0
+            store_result(trial, replace(result, feasible=excess <= 0, violations={"error": excess}))
+            study.tell(trial, objectives(result))
+        assert any(total_violation(t) > 0 for t in study.trials)
+        points = [t.values for t in study.trials if total_violation(t) == 0]
+        return moocore.hypervolume(np.array(points), ref=[0.3, 80.0, 80.0])
+
+    quick = PredictorSettings(children=60, rounds=1)
+    guided, plain = ([covered(seed, predictor=p) for seed in range(3)] for p in (quick, None))
+    assert np.mean(guided) > np.mean(plain)
 
 
 def test_genes_with_one_choice_are_fine():

@@ -29,7 +29,7 @@ def test_cores_of_several_kinds_have_catalogues_of_their_own(tmp_path):
     labels = [[array.label for array in catalogue] for catalogue in accelerator.catalogues]
     assert space.allocations.groups == ((0, 1), (2,), (3,))
     assert [space.genes()[f"pe_array_core{i}"] for i in range(4)] == [len(own) for own in labels]
-    assert [space.legend(labels)[f"pe_array_core{i}"] for i in range(4)] == labels
+    assert [space.legend(labels, ["nominal"])[f"pe_array_core{i}"] for i in range(4)] == labels
     rng = np.random.default_rng(0)
     allocations = np.array([space.decode(space.random(rng)).allocation for _ in range(20)])
     assert (accelerator.n_pes(allocations).sum(axis=1) <= accelerator.pe_budget).all()

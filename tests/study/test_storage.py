@@ -13,7 +13,6 @@ from optuna.trial import TrialState
 from hwcost.errors import OfframpError
 from study.config import StudyConfig
 from study.config_io import identity, resolve
-from study.hardware import CONSTRAINTS
 from study.storage import (
     OBJECTIVES,
     StudyIdentity,
@@ -28,6 +27,7 @@ from study.storage import (
 )
 from tests.study.process_targets import propose_and_tell
 from tests.study.spaces import record, small_space
+from tests.study.synthetic import objectives
 
 IDENTITY = StudyIdentity("mine", identity(StudyConfig()), data_fingerprint="d" * 64, population=4)
 
@@ -128,12 +128,12 @@ def test_a_result_comes_back_with_its_constraints(url):
     given = record(0.8, 3.0, 5.0, feasible=False)
     trial = study.ask(small_space().distributions())
     store_result(trial, given)
-    study.tell(trial, list(given.objectives))
+    study.tell(trial, objectives(given))
     (stored,) = finished_trials(open_study(open_storage(url), IDENTITY))
     assert record_of(stored) == given
-    assert stored.constraints == dict(zip(CONSTRAINTS, given.violations, strict=True))
+    assert stored.constraints == given.violations
     assert stored.user_attrs["feasible"] is False
-    assert stored.values == list(given.objectives)
+    assert stored.values == list(objectives(given))
     # Everything but the mark is one packed value: each attribute is a write of its own.
     assert set(stored.user_attrs) == {"feasible", "result"}
     json.dumps(stored.user_attrs, allow_nan=False)
@@ -144,7 +144,7 @@ def test_infeasible_trials_are_not_among_the_best(url):
     for given in (record(0.99, 1.0, 1.0, feasible=False), record(0.5, 9.0, 9.0)):
         trial = study.ask()
         store_result(trial, given)
-        study.tell(trial, list(given.objectives))
+        study.tell(trial, objectives(given))
     assert [t.number for t in study.best_trials] == [1]
 
 
@@ -153,7 +153,7 @@ def test_abandoned_trials_are_put_aside_and_finished_ones_kept(url):
     given = record()
     done = study.ask()
     store_result(done, given)
-    study.tell(done, list(given.objectives))
+    study.tell(done, objectives(given))
     study.ask()
     study.enqueue_trial({})  # from optuna-dashboard, say: it waits for a worker, nobody has left it
     assert fail_abandoned(study) == 1
@@ -180,7 +180,7 @@ def test_several_processes_share_one_sqlite_study(url):
     for trial in trials:
         stored = record_of(trial)
         assert stored is not None
-        assert trial.values == list(stored.objectives)
+        assert trial.values == list(objectives(stored))
         assert stored.genome == small_space().decode(trial.params)
     generations = [t.system_attrs["GenomeNSGAIISampler:generation"] for t in trials]
     assert max(generations) >= 2

@@ -12,7 +12,7 @@ from study.sampler import GenomeNSGAIISampler
 from study.tables import Design, TableMaker, unique
 from tests.reference import pareto_oracle
 from tests.study.bench import bench_context, run_trials, static_reference
-from tests.study.spaces import record
+from tests.study.spaces import OBJECTIVES, record
 
 PROMISED = [
     "trial", "state", "feasible", "source", "split", "accuracy", "accuracy_drop", "mean_latency_cycles",
@@ -29,7 +29,7 @@ def made(tmp_path_factory):
     failed = study.ask(context.space.distributions())
     failed.set_user_attr("failure", "the loss became NaN")
     study.tell(failed, state=TrialState.FAIL)
-    maker = TableMaker(context.hardware, static_reference(context))
+    maker = TableMaker(context.hardware, static_reference(context), OBJECTIVES)
     designs = evaluated_designs(study, context)
     pareto, members = maker.pareto(designs)
     trials = study.get_trials(deepcopy=False)
@@ -79,7 +79,7 @@ def test_designs_are_each_named_once(made):
 def test_front_against_a_plain_loop(made):
     usable = [d.record for d in made["designs"] if d.record.feasible and d.record.trained]
     pareto = made["pareto"]
-    three = pareto_oracle.front([r.objectives for r in usable])
+    three = pareto_oracle.front([OBJECTIVES.values(r) for r in usable])
     two = pareto_oracle.front([(-r.accuracy, r.mean_edp_pj_cycles) for r in usable])
     rows = list(
         zip(1 - pareto["accuracy"], pareto["mean_latency_cycles"], pareto["mean_energy_pj"], strict=True)
