@@ -31,7 +31,7 @@ from hwcost.chip.core import ComputeCore
 from hwcost.mapping.loops import Loop
 from hwcost.mapping.mapper import OBJECTIVES, map_layers
 from hwcost.networks import BackboneSpec, EarlyExitGenomes, early_exit_batch, load_backbone
-from hwcost.validation.table import number, read_rows
+from hwcost.validation.table import read_rows
 
 PRESET = "edge_tpu_quad"
 IMAGE_SIZE, CLASSES = 32, 10
@@ -110,8 +110,8 @@ def zigzag(options: argparse.Namespace) -> dict[str, Any]:
         }
     if options.reference:
         path = options.reference / "zigzag_layers.csv"
-        rows = [row for row in read_rows(path, ("zigzag_wall_s",)) if row["zigzag_wall_s"]]
-        seconds = [number(row, "zigzag_wall_s", path.name) for row in rows]
+        rows = [row for row in read_rows(path, ("zigzag_wall_s",)) if row.has("zigzag_wall_s")]
+        seconds = [row.positive("zigzag_wall_s") for row in rows]
         return {
             "zigzag_layers_per_second": 1 / statistics.median(seconds),
             "zigzag_source": f"median of column zigzag_wall_s of {path.name}, {len(seconds)} rows; not run here",

@@ -95,7 +95,7 @@ def _print_result(result: dict[str, Any]) -> None:
                 f"Published networks, {name}: median ours/theirs {values['ratio_median']}; heavy over light final "
                 f"head {values['heavy_over_light']} (reference {values['heavy_over_light_reference']})"
             )
-        if "backbone_share_max_difference" in part:
+        if part["backbone_share_max_difference"] is not None:
             print(
                 "Largest difference of a mounting point's share of the backbone's latency: "
                 f"{100 * part['backbone_share_max_difference']:.1f} percentage points"
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = validate(options.folder)
         _print_result(result)
         if options.json:
-            options.json.write_text(json.dumps(result, indent=1) + "\n")
+            options.json.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
     except (OfframpError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -8,20 +8,24 @@ from typing import Any
 import numpy as np
 
 from hwcost.chip.core import PeArray
+from hwcost.errors import OfframpError
 from hwcost.mapping.systolic import systolic_cycles
-from hwcost.validation.table import integer, layer_of, read_rows
+from hwcost.validation.table import LAYER_COLUMNS, Row, layer_of, read_rows
 from hwcost.workload import Workload
 
-COLUMNS = ("array", "dataflow", "B", "K", "C", "G", "OX", "OY", "FX", "FY", "stride", "compute_cycles")
+COLUMNS = ("array", "dataflow", *LAYER_COLUMNS, "compute_cycles")
 
 
 def validate_scalesim(path: Path) -> dict[str, Any]:
     """Number of rows and of exact ones."""
-    exact = 0
     rows = read_rows(path, COLUMNS)
-    for row in rows:
-        workload = Workload.from_layers([layer_of(row, "layer", path.name, 8, 8, 16)])
-        sizes = np.array([PeArray.parse(row["array"]).sizes])
-        ours = systolic_cycles(workload.cost_rows(), sizes, row["dataflow"])
-        exact += int(ours[0] == integer(row, "compute_cycles", path.name))
+    exact = sum(int(_cycles(row) == row.positive("compute_cycles")) for row in rows)
     return {"n": len(rows), "exact": exact}
+
+
+def _cycles(row: Row) -> int:
+    array = PeArray.parse(row.text("array"))
+    if len(array.sizes) != 2:
+        raise OfframpError(f"{row.where}: expected rows x columns for 'array', got {array.label!r}")
+    workload = Workload.from_layers([layer_of(row, row.where, 8, 8, 16)])
+    return int(systolic_cycles(workload.cost_rows(), np.array([array.sizes]), row.text("dataflow"))[0])

@@ -20,7 +20,7 @@ from hwcost.placement.fused import schedule_fused
 from hwcost.placement.fused_plan import fused_plan
 from hwcost.placement.routes import find_routes
 from hwcost.placement.weight_memory import weight_memory
-from hwcost.validation.table import Row, integer, layer_of, number, read_rows
+from hwcost.validation.table import LAYER_COLUMNS, Row, layer_of, read_rows
 from hwcost.workload import Workload
 from hwcost.workload_batch import WorkloadBatch
 
@@ -41,25 +41,26 @@ def validate_stream(path: Path, layers_path: Path | None) -> dict[str, Any]:
     if layers_path is None:
         raise OfframpError(f"{path.name} needs layers.csv beside it; add it")
     networks: dict[str, list[Row]] = defaultdict(list)
-    for row in read_rows(layers_path, ("net", "name", "op")):
-        if row["op"] != "linear":
-            networks[row["net"]].append(row)
+    for row in read_rows(layers_path, ("net", "name", "op", *LAYER_COLUMNS)):
+        if row.text("op") != "linear":
+            networks[row.text("net")].append(row)
     configs: dict[str, Any] = {}
     ours: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for row in rows:
-        if row["network"] not in networks:
+        network, schedule = row.text("network"), row.text("schedule")
+        if network not in networks:
             raise OfframpError(
-                f"{path.name}: expected a network of {layers_path.name}, got {row['network']!r}; add its layers"
+                f"{row.where}: expected a network of {layers_path.name}, got {network!r}; add its layers"
             )
-        accelerator = stream_accelerator(row["accelerator"], row["schedule"], path.name)
-        workload = _chain(networks[row["network"]], row, path.name)
-        latency, energy = _evaluate(accelerator, workload, row["schedule"])
-        theirs = number(row, "latency_cycles", path.name), number(row, "energy_pj", path.name)
-        configs[row["config"]] = {
+        accelerator = stream_accelerator(row.text("accelerator"), schedule, row.where)
+        latency, energy = _evaluate(accelerator, _chain(networks[network], row), schedule)
+        theirs = row.positive("latency_cycles"), row.positive("energy_pj")
+        config = row.text("config")
+        configs[row.where if config in configs else config] = {
             "latency_ratio": latency / theirs[0],
             "energy_ratio": energy / theirs[1],
         }
-        ours[row["accelerator"], row["schedule"]].append((latency, theirs[0]))
+        ours[row.text("accelerator"), schedule].append((latency, theirs[0]))
     order = all(
         (np.argsort([pair[0] for pair in pairs]) == np.argsort([pair[1] for pair in pairs])).all()
         for pairs in ours.values()
@@ -119,10 +120,10 @@ def _evaluate(accelerator: Accelerator, workload: Workload, schedule: str) -> tu
     return float(found.latency_cycles.sum()), float(found.energy_pj.sum())
 
 
-def _chain(rows: list[Row], config: Row, where: str) -> Workload:
-    bits = [integer(config, column, where) for column in ("w_bits", "a_bits", "psum_bits")]
+def _chain(rows: list[Row], config: Row) -> Workload:
+    bits = [config.integer(column) for column in ("w_bits", "a_bits", "psum_bits")]
     layers = [
-        replace(layer_of(row, row["name"], where, bits[0], bits[1], bits[2]), sources=(i - 1,))
+        replace(layer_of(row, row.text("name"), bits[0], bits[1], bits[2]), sources=(i - 1,))
         for i, row in enumerate(rows)
     ]
     return Workload.from_layers(layers)

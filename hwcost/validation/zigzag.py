@@ -15,8 +15,9 @@ from hwcost.chip.core import ArrayDimension, ComputeCore, PeArray
 from hwcost.errors import OfframpError
 from hwcost.mapping.loops import Loop, Operand
 from hwcost.mapping.mapper import map_layers
+from hwcost.mapping.nest import touched
 from hwcost.validation.statistics import error_summary, kendall, spearman
-from hwcost.validation.table import Row, integer, layer_of, number, read_rows
+from hwcost.validation.table import Row, layer_of, read_rows
 from hwcost.workload import Workload
 
 COLUMNS = ("config", "accelerator", "array", "activations", "spatial_mapping_rule", "uid", "B", "K", "C", "G",
@@ -45,34 +46,29 @@ def validate_zigzag(path: Path) -> dict[str, Any]:
     """
     by_config: dict[str, list[Row]] = defaultdict(list)
     for row in read_rows(path, COLUMNS):
-        by_config[row["config"]].append(row)
-    return {config: _validate_config(rows, path.name) for config, rows in by_config.items()}
+        by_config[row.text("config")].append(row)
+    return {config: _validate_config(rows) for config, rows in by_config.items()}
 
 
-def _validate_config(rows: list[Row], where: str) -> dict[str, Any]:
+def _validate_config(rows: list[Row]) -> dict[str, Any]:
+    their_latency = np.array([row.positive("latency_cycles") for row in rows])
+    their_energy = np.array([row.positive("energy_pj") for row in rows])
     setups: dict[_Setup, list[int]] = defaultdict(list)
     for i, row in enumerate(rows):
-        setup = _Setup(row["accelerator"], row["array"], row["activations"], row["spatial_mapping_rule"])
-        setups[setup].append(i)
+        names = (row.text(c) for c in ("accelerator", "array", "activations", "spatial_mapping_rule"))
+        setups[_Setup(*names)].append(i)
     latency, energy, bound = (np.zeros(len(rows)) for _ in range(3))
     for setup, members in setups.items():
         core = core_of(setup.accelerator, setup.activations, setup.rule, setup.array)
-        layers = [
-            layer_of(
-                rows[i],
-                str(i),
-                where,
-                *(integer(rows[i], c, where) for c in ("w_bits", "a_bits", "psum_bits")),
-            )
-            for i in members
-        ]
+        bits = [[rows[i].integer(c) for c in ("w_bits", "a_bits", "psum_bits")] for i in members]
+        layers = [layer_of(rows[i], rows[i].where, *widths) for i, widths in zip(members, bits, strict=True)]
         workload = Workload.from_layers(layers)
         sizes = np.tile(np.array(core.default_array.sizes), (len(members), 1))
-        latency[members] = map_layers(core, workload.cost_rows(), sizes, "latency").latency_cycles
+        fastest = map_layers(core, workload.cost_rows(), sizes, "latency", must_fit=False).latency_cycles
+        _check_fit(core, workload, fastest)
+        latency[members] = fastest
         energy[members] = map_layers(core, workload.cost_rows(), sizes, "energy").energy_pj.sum(axis=1)
         bound[members] = compulsory_dram_cycles(core, workload)
-    their_latency = np.array([number(row, "latency_cycles", where) for row in rows])
-    their_energy = np.array([number(row, "energy_pj", where) for row in rows])
     reference = np.maximum(their_latency, bound)
     return {
         "n": len(rows),
@@ -92,14 +88,28 @@ def _validate_config(rows: list[Row], where: str) -> dict[str, Any]:
     }
 
 
+def _check_fit(core: ComputeCore, workload: Workload, latency: np.ndarray) -> None:
+    for name, cycles in zip(workload.names, latency, strict=True):
+        if not np.isfinite(cycles):
+            raise OfframpError(
+                f"{name}: expected a layer that a core {core.name!r} of {core.default_array.label} can run, got one "
+                "with more bits at a PE than a memory holds; remove the row"
+            )
+
+
 def compulsory_dram_cycles(core: ComputeCore, workload: Workload) -> np.ndarray:
-    """Cycles the DRAM port needs to move what lives there once: (n_layers,)."""
+    """Cycles the DRAM port needs to move what lives there once: (n_layers,).
+
+    Of the inputs those that lie under a window: fewer than the map where strides are longer than windows.
+    """
     dram = core.memories[-1]
     bits = np.zeros(workload.n_layers)
+    columns = touched(workload.ox, workload.fx, workload.stride, workload.ix)
+    lines = touched(workload.oy, workload.fy, workload.stride, workload.iy)
     if Operand.W in dram.operands:
         bits += workload.weight_elements * workload.weight_bits
     if Operand.I in dram.operands:
-        bits += workload.input_elements * workload.input_bits
+        bits += workload.b * workload.g * workload.c * columns * lines * workload.input_bits
     if Operand.O in dram.operands:
         bits += workload.output_elements * workload.output_bits
     return bits / dram.read_bits_per_cycle

@@ -93,13 +93,82 @@ def test_a_wider_dram_port_is_faster(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"accelerator": "abacus"}, {"array": "big"}, {"spatial_mapping_rule": "best"}, {"activations": "cloud"},
-     {"K": "many"}, {"latency_cycles": "fast"}, {"array": "8x8"}],
+     {"K": "many"}, {"latency_cycles": "fast"}, {"array": "8x8"}, {"latency_cycles": "0"}, {"energy_pj": "nan"},
+     {"energy_pj": "inf"}, {"B": "inf"}, {"G": "2.5"}, {"w_bits": "16"}, {"psum_bits": "32"}, {"stride": "0"},
+     {"accelerator": "edge_tpu_like_dram0"}, {"K": "64,64"}, {"uid": "one\ntwo"}],
 )  # fmt: skip
 def test_bad_rows_are_one_line_and_status_2(
     tmp_path: Path, changes: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(table(tmp_path, row(**changes)))]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_compulsory_bits_are_those_under_windows(tmp_path: Path) -> None:
+    # 1x1 windows two apart read a quarter of 32x32: 64 x 256 inputs, 128 x 256 outputs, 64 x 128 weights of 8 bit
+    strided = {"K": "128", "C": "64", "OX": "16", "OY": "16", "stride": "2", "latency_cycles": "7168"}
+    assert (16384 + 32768 + 8192) * 8 / 64 == 7168
+    found = validate(table(tmp_path, row(**strided)))["zigzag"]["c"]
+    assert found["reference_below_port"] == 0
+    assert 0 <= found["latency"]["worse_max"] < 0.01
+
+
+@pytest.mark.parametrize(
+    "name", ["zigzag_layers.csv", "scalesim_layers.csv", "stream_networks.csv", "paper_models.csv"]
+)
+def test_a_table_without_rows_has_no_figures(reference_dir: Path, tmp_path: Path, name: str) -> None:
+    for other in ("layers.csv", "paper_backbone.csv"):
+        (tmp_path / other).write_text((reference_dir / other).read_text())
+    header = (reference_dir / name).read_text().splitlines()[0]
+    # as spreadsheets write it
+    (tmp_path / name).write_text(f"{header}\r\n", encoding="utf-8-sig")
+    out = tmp_path / "figures.json"
+    assert main([str(tmp_path), "--json", str(out)]) == 0
+    (figures,) = json.loads(out.read_text()).values()
+    assert figures.get("n", 0) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("0-1-5-11", "0-1-5"),
+        ("0-1-5-11", "a-b-11"),
+        ("fc fc fc fc", "fc fc"),
+        ("fc fc fc fc", "fc fc fc conv"),
+        ("1140887", "0"),
+    ],
+)
+def test_a_network_that_cannot_be_is_named_with_its_line(
+    reference_dir: Path, tmp_path: Path, change: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    header, first = (reference_dir / "paper_models.csv").read_text().splitlines()[:2]
+    assert change[0] in first
+    (tmp_path / "paper_models.csv").write_text(f"{header}\n{first.replace(*change)}\n")
+    assert main([str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: paper_models.csv line 2: ")
+    assert error.count("\n") == 1
+
+
+def test_a_shorter_backbone_table_is_compared_up_to_its_end(reference_dir: Path, tmp_path: Path) -> None:
+    models = (reference_dir / "paper_models.csv").read_text().splitlines()[:2]
+    (tmp_path / "paper_models.csv").write_text("\n".join(models))
+    backbone = (reference_dir / "paper_backbone.csv").read_text().splitlines()
+    (tmp_path / "paper_backbone.csv").write_text("\n".join(backbone[:8]))
+    part = validate(tmp_path)["paper_models"]
+    assert part["n"] == 1
+    assert part["latency"]["heavy_over_light"] is None
+    assert part["backbone_share_max_difference"] <= 0.08
+    (tmp_path / "paper_backbone.csv").unlink()
+    assert validate(tmp_path)["paper_models"]["backbone_share_max_difference"] is None
+
+
+def test_figures_of_published_networks(found: dict[str, Any]) -> None:
+    part = found["paper_models"]
+    for name in ("latency", "energy"):
+        ours, theirs = part[name]["heavy_over_light"], part[name]["heavy_over_light_reference"]
+        assert abs(ours / theirs - 1) <= 0.25
+    assert part["backbone_share_max_difference"] <= 0.08
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

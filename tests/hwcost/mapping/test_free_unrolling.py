@@ -28,8 +28,8 @@ SETUPS = [
 @pytest.fixture(scope="module")
 def rows(reference_dir: Path) -> np.ndarray:
     path = reference_dir / "layers.csv"
-    distinct = {row["uid"]: row for row in read_rows(path, COLUMNS)}
-    layers = [layer_of(row, uid, path.name, 8, 8, 16) for uid, row in distinct.items()]
+    distinct = {row.text("uid"): row for row in read_rows(path, COLUMNS)}
+    layers = [layer_of(row, uid, 8, 8, 16) for uid, row in distinct.items()]
     return Workload.from_layers(layers).cost_rows()
 
 
