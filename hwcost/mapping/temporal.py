@@ -4,7 +4,8 @@ The loops fall into three groups: K (outputs differ, inputs do not), R = FX, FY,
 P = OX, OY, B (weights do not differ). G, on which every operand depends, is outermost. Each order of the
 groups is a candidate, and so is each order in which one group is cut into an inner and an outer part, at up to
 `N_CUTS` divisors of its largest loop. Where neither K nor C iterates (depth-wise layers) little of that is left;
-there every order of FX, FY, OX and OY is a candidate as well, each also with OY cut.
+there every order of FX, FY, OX and OY is a candidate as well, each also with OY cut. A batch comes outside of all
+that, and in a second set of candidates inside, behind OX and OY: without maps it is what weights stay for.
 
 Layers in which the same loops have more than one iteration share one list of candidates, a *family*: loops
 without iterations are left out, and so are candidates that are equal without them.
@@ -29,8 +30,10 @@ _PARTS: dict[str, tuple[Loop, ...]] = {
     "R1": (Loop.FX, Loop.FY, Loop.C),
     "R2": (Loop.C,),
     "P1": (Loop.OX, Loop.OY),
-    "P2": (Loop.OY, Loop.B),
+    "P2": (Loop.OY,),
 }
+# The parts behind which the images of a batch come.
+_BATCH_PARTS = ("P2", "P1")
 # The loop a group is cut at.
 _CUT_LOOPS = {"K": Loop.K, "R": Loop.C, "P": Loop.OY}
 CUT_LOOPS = tuple(_CUT_LOOPS.values())
@@ -181,11 +184,16 @@ def _templates() -> list[tuple[tuple[str, ...], str]]:
 
 
 def _slots(
-    order: tuple[str, ...], cut: str, which: int, loops: frozenset[Loop], n_cuts: dict[Loop, int]
+    order: tuple[str, ...],
+    cut: str,
+    which: int,
+    loops: frozenset[Loop],
+    n_cuts: dict[Loop, int],
+    batch_part: str,
 ) -> tuple[Slot, ...]:
     found: list[Slot] = []
     for part in (*order, *(name for name in _PARTS if name not in order)):
-        for loop in _PARTS[part]:
+        for loop in (*_PARTS[part], *((Loop.B,) if part == batch_part else ())):
             if loop not in loops:
                 continue
             if loop != _CUT_LOOPS[part[0]]:
@@ -204,9 +212,10 @@ _Order = tuple[tuple[Slot, ...], str, int]
 
 def _group_orders(loops: frozenset[Loop], n_cuts: dict[Loop, int]) -> Iterator[_Order]:
     """The templates of groups."""
-    for order, cut in _templates():
-        for which in range(n_cuts[_CUT_LOOPS[cut]]) if cut else range(1):
-            yield _slots(order, cut, which, loops, n_cuts), cut, which + 1
+    for batch_part in _BATCH_PARTS if Loop.B in loops else _BATCH_PARTS[:1]:
+        for order, cut in _templates():
+            for which in range(n_cuts[_CUT_LOOPS[cut]]) if cut else range(1):
+                yield _slots(order, cut, which, loops, n_cuts, batch_part), cut, which + 1
 
 
 def _loop_orders(loops: frozenset[Loop], n_cuts: dict[Loop, int]) -> Iterator[_Order]:
