@@ -12,7 +12,7 @@ from hwcost.cost_model import WEIGHTS, LayerCostTable
 from hwcost.errors import OfframpError
 from hwcost.mapping.mapper import check_objective
 from hwcost.placement.layer_by_layer import schedule_layer_by_layer
-from hwcost.placement.looked_up import look_up
+from hwcost.placement.looked_up import LookedUpCosts, check_runs, look_up
 from hwcost.placement.modes import ModeScheduler
 from hwcost.placement.routes import LEVEL_NAMES
 from hwcost.placement.schedule import Schedule
@@ -142,8 +142,7 @@ class CostModel:
     def _layer_by_layer(
         self, batch: WorkloadBatch, allocations: IntArray, objective: str, operands: bool = False
     ) -> Iterator[Schedule]:
-        self._check_fits(batch)
-        found = look_up(self._table, batch, objective)
+        found = self._look_up(batch, objective)
         for start in range(0, len(allocations), CHUNK_DESIGNS):
             rows = slice(start, start + CHUNK_DESIGNS)
             yield schedule_layer_by_layer(
@@ -153,7 +152,7 @@ class CostModel:
     def _other_mode(
         self, batch: WorkloadBatch, allocations: IntArray, objective: str, mode: str, weights: str
     ) -> Iterator[Schedule]:
-        self._check_fits(batch)
+        self._look_up(batch, objective)
         if self._modes is None:
             self._modes = ModeScheduler(self.accelerator, self._table)
         for start in range(0, len(allocations), CHUNK_DESIGNS_OF_MODES):
@@ -165,6 +164,13 @@ class CostModel:
                 yield self._modes.resident(part, allocations[rows], objective, distributed=mode == "split")
             else:
                 yield self._modes.split(part, allocations[rows], objective)
+
+    def _look_up(self, batch: WorkloadBatch, objective: str) -> LookedUpCosts:
+        """Costs of whole layers; refuses designs with one that no core can run."""
+        self._check_fits(batch)
+        found = look_up(self._table, batch, objective)
+        check_runs(self.accelerator, batch, found)
+        return found
 
     def _check_fits(self, batch: WorkloadBatch) -> None:
         """Refuses designs whose activations do not fit; the widest of all together first, as it mostly fits."""

@@ -21,6 +21,7 @@ OPTIONAL = (
     "head",
     "sources",
 )
+_LARGEST = 2**31
 _YES = ("1", "true", "yes")
 _NO = ("", "0", "false", "no")
 
@@ -75,6 +76,8 @@ def _layer(row: dict[str, str], where: str, seen: dict[str, int]) -> Layer:
             numbers[column] = int(cell)
         except ValueError:
             raise OfframpError(f"{where}: expected an integer in column {column!r}, got {cell!r}") from None
+        if abs(numbers[column]) > _LARGEST:
+            raise OfframpError(f"{where}: expected at most 2^31 in column {column!r}, got {cell}")
     empty = [column for column in REQUIRED[2:] if column not in numbers]
     if empty:
         raise OfframpError(f"{where}: column {empty[0]!r} is empty")

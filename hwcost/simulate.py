@@ -23,6 +23,9 @@ from hwcost.simulation_json import simulation_json
 from hwcost.simulation_text import simulation_text
 from hwcost.workload import Workload
 
+# Options that say which variant of a known network is meant.
+_OF_NETWORKS = ("exits", "heads", "bits", "width", "image_size", "classes")
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m hwcost.simulate", description=__doc__)
@@ -58,8 +61,14 @@ def _numbers(text: str, separator: str, option: str) -> tuple[int, ...]:
         ) from None
 
 
-def _workload(options: argparse.Namespace) -> Workload:
+def _workload(options: argparse.Namespace, parser: argparse.ArgumentParser) -> Workload:
     if options.layers:
+        for name in _OF_NETWORKS:
+            if getattr(options, name) != parser.get_default(name):
+                raise OfframpError(
+                    f"expected --{name.replace('_', '-')} with --network only, got it with --layers; "
+                    "write it into the table"
+                )
         return read_layers(options.layers)
     if options.image_size < 1 or options.classes < 1:
         raise OfframpError("expected an image size and a number of classes of at least 1")
@@ -94,9 +103,10 @@ def _allocation(accelerator: Accelerator, text: str) -> np.ndarray:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     try:
-        workload = _workload(options)
+        workload = _workload(options, parser)
         accelerator = load_accelerator(options.accelerator)
         allocation = _allocation(accelerator, options.arrays)
         found = simulate(

@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from hwcost.errors import OfframpError
 
+# Floats tell whole numbers apart up to here.
+_MOST_OPERATIONS = 2.0**53
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -152,6 +154,7 @@ class Workload:
     def _check_values(self) -> None:
         for column in ("b", "k", "c", "g", "ox", "oy", "fx", "fy", "stride", "ix", "iy"):
             self._require(column, getattr(self, column) >= 1, "at least 1")
+        self._check_sizes()
         for column in ("input_bits", "output_bits", "psum_bits"):
             values = getattr(self, column)
             self._require(column, (values >= 1) & (values <= 64), "1 to 64 bits")
@@ -172,6 +175,13 @@ class Workload:
         self._require("sources", self.sources.max(axis=1) < index, "layers that run earlier")
         two = self.sources[:, 1] > -2
         self._require("sources", two == (self.op == Op.ADD), "two producers for an addition, one elsewhere")
+
+    def _check_sizes(self) -> None:
+        """Refuses layers whose operations are not counted exactly as 64-bit integers and floats."""
+        loops = [getattr(self, column).astype(np.float64) for column in ("b", "g", "k", "c")]
+        outer = np.prod(loops, axis=0)
+        maps = np.maximum(1.0 * self.ix * self.iy, 1.0 * self.ox * self.oy * self.fx * self.fy)
+        self._require("ox", outer * maps <= _MOST_OPERATIONS, "at most 2^53 operations and inputs (by sizes)")
 
     def _require(self, column: str, good: npt.NDArray[np.bool_], expected: str) -> None:
         bad = np.flatnonzero(~np.asarray(good))

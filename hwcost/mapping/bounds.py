@@ -18,8 +18,9 @@ from hwcost.mapping.link_tables import charged_pj, side
 from hwcost.mapping.loops import RELEVANT, Loop, Operand
 from hwcost.mapping.nest import Layers, touched
 from hwcost.mapping.objective import scores
+from hwcost.mapping.spatial import skew_cycles
 from hwcost.mapping.tiling import usable_bits
-from hwcost.mapping.timing import Port, skew_cycles
+from hwcost.mapping.timing import Port
 from hwcost.rounding import round_up
 
 Array = np.ndarray

@@ -6,8 +6,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from hwcost.chip.core import ComputeCore
+from hwcost.chip.memory import Memory
 from hwcost.mapping.loops import RELEVANT, Loop, Operand
-from hwcost.mapping.spatial import SpatialMappings
+from hwcost.mapping.spatial import SpatialMappings, skew_cycles
 from hwcost.mapping.temporal import TemporalNests
 from hwcost.workload import COST_COLUMNS, IntArray
 
@@ -109,6 +111,10 @@ class Nest:
         """Values of jobs (n_jobs,) as values of candidates (n,)."""
         result: Array = values[self.job]
         return result
+
+    def skew_cycles(self, core: ComputeCore, memory: Memory) -> Array:
+        """Cycles between the first and the last instance of a memory in a systolic array: (n,)."""
+        return self.per_candidate(skew_cycles(core, self._spatial, memory))
 
     def storage_bits(self, operand: Operand) -> Array:
         """Bits an element takes in a memory; unfinished outputs take those of a partial sum: (n,)."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from hwcost.mapping.link_tables import Link, LinkFlow, side
 from hwcost.mapping.loops import Operand
+from hwcost.mapping.spatial import skew_cycles
 from hwcost.mapping.tables import PointTables
 from hwcost.mapping.timing import Port
 
@@ -143,10 +144,15 @@ def _load(tables: PointTables, link: Link, flow: LinkFlow) -> PortLoad:
             return PortLoad(busy, None)
         repeats = events - 1.0
         np.maximum(repeats, 0.0, out=repeats)
+    skew = skew_cycles(tables.core, tables.jobs.spatial, tables.core.memories[link.lower])
     late = np.empty((2, *busy.shape))
-    for part, point in zip(late, (paths.tile_point, paths.tile_end), strict=True):
-        # clipping spares a copy; no index is out of bounds
-        np.take(tables.time, point, axis=0, out=part, mode="clip")
+    # clipping spares a copy; no index is out of bounds
+    np.take(tables.time, paths.tile_point, axis=0, out=late[0], mode="clip")
+    np.take(tables.time, paths.tile_end, axis=0, out=late[1], mode="clip")
+    if skew.any():
+        late[1] += skew
+        np.minimum(late[1], late[0], out=late[1])
+    for part in late:
         np.subtract(cycles, part, out=part)
         np.maximum(part, 0.0, out=part)
         part *= repeats

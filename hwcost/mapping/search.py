@@ -18,11 +18,12 @@ from hwcost.mapping.link_tables import charged_pj, drain_link, fill_link, link_p
 from hwcost.mapping.loops import Operand
 from hwcost.mapping.paths import family_paths
 from hwcost.mapping.port_tables import PeFlow, port_loads, stalling_ports
+from hwcost.mapping.spatial import skew_cycles
 from hwcost.mapping.tables import PointTables
 from hwcost.mapping.temporal import Levels, NestFamily
 from hwcost.mapping.tile_choice import TileChoice, Tiles
 from hwcost.mapping.tiling import CAPACITY_USES
-from hwcost.mapping.timing import ENERGY_LEVELS, Port, skew_cycles
+from hwcost.mapping.timing import ENERGY_LEVELS, Port
 from hwcost.rounding import round_up
 
 Array = np.ndarray

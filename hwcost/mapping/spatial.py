@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from hwcost.chip.core import ArrayDimension
+from hwcost.chip.core import ArrayDimension, ComputeCore
+from hwcost.chip.memory import Memory
 from hwcost.mapping.loops import N_LOOPS
 from hwcost.workload import IntArray
 
@@ -141,6 +142,24 @@ def enumerate_spatial(
     )
     layer, loop, unroll, temporal = jobs.layer[keep], loop[keep], unroll[keep], jobs.left[keep]
     return SpatialMappings(layer, loop, unroll, temporal, _average(sizes[layer], loop, unroll, temporal))
+
+
+def skew_cycles(core: ComputeCore, spatial: SpatialMappings, memory: Memory | None = None) -> np.ndarray:
+    """Cycles data takes along the systolic dimensions: (n_jobs,); systolic compute models contain them.
+
+    Args:
+        core: Whose dimensions.
+        spatial: How far they are unrolled.
+        memory: Counts only dimensions along which this memory has instances: so much later than the first one the
+            last one is ready for the next word.
+    """
+    skew = np.zeros(spatial.n_jobs)
+    if core.compute_model == "ideal":
+        names = [dimension.name for dimension in core.dimensions]
+        for name in core.systolic_dimensions:
+            if memory is None or name in memory.per_dimensions:
+                skew += spatial.unroll[:, names.index(name)] - 1
+    return skew
 
 
 def _unrollings(most: IntArray, left: IntArray, idle: bool) -> list[IntArray]:

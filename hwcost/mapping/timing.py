@@ -8,7 +8,7 @@ from hwcost.chip.core import ComputeCore
 from hwcost.chip.memory import MEMORY_LEVELS
 from hwcost.mapping.loops import Operand
 from hwcost.mapping.nest import Nest
-from hwcost.mapping.spatial import SpatialMappings
+from hwcost.mapping.spatial import SpatialMappings, skew_cycles
 from hwcost.mapping.traffic import Flow, Traffic
 from hwcost.rounding import round_up
 
@@ -69,16 +69,6 @@ def latency_cycles(core: ComputeCore, nest: Nest, spatial: SpatialMappings, traf
     pipeline = nest.per_candidate(skew_cycles(core, spatial))
     result: Array = round_up(traffic.fill_cycles + total + worst + traffic.drain_cycles + pipeline)
     return result
-
-
-def skew_cycles(core: ComputeCore, spatial: SpatialMappings) -> Array:
-    """Cycles data takes along the systolic dimensions: (n_jobs,); systolic compute models contain them."""
-    skew = np.zeros(spatial.n_jobs)
-    if core.compute_model == "ideal":
-        names = [dimension.name for dimension in core.dimensions]
-        for name in core.systolic_dimensions:
-            skew += spatial.unroll[:, names.index(name)] - 1
-    return skew
 
 
 def flow_energy_pj(core: ComputeCore, flow: Flow) -> Array:

@@ -93,10 +93,16 @@ class _Scene:
         return self.nest.elements(operand, self.served(m), start)
 
     def window(self, operand: Operand, lower: int, prefix: Array) -> Array:
-        """Cycles per event: the whole period if there is room for two tiles, else the last pass over one."""
+        """Cycles per event: the whole period if there is room for two tiles, else the last pass over one.
+
+        Instances along systolic dimensions are through with their tiles one after another, so that the pass ends
+        so much later in the last one.
+        """
         nest = self.nest
+        period = nest.at(nest.cycles, prefix)
         last_pass = nest.at(nest.cycles, nest.at(nest.ends[operand], prefix))
-        periods = np.where(self.tiling.double_buffered[lower], nest.at(nest.cycles, prefix), last_pass)
+        staggered = np.minimum(period, last_pass + nest.skew_cycles(self.core, self.core.memories[lower]))
+        periods = np.where(self.tiling.double_buffered[lower], period, staggered)
         result: Array = periods * nest.pace
         return result
 

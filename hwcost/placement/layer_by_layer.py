@@ -138,7 +138,9 @@ class LayerByLayer:
                 by_operand[runs, i] = costs.operand_energy_pj.reshape(-1, 3)[at]
         if not np.isfinite(latency).all():
             layer = self._template.names[int(np.argmin(np.isfinite(latency).all(axis=0)))]
-            raise OfframpError(f"layer {layer!r} can run on no core; add one that holds it")
+            raise OfframpError(
+                f"layer {layer!r} can run on no core with the arrays that were chosen; choose others"
+            )
         return Schedule(option, latency, energy, by_operand)
 
     def _at(self, layer: int, core: IntArray, runs: IntArray | slice = slice(None)) -> IntArray:

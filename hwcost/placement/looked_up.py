@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwcost.chip.accelerator import Accelerator
 from hwcost.cost_model import LayerCosts, LayerCostTable
+from hwcost.errors import OfframpError
 from hwcost.workload import COST_COLUMNS, IntArray
 from hwcost.workload_batch import WorkloadBatch
 
@@ -72,3 +74,23 @@ def look_up(
     place[distinct] = np.arange(distinct.size)
     costs = table.costs(rows, objective, weights)
     return LookedUpCosts(costs, costs.energy_pj.sum(axis=3), place[code])
+
+
+def check_runs(accelerator: Accelerator, batch: WorkloadBatch, found: LookedUpCosts) -> None:
+    """Refuses designs with a layer that fits no array of any core.
+
+    Raises:
+        OfframpError: Names the layer and its bits.
+    """
+    runs = np.isfinite(found.costs.latency_cycles).any(axis=(1, 2))
+    if runs.all():
+        return
+    stuck = ~runs[found.row] & batch.active.T
+    layer, design = (int(index) for index in np.argwhere(stuck)[0])
+    name = batch.template.names[layer]
+    weight, read, written = (int(getattr(batch, bits)[design, layer]) for bits in _BITS)
+    raise OfframpError(
+        f"layer {name!r} can run on no core of {accelerator.name!r}: its weights of {weight} bit, inputs of {read}, "
+        f"outputs of {written} or sums of {int(batch.template.psum_bits[layer])} are wider than a memory at the PEs; "
+        "use fewer bits or another accelerator"
+    )

@@ -54,6 +54,14 @@ def test_reads_operations_sources_and_segments(tmp_path: Path) -> None:
             "line 2: expected head to be one of 1, true, yes, 0.*'maybe'",
         ),
         ((HEADER, ROWS[0].replace("16", "0")), "k"),
+        (
+            (HEADER, ROWS[0].replace("16", "99999999999999999999")),
+            r"line 2: expected at most 2\^31 in column 'k'",
+        ),
+        (
+            (HEADER, ROWS[0].replace("16", "2147483648").replace("32", "2147483648")),
+            "2\\^53 operations.*'c1'",
+        ),
         ((HEADER, ROWS[0].replace("16", "-1")), "k"),
     ],
 )

@@ -14,6 +14,7 @@ from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from hwcost.errors import OfframpError
+from hwcost.mapping.loops import Loop
 from hwcost.workload import Layer, Op
 from tests.hwcost.oracle_checks import (
     check,
@@ -178,6 +179,34 @@ def test_a_second_stream_is_there_when_first_used() -> None:
     # the same with C above OX, OY
     core, layer = core_of("tpu_like"), conv(16, 32, 4, 3)
     check(core, layer, describe_order(core, layer, "16x16", ["FX", "FY", "OX", "OY", "C"]))
+
+
+@pytest.mark.parametrize(
+    ("c", "width", "behind"),
+    [
+        # 8 cycles an event, every 16: the last PE hands its output over 7 + 7 cycles after the first one
+        (16, 64, 0),
+        # 16 cycles an event, every 16: one more than there are from the first PE's hand-over on, in 7 of 8 events
+        (16, 32, 7),
+        # 8 cycles an event, every 4: the port is busy 64 cycles from cycle 4 on, 8 of them behind the last of 32 MACs
+        (4, 64, 4 + 8 * 8 - 8 - 32),
+    ],
+)
+def test_outputs_leave_a_systolic_array_one_after_another(c: int, width: int, behind: int) -> None:
+    # OX | K on 8x8 PEs: 64 outputs of 8 bit for each of 8 rows, each summed up over C in its PE
+    core = core_of("tpu_quad")
+    rows, columns = (
+        replace(d, loops=(loop,)) for d, loop in zip(core.dimensions, (Loop.OX, Loop.K), strict=True)
+    )
+    memories = tuple(
+        replace(memory, write_bits_per_cycle=width) if memory.name == "activation_sram" else memory
+        for memory in core.memories
+    )
+    core, layer = replace(core, dimensions=(rows, columns), memories=memories), conv(8, c, 8)
+    mapping = describe_order(core, layer, "8x8", ["C", "OY"])
+    # the first 8 weights come in a cycle, the others while they run; 14 cycles of skew
+    assert mapping.latency_cycles == 1 + c * 8 + behind + 64 * 8 // width + 14
+    check(core, layer, mapping)
 
 
 def test_least_energy_among_mappings_that_fit() -> None:

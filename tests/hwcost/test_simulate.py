@@ -56,6 +56,43 @@ def test_every_core_has_labels_of_its_own(capsys: pytest.CaptureFixture[str]) ->
     assert "for core 'depthwise' in --arrays, got '16x16'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "option", ["--exits 4", "--bits 4/4", "--classes 100", "--image-size 64", "--heads fc", "--width 2"]
+)
+def test_what_a_table_of_layers_says_is_not_said_twice(
+    tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "layers.csv"
+    path.write_text("name,op,k,c,g,ox,oy,fx,fy,stride\nfc,linear,8,8,1,1,1,1,1,1\n")
+    assert main(["--layers", str(path)]) == 0
+    assert main(["--layers", str(path), *option.split()]) == 2
+    assert f"expected {option.split()[0]} with --network only" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mode", ["layer_by_layer", "split", "fused"])
+@pytest.mark.parametrize("weights", ["streamed", "resident"])
+def test_words_wider_than_the_registers_are_refused(
+    mode: str, weights: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # weight registers of 8 bit
+    options = [
+        "--network",
+        "paper",
+        "--width",
+        "0.25",
+        "--bits",
+        "16/8",
+        "--mode",
+        mode,
+        "--weights",
+        weights,
+    ]
+    assert main(options) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "'b0.depthwise' can run on no core of 'edge_tpu_quad': its weights of 16 bit" in error
+
+
 def test_modes_weights_and_levels_are_passed_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures = {}
     for options in (

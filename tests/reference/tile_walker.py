@@ -130,8 +130,12 @@ def _walk_link(result: Walk, operand: str, lower: Memory, upper: Memory, accumul
     done, spilled, back = pair(lower, upper, True), pair(lower, upper, False), pair(upper, lower, False)
     down = pair(upper, lower, True)
     doubled = is_double_buffered(result, lower)
+    # the PEs of a systolic array are through with a tile one after another, the last one so much later
+    unrolled = {name: unroll for name, _, unroll in nest.mapping.spatial}
+    later = sum(unrolled[name] - 1 for name in nest.core.systolic_dimensions if name in lower.per_dimensions)
     for stay in stays(nest, operand, prefix):
-        window = stay.end - stay.start if doubled else stay.last_pass
+        whole = stay.end - stay.start
+        window = whole if doubled else min(whole, stay.last_pass + later)
         moves = down if operand != "O" else spilled if stay.returns else done
         for flow in (*moves, *(back if operand == "O" and stay.seen else ())):
             _move(result, flow, stay.at, prefix, window)
