@@ -148,7 +148,7 @@ class Evaluator:
         within = np.flatnonzero(self.bounds.met_before_training(view))
         if not within.size:
             return []
-        columns = [costs.latency_s[within], costs.energy_j[within]]
+        columns = [costs.latency_cycles[within], costs.energy_pj[within]]
         if view.area_mm2 is not None and any(m.name == "area" for m in self.objectives.metrics):
             columns.append(view.area_mm2[within, None])
         useful = within[np.flatnonzero(moocore.is_nondominated(np.hstack(columns)))]
@@ -188,7 +188,7 @@ class Evaluator:
                 point,
                 worst_latency_cycles=float(latency[design, -1]),
                 weight_memory_bits=int(costs.weight_memory_bits),
-                clock_hz=float(costs.clock_hz[design]),
+                clock_hz=self.hardware.static.clock_hz,
                 area_mm2=None if area is None else float(area[design]),
                 validation=network.validation,
             )
@@ -214,15 +214,13 @@ class Evaluator:
         self, calibration: ExitPredictions, costs: StageCosts, targets: list[float]
     ) -> np.ndarray:
         """(n_designs, n_targets, n_exits)."""
-        config, static = self.space.config, self.hardware.static
-        # Latency in cycles of the nominal clock, whatever a design's own: products compare with the reference's.
-        latency = costs.latency_cycles * (static.clock_hz / costs.clock_hz)[:, None]
-        energy = costs.energy_pj
+        config, reference = self.space.config, self.hardware.static.edp_pj_cycles
+        latency, energy = costs.latency_cycles, costs.energy_pj
         if config.policy == "shared":
             # The paper's policy: one threshold, the largest whose relative mean product stays under the target.
-            return bounded_shared_many(calibration, latency, energy, static.edp_pj_cycles, targets)
+            return bounded_shared_many(calibration, latency, energy, reference, targets)
         if config.policy_goal == "accuracy":
-            ceilings = static.edp_pj_cycles * np.array(targets)
+            ceilings = reference * np.array(targets)
             return tune_accuracy(calibration, latency * energy, ceilings, config.score).thresholds
         return tune_many(calibration, latency, energy, targets, config.score).thresholds
 
@@ -240,7 +238,7 @@ class Evaluator:
             mean_edp_pj_cycles=latency * energy,
             worst_latency_cycles=latency,
             weight_memory_bits=int(costs.weight_memory_bits),
-            clock_hz=float(costs.clock_hz[0]),
+            clock_hz=self.hardware.static.clock_hz,
             area_mm2=None if area is None else float(area[0]),
         )
 

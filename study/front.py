@@ -41,7 +41,7 @@ def headline_front(records: Sequence[DesignRecord]) -> list[int]:
     candidates = [i for i, r in enumerate(records) if r.may_lead]
     if not candidates:
         return []
-    points = np.array([(-records[i].accuracy, records[i].mean_edp_joule_seconds) for i in candidates])
+    points = np.array([(-records[i].accuracy, records[i].mean_edp_pj_cycles) for i in candidates])
     front = [candidates[i] for i in np.flatnonzero(moocore.is_nondominated(points))]
     return sorted(front, key=lambda i: -records[i].accuracy)
 

@@ -1,9 +1,13 @@
-"""What designs cost on the accelerator, and whether they meet the constraints; no network is built for it."""
+"""What designs cost on the accelerator; no network is built for it.
+
+Latency is counted in cycles of the accelerator's nominal clock, whatever clock a design has: cycles of different
+clocks do not compare, time does, and at the nominal level the two are one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -102,6 +106,7 @@ class HardwareCosts:
         self._mapping = mapping
         self._model = CostModel(accelerator)
         self.accelerator = accelerator
+        self._nominal_hz = accelerator.levels[accelerator.nominal_level].clock_hz
         self.static_architecture = Architecture.static(spec.n_blocks)
         default = np.array([accelerator.default_allocation])
         costs, area = self.stage_costs(self.static_architecture, default), accelerator.area_mm2(default)
@@ -109,7 +114,7 @@ class HardwareCosts:
             latency_cycles=float(costs.latency_cycles[0, -1]),
             energy_pj=float(costs.energy_pj[0, -1]),
             weight_memory_bits=int(costs.weight_memory_bits),
-            clock_hz=float(costs.clock_hz[0]),
+            clock_hz=self._nominal_hz,
             area_mm2=None if area is None else float(area[0]),
         )
 
@@ -141,9 +146,9 @@ class HardwareCosts:
             allocations: (n_designs, n_cores).
             levels: Index of the accelerator's voltage and frequency level: (n_designs,); None for the nominal one.
         """
-        return self._model.evaluate(
-            self.workload(architecture), allocations, self._mapping, levels=self._levels(levels, allocations)
-        )
+        levels = self._levels(levels, allocations)
+        costs = self._model.evaluate(self.workload(architecture), allocations, self._mapping, levels=levels)
+        return self._in_nominal_cycles(costs)
 
     def cost_of(self, genome: Genome) -> StageCosts:
         """Cost of one design up to and including each exit."""
@@ -166,9 +171,14 @@ class HardwareCosts:
         genes = [EarlyExitGenes(a.exits, a.heads, a.precision()) for a in architectures]
         genomes = EarlyExitGenomes.of(self._spec, genes)
         batch = early_exit_batch(self._spec, genomes, self._image_size, self._classes)
-        return self._model.evaluate(
-            batch, allocations, self._mapping, levels=self._levels(levels, allocations)
-        )
+        levels = self._levels(levels, allocations)
+        return self._in_nominal_cycles(self._model.evaluate(batch, allocations, self._mapping, levels=levels))
+
+    def _in_nominal_cycles(self, costs: StageCosts) -> StageCosts:
+        """The same costs with latency in cycles of the nominal clock."""
+        nominal = np.full_like(costs.clock_hz, self._nominal_hz)
+        longer = (nominal / costs.clock_hz)[:, None]
+        return replace(costs, latency_cycles=costs.latency_cycles * longer, clock_hz=nominal)
 
     def _levels(self, levels: np.ndarray | None, allocations: np.ndarray) -> np.ndarray:
         return np.full(len(allocations), self.accelerator.nominal_level) if levels is None else levels
@@ -177,7 +187,11 @@ class HardwareCosts:
         """Cost and place of every layer of one design."""
         workload, row = self.workload(genome.architecture), np.array(genome.allocation)
         model = self._model.at_level(genome.level)
-        return layer_report(workload, model.accelerator, row, self._mapping, model)
+        report = layer_report(workload, model.accelerator, row, self._mapping, model)
+        longer = self._nominal_hz / model.accelerator.clock_hz
+        return replace(
+            report, start_cycle=report.start_cycle * longer, latency_cycles=report.latency_cycles * longer
+        )
 
     def view(self, costs: StageCosts, allocations: np.ndarray) -> HardwareView:
         """What constraints look at, of designs on these allocations (n_designs, n_cores)."""

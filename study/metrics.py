@@ -1,7 +1,7 @@
 """What designs are judged by: each quantity that can be an objective, or have a bound, or both.
 
 All of them are minimised. A quantity has one name in a configuration (`mean_latency`), and one name with its unit
-(`mean_latency_cycles`) that is the same in the storage, in `DesignRecord` and in the tables. Latency is counted in
+(`mean_latency_cycles`) that is the same in the storage, in `DesignRecord` and in the tables. Latency is told in
 cycles while every design runs at the nominal clock, and in seconds (energy in joules) once clocks differ.
 """
 

@@ -27,12 +27,12 @@ class DesignRecord:
         violations: Relative excess over each bound by the metric's name; at most 0 where it is met. Of a design that
             was not trained only those that are known all the same.
         accuracy: Fraction of the validation split that is right under the exit policy.
-        mean_latency_cycles: Mean over samples of the latency up to the exit taken, in cycles of the design's clock.
+        mean_latency_cycles: Mean over samples of the latency up to the exit taken, in cycles of the nominal clock.
         mean_energy_pj: The same for energy.
         mean_edp_pj_cycles: Mean over samples of (energy x latency up to the exit taken).
         worst_latency_cycles: All exits run, none taken.
         weight_memory_bits: All weights, heads included.
-        clock_hz: Of the cores; an assumption of the accelerator's description.
+        clock_hz: The nominal one, whose cycles all latencies are counted in at whatever level the design runs.
         area_mm2: Of the chip with the design's PE arrays; None where the accelerator states none.
         thresholds: One per exit that is not the last; empty when not trained.
         exit_ratios: Share of samples leaving at each exit; empty when not trained.
@@ -80,12 +80,12 @@ class DesignRecord:
 
     @property
     def mean_latency_seconds(self) -> float:
-        """Mean latency at the design's clock."""
+        """Mean latency."""
         return self.mean_latency_cycles / self.clock_hz
 
     @property
     def worst_latency_seconds(self) -> float:
-        """Worst latency at the design's clock."""
+        """Worst latency."""
         return self.worst_latency_cycles / self.clock_hz
 
     @property
@@ -95,7 +95,7 @@ class DesignRecord:
 
     @property
     def mean_edp_joule_seconds(self) -> float:
-        """Mean energy-latency product at the design's clock."""
+        """Mean energy-latency product."""
         return self.mean_edp_pj_cycles * 1e-12 / self.clock_hz
 
     @property

@@ -94,7 +94,7 @@ def choose_reference(
         seconds=network.seconds,
     )
     equal = [d for d in designs if d.feasible and d.accuracy >= record.accuracy - NO_LOSS]
-    best = min([record, *equal], key=lambda d: d.mean_edp_joule_seconds)
+    best = min([record, *equal], key=lambda d: d.mean_edp_pj_cycles)
     return StaticReference(record, trained, accuracy_alone, accuracy_jointly, best)
 
 

@@ -58,6 +58,7 @@ class TableMaker:
         architecture = record.genome.architecture
         accelerator = self.hardware.accelerator
         static = self.reference.record
+        level = accelerator.levels[record.genome.level]
         return {
             "feasible": record.feasible,
             "source": record.source,
@@ -67,7 +68,7 @@ class TableMaker:
             "mean_latency_cycles": record.mean_latency_cycles,
             "mean_energy_pj": record.mean_energy_pj,
             "mean_edp_pj_cycles": record.mean_edp_pj_cycles,
-            "edp_relative": record.mean_edp_joule_seconds / static.mean_edp_joule_seconds,
+            "edp_relative": record.mean_edp_pj_cycles / static.mean_edp_pj_cycles,
             "worst_latency_cycles": record.worst_latency_cycles,
             "weight_memory_bits": record.weight_memory_bits,
             "exits": _words(architecture.exits),
@@ -86,8 +87,8 @@ class TableMaker:
             "training_samples": record.training_samples,
             "seconds": record.seconds,
             "architecture": architecture.key()[:12],
-            "level": accelerator.levels[record.genome.level].name,
-            "clock_hz": record.clock_hz,
+            "level": level.name,
+            "clock_hz": level.clock_hz,
             "mean_latency_seconds": record.mean_latency_seconds,
             "mean_energy_joules": record.mean_energy_joules,
             "mean_edp_joule_seconds": record.mean_edp_joule_seconds,

@@ -56,6 +56,12 @@ def refuse(folder: Path, *options: str) -> str:
         (("--config", "repeated.toml"), "expected valid TOML in repeated.toml"),
         (("--device", "tpu"), "invalid choice: 'tpu'"),
         (("--set", "hardware.pe_budget=7"), "expected a PE budget of at least"),
+        (("--set", "constraints.mean_latency=2.5 mS"), "constraints.mean_latency: expected a positive amount"),
+        (("--set", "constraints.area=3 mm2"), "expected an accelerator that states areas"),
+        (("--set", 'search.objectives=["error", "area"]'), "expected an accelerator that states areas"),
+        (("--set", "space.levels=turbo"), "space.levels: expected a level of low, nominal, high"),
+        (("--set", "space.levels=all", "--set", "constraints.worst_latency=12 kcycles"),
+         "constraints.worst_latency: expected a bound in seconds"),
     ],
 )  # fmt: skip
 def test_one_clear_line(tmp_path: Path, options: tuple[str, ...], expected: str) -> None:
