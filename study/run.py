@@ -187,6 +187,7 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         return 0
 
     from study.atomic import write_text
+    from study.improvement import MOST_OBJECTIVES
     from study.runner import raise_on_sigterm, run_study
     from study.summary import front_table, print_next_steps
 
@@ -194,6 +195,9 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     console.print(f"study {name}: {config.search.trials} trials, {config.search.workers} worker(s), "
                   f"backbone {config.backbone.name} x{config.backbone.width:g}, {config.hardware.accelerator}, "
                   f"{device}; results in {paths.out}", highlight=False, markup=False)  # fmt: skip
+    if config.search.predictor and len(objectives.metrics) > MOST_OBJECTIVES:
+        console.print(f"no predictions with {len(objectives.metrics)} objectives (at most {MOST_OBJECTIVES}): the "
+                      "genetic algorithm proposes alone", highlight=False, markup=False)  # fmt: skip
     outcome = run_study(config, name, paths, storage_url, device, console, recorded_command(argv))
     reference = json.loads((paths.out / "static_reference.json").read_text(encoding="utf-8"))
     console.print(front_table(outcome.exported.pareto, reference, objectives, console.width))

@@ -120,6 +120,7 @@ def test_the_table_is_in_seconds_and_shows_what_else_is_minimised(folder: Path) 
         assert word in table
     assert "kcy" not in table
     assert "hypervolume" in printed
+    assert "no predictions with 7 objectives (at most 4)" in printed
     assert (folder / "runs" / "chip" / "report.html").exists()
 
 
