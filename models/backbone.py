@@ -10,6 +10,7 @@ from hwcost.networks import BackboneSpec, BlockSpec, Precision
 from models.architecture import REFERENCE_BITS
 from models.backbones.staged import StagedBackbone
 from models.layers import LayerFactory
+from models.recompute import normalize_and_act
 
 Backbone = BackboneSpec | StagedBackbone
 """Has `name`, `in_channels`, `n_blocks`, `mounting_points`, `blocks[i].out_channels` and `out_sizes(image_size)`."""
@@ -26,8 +27,7 @@ class ConvNormAct(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) to (n, k, h', w')."""
-        result: Tensor = self.act(self.norm(self.conv(x)))
-        return result
+        return normalize_and_act(self.conv(x), self.norm, self.act)
 
 
 class ResidualAdd(nn.Module):

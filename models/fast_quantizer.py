@@ -5,6 +5,8 @@ comparisons, two selections, multiply, and all of it backwards), and on a CPU th
 training step. Here each piece of the tensor goes through all operators while it is in the cache.
 """
 
+import contextlib
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,48 +17,75 @@ PIECE_ELEMENTS = 1 << 18
 and the cost of calling operators stays small."""
 
 
+_CODES = "quantizer_codes"
+"""Attribute under which a quantized map carries its integers to the layer that reads it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """A quantized map in a byte a value.
+
+    Attributes:
+        integers: Of the map's shape and memory order, int8 or uint8.
+        step: Between two neighbouring values.
+    """
+
+    integers: Tensor
+    step: float
+
+    def values(self) -> Tensor:
+        """The float32 map again, bit by bit."""
+        return self.integers.float().mul_(self.step)
+
+
 class _Quantize(torch.autograd.Function):
     """round(x / scale) limited to [low, high], times scale; straight-through inside the limits.
 
     The gradient of the scale is sum(g * (q - x / scale)) inside and sum(g * q) outside the limits, with q the
     integer (Esser et al. 2020, "Learned step size quantization", equation 3, without its factor), here
-    computed as (sum(g * y) - sum(gx * x)) / scale from the output y and the gradient gx of x.
+    computed as (sum(g * y) - sum(gx * x)) / scale from the output y and the gradient gx of x. The integers are the
+    second output; they are kept for the backward pass in place of the output.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, low: float, high: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
         step = float(scale)
         output = torch.empty_like(x)
-        for source, target in zip(pieces(x), pieces(output), strict=True):
+        codes = torch.empty_like(x, dtype=torch.int8 if low < 0 else torch.uint8)
+        for source, target, code in zip(pieces(x), pieces(output), pieces(codes), strict=True):
             if x.dtype == torch.float32:
                 torch.div(source, step, out=target)
-                target.round_().clamp_(low, high).mul_(step)
+                code.copy_(target.round_().clamp_(low, high))
+                target.mul_(step)
             else:
-                target.copy_(source.float().div_(step).round_().clamp_(low, high).mul_(step))
-        ctx.save_for_backward(x, output)
+                integers = source.float().div_(step).round_().clamp_(low, high)
+                code.copy_(integers)
+                target.copy_(integers.mul_(step))
+        ctx.save_for_backward(x, codes)
+        ctx.mark_non_differentiable(codes)
         ctx.step, ctx.low, ctx.high, ctx.shape = step, low, high, scale.shape
-        return output
+        return output, codes
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        x, output = ctx.saved_tensors
+        x, codes = ctx.saved_tensors
         gradient = match_layout(gradients[0], x)
         result = torch.empty_like(x)
         # Rounding half to even decides which side of the limit a tie falls: odd limits are left, even ones
         # are kept. Ties have measure zero; strict comparison is used for both.
         low, high = (ctx.low - 0.5) * ctx.step, (ctx.high + 0.5) * ctx.step
         total = 0.0
-        for g, source, y, target in zip(
-            pieces(gradient), pieces(x), pieces(output), pieces(result), strict=True
+        for g, source, code, target in zip(
+            pieces(gradient), pieces(x), pieces(codes), pieces(result), strict=True
         ):
             if x.dtype == torch.float32:
                 torch.ops.aten.hardtanh_backward.grad_input(g, source, low, high, grad_input=target)
                 inside = target
             else:
-                g, source, y = g.float(), source.float(), y.float()
+                g, source = g.float(), source.float()
                 inside = torch.ops.aten.hardtanh_backward(g, source, low, high)
                 target.copy_(inside)
-            total += float(torch.dot(g, y)) - float(torch.dot(inside, source))
+            total += ctx.step * float(torch.dot(g, code.float())) - float(torch.dot(inside, source))
         return result, torch.full(ctx.shape, total / ctx.step), None, None
 
 
@@ -72,8 +101,35 @@ def quantize(x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
     Returns:
         Multiples of the scale, shaped and typed like `x`: of bfloat16 rounded to its 8 bits.
     """
-    result: Tensor = _Quantize.apply(dense(x), scale, float(low), float(high))
-    return result
+    result, integers = _Quantize.apply(dense(x), scale, float(low), float(high))
+    quantized: Tensor = result
+    if quantized.dtype == torch.float32:
+        setattr(quantized, _CODES, Codes(integers, float(scale.detach())))
+    return quantized
+
+
+def kept_as_codes(x: Tensor) -> contextlib.AbstractContextManager[object]:
+    """Inside, what reads a quantized map keeps its integers for the backward pass: a quarter of the memory.
+
+    Args:
+        x: Any map; of one that was not quantized here nothing changes.
+    """
+    codes = getattr(x, _CODES, None)
+    if codes is None or not torch.is_grad_enabled():
+        return contextlib.nullcontext()
+    place, layout = (
+        x.data_ptr(),
+        (x.shape, x.stride()),
+    )  # not x itself: the hooks live as long as the graph does
+
+    def pack(saved: Tensor) -> Tensor | Codes:
+        is_x = saved.data_ptr() == place and (saved.shape, saved.stride()) == layout
+        return codes if is_x and saved.dtype == torch.float32 else saved.detach()
+
+    def unpack(packed: Tensor | Codes) -> Tensor:
+        return packed.values() if isinstance(packed, Codes) else packed
+
+    return torch.autograd.graph.saved_tensors_hooks(pack, unpack)
 
 
 def dense(x: Tensor) -> Tensor:

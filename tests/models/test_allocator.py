@@ -1,21 +1,40 @@
 import platform
 import resource
+from pathlib import Path
 
 import pytest
 import torch
 
-from models.allocator import keep_freed_memory
+from models.allocator import LARGEST_KEPT_BYTES, keep_freed_memory
+
+needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is of glibc")
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is of glibc")
-def test_large_tensors_are_not_mapped_anew() -> None:
+@needs_glibc
+def test_freed_blocks_are_not_mapped_anew() -> None:
     assert keep_freed_memory()
+    n_floats = LARGEST_KEPT_BYTES * 3 // 4 // 4
 
     def page_faults() -> int:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        for _ in range(5):
-            torch.ones(16 << 20)  # 64 MiB: above every threshold that glibc would choose itself
+        for _ in range(2):
+            blocks = [torch.ones(n_floats) for _ in range(6)]  # together more than glibc itself would keep
+            del blocks
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
+    touched = 2 * 6 * n_floats * 4 / resource.getpagesize()
     # The kernel may take pages back at any time: the quietest of some tries counts.
-    assert min(page_faults() for _ in range(6)) < 5 * (64 << 20) / resource.getpagesize() / 10
+    assert min(page_faults() for _ in range(6)) < touched / 10
+
+
+@needs_glibc
+def test_larger_blocks_are_given_back_at_once() -> None:
+    assert keep_freed_memory()
+
+    def resident_bytes() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    block = torch.ones(LARGEST_KEPT_BYTES)  # four bytes each
+    full = resident_bytes()
+    del block
+    assert full - resident_bytes() > 2 * LARGEST_KEPT_BYTES

@@ -1,9 +1,13 @@
+import gc
+import weakref
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.brevitas_adapter import QuantLayers, activation_scale, scale_parameters, set_activation_threshold
-from models.fast_quantizer import PIECE_ELEMENTS
+from models.fast_quantizer import PIECE_ELEMENTS, kept_as_codes
 
 
 def quantizer(fast: bool, signed: bool, bits: int) -> nn.Module:
@@ -87,3 +91,31 @@ def test_the_input_is_not_changed() -> None:
     before = x.clone()
     quantizer(True, True, 4)(x)
     assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_layer_that_reads_a_quantized_map_keeps_its_integers(signed: bool) -> None:
+    x = torch.randn((2, 4, 6, 6), generator=torch.Generator().manual_seed(0))
+    weight = torch.randn((5, 4, 3, 3), generator=torch.Generator().manual_seed(1)).requires_grad_()
+    y = quantizer(True, signed, 8)(x)
+    with kept_as_codes(y):
+        output = F.conv2d(y, weight)
+    expected = F.conv2d(y.detach(), weight)
+    place = weakref.ref(y)
+    values = y.detach().clone()
+    del y
+    gc.collect()
+    assert place() is None  # the convolution would have kept it
+    (gradient,) = torch.autograd.grad(output.square().sum(), weight)
+    (wanted,) = torch.autograd.grad(expected.square().sum(), weight)
+    assert torch.equal(gradient, wanted)
+    assert values.unique().numel() > 50
+
+
+def test_integers_are_the_map_bit_by_bit() -> None:
+    for signed, bits in ((True, 8), (False, 8), (True, 2), (False, 3)):
+        y = quantizer(True, signed, bits)(torch.randn((2, 3, 4, 4)).to(memory_format=torch.channels_last))
+        codes = y.quantizer_codes
+        assert torch.equal(codes.values(), y)
+        assert codes.values().stride() == y.stride()
+        assert codes.integers.element_size() == 1
