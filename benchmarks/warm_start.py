@@ -35,7 +35,7 @@ from models.seeds import derive_seed
 from models.train import empty_network, evaluate_splits, train_architecture, train_network
 from models.training_data import TrainingData
 from models.warm_start import pretrain
-from study.config_io import load_preset, resolve
+from study.config_io import load_preset, parse_assignment, resolve
 from study.memo import training_code_version
 from study.setup import build_backbone, head_kinds, load_data
 
@@ -92,6 +92,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.warm_start", description=__doc__)
     parser.add_argument("--preset", default="cifar10-small")
     parser.add_argument("--data", required=True)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as in a study"
+    )
     parser.add_argument("--exits", default="2,5,8")
     parser.add_argument("--bits", default="4/4", help="weights/activations of all blocks")
     parser.add_argument("--multiples", default=",".join(map(str, MULTIPLES)))
@@ -99,7 +102,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
 
-    config = resolve([load_preset(options.preset), {"data": {"source": options.data}}])
+    layers = [load_preset(options.preset), {"data": {"source": options.data}}]
+    for text in options.set:
+        (section, key), value = parse_assignment(text)
+        layers.append({section: {key: value}})
+    config = resolve(layers)
     data = load_data(config, options.cache)
     spec = build_backbone(config, data.channels)
     weight, activation = (int(part) for part in options.bits.split("/"))
@@ -154,7 +161,12 @@ def main() -> None:
         "scratch": runs,
         "pretraining": {"training_samples": warm.training_samples, "seconds": warm.seconds},
         **provenance(
-            ("torch", "brevitas"), preset=options.preset, exits=options.exits, bits=options.bits, n=1
+            ("torch", "brevitas"),
+            preset=options.preset,
+            set=options.set,
+            exits=options.exits,
+            bits=options.bits,
+            n=1,
         ),
     }
     write_json(options.json, result)
