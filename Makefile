@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: study test test-all lint reproduce-cifar10-small lock wheel clean
+.PHONY: study test test-all lint reproduce-cifar10-small reproduce-accuracy reproduce-accuracy-cpu lock wheel clean
 
 study: $(STAMP)
 	$(BIN)/python -m study.run
@@ -25,6 +25,15 @@ wheel: $(STAMP)
 # DATA names the archive of CIFAR-10; under an hour on two cores.
 reproduce-cifar10-small: $(STAMP)
 	$(BIN)/python -m study.run --preset cifar10-small --data $(or $(DATA),cifar10)
+
+# Accuracy at full width, float and at 8/8 and 4/4 bit; wants a GPU.
+reproduce-accuracy: $(STAMP)
+	$(BIN)/python -m benchmarks.accuracy --preset cifar10 --data $(or $(DATA),cifar10) --device cuda --replicates 3 --json accuracy.json
+
+# The same on a quarter-width backbone; ends after 90 minutes at the latest, called again it goes on.
+reproduce-accuracy-cpu: $(STAMP)
+	timeout 90m $(BIN)/python -m benchmarks.accuracy --preset cifar10-small --data $(or $(DATA),cifar10) --device cpu \
+	  --set pretrain.epochs=30 --set qat.epochs=2.0 --json accuracy-cpu.json
 
 # Exact versions of everything that is installed, without the local suffix (+cpu) that no registry has.
 lock: $(STAMP)
