@@ -8,9 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,11 @@ from benchmarks.recorded.table_file import Recorded, TableFile
 from models.architecture import Architecture
 from study.config import StudyConfig
 from study.config_io import to_toml
+from study.memo import PredictionMemo
 from study.setup import Paths, StudyContext, load_data, open_context, train_static
+
+if TYPE_CHECKING:
+    from models.training_data import TrainingData
 
 PACKAGES = ("torch", "brevitas", "numpy")
 ORDER_SEED = 2512_04705
@@ -34,20 +39,36 @@ class RecordTask:
         config: Of the study whose part is recorded.
         paths: Predictions go into `out`.
         device: `cpu` or `cuda`.
+        evaluated: Images of the calibration and of the validation split that networks are evaluated on, at most.
     """
 
     config: StudyConfig
     paths: Paths
     device: str
+    evaluated: int
 
 
 def open_recording(
     task: RecordTask, progress: Callable[[str, int, int, float], None] | None = None
 ) -> StudyContext:
     """Data, warm start and evaluation as a study has them; the warm start is trained where there is none."""
-    return open_context(
-        task.config, task.paths, task.device, load_data(task.config, task.paths.cache), progress
+    data = load_data(task.config, task.paths.cache)
+    context = open_context(task.config, task.paths, task.device, _thinned(data, task.evaluated), progress)
+    memo = PredictionMemo(
+        task.paths.predictions, {**context.evaluator.memo.context, "evaluated": task.evaluated}
     )
+    return replace(context, evaluator=replace(context.evaluator, memo=memo))
+
+
+def _thinned(data: TrainingData, count: int) -> TrainingData:
+    """Evaluating is half the price of a short training; images of a split are in order of their class."""
+    parts = {}
+    for split in ("calibration", "validation"):
+        images = len(getattr(data, f"{split}_labels"))
+        chosen = np.linspace(0, images - 1, min(count, images)).astype(int)
+        for what in ("images", "labels"):
+            parts[f"{split}_{what}"] = getattr(data, f"{split}_{what}")[chosen]
+    return replace(data, **parts)
 
 
 def candidates(context: StudyContext) -> list[Architecture]:
