@@ -23,6 +23,7 @@ from study.units import parse_quantity
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
+SamplerName = Literal["nsga2", "nsga2-optuna", "nsga3", "tpe", "random", "gp"]
 
 
 class Section(BaseModel):
@@ -32,16 +33,24 @@ class Section(BaseModel):
 
 
 class SearchConfig(Section):
-    """How the genetic search proposes designs."""
+    """How designs are proposed and what is spent on them."""
 
     trials: int = Field(default=24, ge=1)  # finished proposals over all resumes
     workers: int = Field(default=2, ge=1)  # processes on this machine
     seed: int = Field(default=0, ge=0, le=2**63 - 1)  # what PyTorch's generators take
     objectives: tuple[str, ...] = ("error", "mean_latency", "mean_energy")  # of study.metrics; all minimised
+    sampler: SamplerName = "nsga2"  # who proposes designs; see study.samplers
+    # Steps of the ladder that every sampler has; each can be switched off to know what it is worth.
+    hardware_first: bool = True  # a design that breaks a constraint is not trained
+    memo: bool = True  # a network that was trained is not trained again
+    derive: bool = True  # other allocations and policy targets of a trained network become designs too
+    # What only the sampler nsga2 has.
+    start_designs: bool = True  # the first designs are chosen, not drawn
     redraws: int = Field(
         default=64, ge=0
     )  # a child seen before, or infeasible, is drawn again at most this often
     predictor: bool = True  # of many children the one is proposed that promises most
+    skip: bool = True  # a child that is surely dominated gives way and counts; needs the predictor
     skip_confidence: float = Field(
         default=0.95, ge=0.5, le=1.0
     )  # a child that is dominated with this probability is skipped

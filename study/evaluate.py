@@ -58,6 +58,8 @@ class Evaluator:
         classes: Classes of the data; a design that is not trained has the error of chance.
         longer: Budgets of the higher rungs.
         rises: Which designs get them.
+        hardware_first: A design that breaks a constraint is not trained.
+        memoized: A network that was trained is not trained again.
     """
 
     space: SearchSpace
@@ -69,6 +71,8 @@ class Evaluator:
     classes: int
     longer: tuple[Rung, ...] = ()
     rises: Rises = always_rises
+    hardware_first: bool = True
+    memoized: bool = True
 
     @property
     def rungs(self) -> tuple[Rung, ...]:
@@ -98,7 +102,7 @@ class Evaluator:
         placements = Placements(np.array([genome.allocation]), np.array([genome.level]))
         known = self.bounds.before_training(self.hardware.view(costs, placements.allocations))
         excess = {name: float(values[0]) for name, values in known.items()}
-        if any(value > 0 for value in excess.values()):
+        if self.hardware_first and any(value > 0 for value in excess.values()):
             record = self._untrained(genome, costs, excess)
             return replace(record, seconds=time.monotonic() - start)
         architecture = genome.architecture
@@ -106,9 +110,9 @@ class Evaluator:
         trained: list[int] = []  # images, one entry a training
         for index, rung in enumerate(self.rungs):
             earned = index == 0 or self._rises(index - 1, steps[-1])
-            if not earned and rung.memo.find(architecture) is None:
+            if not earned and (not self.memoized or rung.memo.find(architecture) is None):
                 break
-            network, fresh = rung.memo.get_or_train(architecture, partial(rung.train, architecture))
+            network, fresh = self._trained(rung, architecture)
             trained += [network.training_samples] if fresh else []
             steps += self._records(architecture, network, costs, placements, [genome.policy_target])
         return replace(
@@ -118,6 +122,14 @@ class Evaluator:
             training_samples=sum(trained),
             seconds=time.monotonic() - start,
         )
+
+    def _trained(self, rung: Rung, architecture: Architecture) -> tuple[TrainedNetwork, bool]:
+        """The network of a rung, and whether it was trained for this."""
+        if self.memoized:
+            return rung.memo.get_or_train(architecture, partial(rung.train, architecture))
+        network = rung.train(architecture)
+        rung.memo.store(architecture, network)  # the designs that derive from it are evaluated from there
+        return network, True
 
     def longest_known(self, architecture: Architecture) -> TrainedNetwork | None:
         """The network at the highest rung it was trained with; None where it was not."""

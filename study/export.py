@@ -13,7 +13,7 @@ from study.atomic import write_text
 from study.config_io import to_toml
 from study.derived import read_derived
 from study.reference import StaticReference
-from study.sampler import GenomeNSGAIISampler
+from study.samplers import generation_of
 from study.storage import record_of
 from study.tables import Design, TableMaker, unique
 
@@ -50,7 +50,7 @@ def evaluated_designs(study: optuna.Study, context: StudyContext) -> list[Design
             longest[record.genome.architecture.key()] = designs[-1]
     derived = [
         Design(record, design.trial)
-        for design in longest.values()
+        for design in (longest.values() if context.config.search.derive else ())
         for record in read_derived(context, design.record.genome.architecture, design.record.rung)
     ]
     return unique([*designs, *derived])
@@ -70,7 +70,7 @@ def export(
     maker = TableMaker(context.hardware, reference, context.evaluator.objectives)
     out = context.paths.out
     trials = study.get_trials(deepcopy=False)
-    generations = [t.system_attrs.get(GenomeNSGAIISampler.generation_key()) for t in trials]
+    generations = [generation_of(trial) for trial in trials]
     designs = evaluated_designs(study, context)
     pareto, members = maker.pareto(designs)
     exported = Exported(maker.trials(trials, generations), pareto, maker.designs(designs))

@@ -62,6 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--accelerator", metavar="NAME|FILE.toml", help="a preset of hwcost or a file")
     add("--trials", type=int, metavar="N", help="finished proposals in total, over all resumes")
+    add("--sampler", metavar="NAME", help="nsga2 (default, ours), nsga2-optuna, nsga3, tpe, random or gp")
     add("--workers", type=int, metavar="W", help="processes on this machine")
     add("--storage", metavar="URL", help="an Optuna storage (default: sqlite in the run's folder)")
     add("--study-name", metavar="NAME", help="default: the preset's or configuration file's name")
@@ -94,7 +95,10 @@ def configure(arguments: argparse.Namespace) -> tuple[StudyConfig, str]:
         "data": {"source": arguments.data},
         "backbone": {"name": arguments.backbone, "weights": arguments.weights},
         "hardware": {"accelerator": arguments.accelerator},
-        "search": {"trials": arguments.trials, "workers": arguments.workers, "seed": arguments.seed},
+        "search": {
+            "trials": arguments.trials, "workers": arguments.workers, "seed": arguments.seed,
+            "sampler": arguments.sampler,
+        },
         "run": {
             "storage": arguments.storage, "name": arguments.study_name, "out": arguments.out,
             "device": arguments.device,

@@ -79,7 +79,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
             spent the last unseen one is proposed, and failing that the last one.
         predictor: How proposals are predicted; None: the child of the genetic algorithm is proposed as it is.
             Used with at most four objectives.
-        skip: When that child gives way to one that promises more.
+        skip: When a child counts as skipped that gives way to one that promises more; None: none does.
         known: Objectives that need no prediction, of rows of gene indices.
         founders: Designs of generation 0 before random ones, each with variants to fall back on; None: the start
             designs of the space.
@@ -93,7 +93,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         feasible: Callable[[Mapping[str, int]], bool] | None = None,
         redraws: int = 64,
         predictor: PredictorSettings | None = PredictorSettings(),  # noqa: B008  frozen
-        skip: SkipRule = SkipRule(),  # noqa: B008  frozen
+        skip: SkipRule | None = SkipRule(),  # noqa: B008  frozen
         known: Known | None = None,
         founders: Iterable[Sequence[dict[str, int]]] | None = None,
     ) -> None:
@@ -185,12 +185,9 @@ class GenomeNSGAIISampler(NSGAIISampler):
         elsewhere = self._rows([t for t in running if set(self._names) <= t.params.keys()])
         if not predictor.update(designs, comparable, elsewhere, excess):
             return child
-        probability = predictor.dominated(as_rows([child], self._names)[0])
-        if probability >= self._skip.confidence:
-            trained = bool(self._genome_rng.random() < self._skip.trained_share)
-            self._note = SkipNote(probability, trained)
-            if trained:
-                return child
+        self._note = self._skipped(predictor, child)
+        if self._note is not None and self._note.trained:
+            return child
         feasible = excess <= 0
         front = designs[feasible][moocore.is_nondominated(values[feasible])] if feasible.any() else designs
         breeders = np.vstack([front, parents])
@@ -202,6 +199,15 @@ class GenomeNSGAIISampler(NSGAIISampler):
                 return genes
         self._note = None
         return child
+
+    def _skipped(self, predictor: DesignPredictor, child: dict[str, int]) -> SkipNote | None:
+        """What becomes of a child that is surely dominated; None for one that is not."""
+        if self._skip is None:
+            return None
+        probability = predictor.dominated(as_rows([child], self._names)[0])
+        if probability < self._skip.confidence:
+            return None
+        return SkipNote(probability, bool(self._genome_rng.random() < self._skip.trained_share))
 
     def _feasible(self, genes: Mapping[str, int]) -> bool:
         if self._check is None:

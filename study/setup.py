@@ -261,6 +261,8 @@ def open_context(
         first.train,
         data.classes,
         tuple(longer),
+        hardware_first=config.search.hardware_first,
+        memoized=config.search.memo,
     )
     return StudyContext(config, paths, device, data, spec, space, hardware, warm, evaluator)
 

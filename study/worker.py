@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from filelock import FileLock
 
 from hwcost.errors import OfframpError
@@ -147,11 +146,9 @@ def _train_reference(task: WorkerTask, trained: Literal["alone", "jointly"]) -> 
 def _work(task: WorkerTask, tickets: Tickets, events: Any) -> None:
     import optuna
 
-    from study.predictor import PredictorSettings
     from study.rungs import RisesUndominated
-    from study.sampler import GenomeNSGAIISampler
+    from study.samplers import make_sampler
     from study.setup import load_data, open_context
-    from study.skipping import SkipRule
     from study.storage import kept_reference, open_storage, population_of
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -165,14 +162,12 @@ def _work(task: WorkerTask, tickets: Tickets, events: Any) -> None:
     seed = derive_seed("proposals", task.config.search.seed, already, task.index)
     context = replace(context, evaluator=replace(context.evaluator, rises=RisesUndominated(study)))
     evaluator, space = context.evaluator, context.space
-    study.sampler = GenomeNSGAIISampler(
+    study.sampler = make_sampler(
+        task.config.search,
         space,
         population_of(study),
-        np.random.default_rng(seed),
+        seed,
         lambda genes: evaluator.meets_constraints(space.decode(genes)),
-        task.config.search.redraws,
-        PredictorSettings() if task.config.search.predictor else None,
-        SkipRule(task.config.search.skip_confidence, task.config.search.train_skipped),
     )
     events.put(WorkerEvent("ready", task.index))
     failures = 0
@@ -218,7 +213,7 @@ def _one_trial(
             if isinstance(error, NonFiniteLoss | MemoryError):
                 return WorkerEvent("failed", worker, trial.number, reason=reason)
         raise
-    if record.trained:
+    if record.trained and context.config.search.derive:
         from study.derived import write_derived
 
         write_derived(context, record.genome.architecture)
