@@ -63,7 +63,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def configuration(options: argparse.Namespace) -> StudyConfig:
-    values = merge(load_preset(options.preset), {"qat": {"epochs": options.qat_epochs, "norm_batches": 8}})
+    values = merge(
+        load_preset(options.preset),
+        {"qat": {"epochs": options.qat_epochs, "norm_batches": 8}, "search": {"rungs": [1.0]}},
+    )
     for text in options.set:
         (section, key), value = parse_assignment(text)
         values = merge(values, {section: {key: value}})

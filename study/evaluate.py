@@ -239,7 +239,7 @@ class Evaluator:
     def _untrained(self, genome: Genome, costs: StageCosts, violations: dict[str, float]) -> DesignRecord:
         latency, energy = float(costs.latency_cycles[0, -1]), float(costs.energy_pj[0, -1])
         area = self.hardware.view(costs, np.array([genome.allocation])).area_mm2
-        return DesignRecord(
+        record = DesignRecord(
             genome=genome,
             source="proposed",
             feasible=False,
@@ -253,6 +253,8 @@ class Evaluator:
             clock_hz=self.hardware.static.clock_hz,
             area_mm2=None if area is None else float(area[0]),
         )
+        # Samplers need a value of every constraint: where only training tells, that of chance.
+        return replace(record, violations={**self.bounds.after_training(record), **violations})
 
 
 def _record(

@@ -87,7 +87,8 @@ def candidates(context: StudyContext) -> list[Architecture]:
 
 def _feasible(context: StudyContext, architecture: Architecture, allocations: np.ndarray) -> bool:
     costs = context.hardware.stage_costs(architecture, allocations)
-    return bool((context.hardware.violations(costs, context.config.constraints) <= 0).all(axis=1).any())
+    view = context.hardware.view(costs, allocations)
+    return bool(context.evaluator.bounds.met_before_training(view).any())
 
 
 def train_missing(

@@ -5,7 +5,7 @@ proposal with the nearest recorded network would make plateaus that no real spac
 them. So the genes are coupled until all networks they name can be trained: any of the four early exits of the network
 of arXiv 2512.04705's second table (A, E, F, H), one kind of head for all exits, one bit width (weights and
 activations) for the first half of the blocks and one for the second. What needs no training stays whole: every PE
-allocation and every policy target.
+allocation and every policy target, at the nominal clock.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class RecordedSpace:
             BITS[genes["late_bits"]],
         )
         target = self.whole.config.policy_targets[genes["policy_target"]]
-        return self.whole.canonical(Genome(architecture, self.whole.allocations.decode(cores), target))
+        return self.whole.canonical(
+            Genome(architecture, self.whole.allocations.decode(cores), target, self.whole.levels.nominal)
+        )
 
     def random(self, rng: np.random.Generator) -> dict[str, int]:
         """Genes of a random design with the number of exits uniform, as a study's own random designs."""

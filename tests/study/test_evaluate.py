@@ -178,3 +178,34 @@ def test_the_published_policy_has_one_threshold_for_all_exits(tmp_path):
     record = context.evaluator.evaluate(genome)
     assert len(set(record.thresholds)) == 1
     assert record.thresholds[0] in (0.70, 0.75, 0.80, 0.85, 0.90, 0.95)
+
+
+def infeasible(context) -> Genome:
+    return next(g for g in random_genomes(context, 40) if not context.evaluator.meets_constraints(g))
+
+
+def test_hardware_first_can_be_switched_off(context):
+    genome = infeasible(context)
+    record = replace(context.evaluator, hardware_first=False).evaluate(genome)
+    assert record.trained
+    assert not record.feasible
+    assert not record.may_lead
+    assert record.accuracy != 1 / CLASSES
+
+
+def test_the_memo_can_be_switched_off(context):
+    genome = some_feasible(context)
+    forgetful = replace(context.evaluator, memoized=False)
+    records = [forgetful.evaluate(genome) for _ in range(2)]
+    assert [r.source for r in records] == ["proposed", "proposed"]
+    assert len(context.evaluator.train.trained) == 2
+    assert context.evaluator.longest_known(genome.architecture) is not None
+
+
+def test_a_design_that_is_not_trained_has_a_value_of_every_constraint(tmp_path):
+    """Gaussian processes take none less: what only training tells is that of a network that guesses."""
+    context = bench_context(tmp_path, constraints={"error": "50 %", "worst_latency": 1.2})
+    record = context.evaluator.evaluate(infeasible(context))
+    trained = context.evaluator.evaluate(some_feasible(context))
+    assert record.violations.keys() == trained.violations.keys()
+    assert record.violations["error"] == pytest.approx((1 - 1 / CLASSES) / 0.5 - 1)
