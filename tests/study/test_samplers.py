@@ -17,7 +17,7 @@ from study.samplers import generation_of, make_sampler
 from study.storage import StudyIdentity, default_url, open_storage, open_study, store_result
 from tests.study.bench import bench_context
 from tests.study.spaces import small_space
-from tests.study.synthetic import evaluate
+from tests.study.synthetic import evaluate, objectives
 
 NAMES = get_args(SamplerName)
 GENETIC = ("nsga2", "nsga2-optuna", "nsga3")
@@ -37,7 +37,7 @@ def run(
         trial = study.ask(space.distributions())
         record = evaluate(space.decode(trial.params), latency_bound)
         store_result(trial, record)
-        study.tell(trial, list(record.objectives))
+        study.tell(trial, objectives(record))
     return study
 
 
