@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from models.allocator import keep_freed_memory
 from models.augment import normalize_batch
 from models.recipe import Arithmetic
-from models.training_data import TrainingData
+from models.training_data import TestSplit, TrainingData
 
 
 @contextlib.contextmanager
@@ -90,7 +90,9 @@ def measure_norms(network: nn.Module, data: TrainingData, indices: Iterator[Tens
         norm.momentum = momentum
 
 
-def collect_logits(network: nn.Module, images: Tensor, data: TrainingData, batch_size: int = 128) -> Tensor:
+def collect_logits(
+    network: nn.Module, images: Tensor, data: TrainingData | TestSplit, batch_size: int = 128
+) -> Tensor:
     """Logits of every exit on images as they are.
 
     Args:

@@ -20,7 +20,7 @@ from study.genome import Genome, SearchSpace
 from study.hardware import HardwareCosts
 from study.memo import PredictionMemo, TrainedNetwork
 from study.metrics import Objectives
-from study.policy import OperatingPoint, apply_policies
+from study.policy import OperatingPoint, apply_policies, apply_policy
 from study.record import DesignRecord
 from study.rungs import Rises, Rung, always_rises
 from study.shared_threshold import bounded_shared_many
@@ -145,6 +145,43 @@ class Evaluator:
         costs = self.hardware.stage_costs(architecture, placements.allocations, levels)
         target = self.space.config.policy_targets[0]
         return self._records(architecture, network, costs, placements, [target])[0]
+
+    def measured(self, genome: Genome, network: TrainedNetwork) -> DesignRecord:
+        """One design with a network that was trained elsewhere, constraints or not."""
+        placements = Placements(np.array([genome.allocation]), np.array([genome.level]))
+        costs = self.hardware.cost_of(genome)
+        return self._records(genome.architecture, network, costs, placements, [genome.policy_target])[0]
+
+    def on_split(self, record: DesignRecord, predictions: ExitPredictions) -> DesignRecord:
+        """The same design with the same thresholds on another split; nothing is chosen on it.
+
+        Args:
+            record: Its thresholds count.
+            predictions: Of its network on that split.
+        """
+        costs, thresholds = self.hardware.cost_of(record.genome), [*record.thresholds, -math.inf]
+        point = apply_policy(
+            predictions, thresholds, costs.latency_cycles[0], costs.energy_pj[0], self.space.config.score
+        )
+        there = _record(
+            record.genome,
+            point,
+            worst_latency_cycles=record.worst_latency_cycles,
+            weight_memory_bits=record.weight_memory_bits,
+            clock_hz=record.clock_hz,
+            area_mm2=record.area_mm2,
+            validation=predictions,
+        )
+        return replace(
+            there,
+            source=record.source,
+            feasible=record.feasible,
+            violations=record.violations,
+            rung=record.rung,
+            longest=record.longest,
+            training_samples=record.training_samples,
+            seconds=record.seconds,
+        )
 
     def derive(self, architecture: Architecture, network: TrainedNetwork) -> list[DesignRecord]:
         """Other allocations, levels and policy targets of a trained network, in one array call.

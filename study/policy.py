@@ -111,6 +111,22 @@ def exit_taken(scores: FloatArray, thresholds: FloatArray) -> IntArray:
     return (scores >= thresholds).argmax(axis=1)
 
 
+def answers(
+    predictions: ExitPredictions, thresholds: npt.ArrayLike, score: ScoreName = "max_softmax"
+) -> npt.NDArray[np.bool_]:
+    """Whether each sample is right at the exit it takes, (n_samples,).
+
+    Args:
+        predictions: Scores and correctness of every sample at every exit.
+        thresholds: (n_exits,) see ``ExitPolicy``.
+        score: What the thresholds are compared with.
+    """
+    scores, correct = checked_scores(predictions, score)
+    taken = exit_taken(scores, ExitPolicy(np.asarray(thresholds, dtype=np.float64)).thresholds)
+    right: npt.NDArray[np.bool_] = correct[np.arange(len(correct)), taken]
+    return right
+
+
 def apply_policy(
     predictions: ExitPredictions,
     thresholds: npt.ArrayLike,

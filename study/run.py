@@ -113,9 +113,9 @@ def configure(arguments: argparse.Namespace) -> tuple[StudyConfig, str]:
     return config.model_copy(update={"run": config.run.model_copy(update={"name": name})}), name
 
 
-def recorded_command(argv: Sequence[str]) -> str:
+def recorded_command(argv: Sequence[str], module: str = "study.run") -> str:
     """The command line for the record: every path cut to its file name, passwords in URLs hidden."""
-    return " ".join(["python -m study.run", *(shlex.quote(_without_place(word)) for word in argv)])
+    return " ".join([f"python -m {module}", *(shlex.quote(_without_place(word)) for word in argv)])
 
 
 def _without_place(word: str) -> str:

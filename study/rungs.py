@@ -18,8 +18,8 @@ expectation: trained longer it would err less. Hence three rules.
   what is predicted is what the decision at the end of rung 0 will see, and a child that is skipped with confidence is
   one that would not have risen.
 
-Where a bound is on something that only training tells, a design that breaks it keeps nobody down, and one that
-breaks a bound on a cost does not rise; a bound on the error may still be met after a longer training.
+Where a bound is on something that only training tells, a design that breaks it keeps nobody down, and one that breaks
+a bound on a cost does not rise; a bound on the error may still be met after a longer training.
 """
 
 from __future__ import annotations

@@ -162,6 +162,7 @@ def run_study(
             study, context.space.legend([[a.label for a in arrays] for arrays in catalogues], levels)
         )
         environment["pretraining"] = {
+            "warm_start": context.warm.checksum,
             "seconds": context.warm.seconds,
             "training_samples": context.warm.training_samples,
             "final_exit_accuracies": _final_accuracies(context),

@@ -95,7 +95,7 @@ def _cells(name: str, row: dict[str, Any], more: Sequence[Metric], seconds: bool
         name,
         f"{row['accuracy']:.2%}",
         f"{100 * row['accuracy_drop']:+.2f}",
-        _latency(row, "mean_latency", seconds),
+        latency_text(row, "mean_latency", seconds),
         f"{row['mean_energy_pj'] / 1e6:.2f} uJ",
         f"{row['edp_relative']:.1%}",
         *(_extra(row, metric, seconds) for metric in more),
@@ -106,7 +106,7 @@ def _cells(name: str, row: dict[str, Any], more: Sequence[Metric], seconds: bool
     return cells + details if wide else cells
 
 
-def _latency(row: dict[str, Any], name: str, seconds: bool) -> str:
+def latency_text(row: dict[str, Any], name: str, seconds: bool) -> str:
     if seconds:
         return format_quantity(row[f"{name}_seconds"], "time")
     return f"{row[f'{name}_cycles'] / 1e3:.1f} kcy"
@@ -114,7 +114,7 @@ def _latency(row: dict[str, Any], name: str, seconds: bool) -> str:
 
 def _extra(row: dict[str, Any], metric: Metric, seconds: bool) -> str:
     if metric.dimension == "time":
-        return _latency(row, metric.name, seconds)
+        return latency_text(row, metric.name, seconds)
     return format_quantity(row[metric.column(seconds=True)], metric.dimension)
 
 

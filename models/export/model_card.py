@@ -116,11 +116,11 @@ def model_card(network: EarlyExitNetwork, facts: CardFacts) -> str:
             "",
             "## Genome",
             "",
-            *_genome(keys),
+            *genome_lines(keys),
             "",
             "## Data and training",
             "",
-            *_training(keys, facts.notes),
+            *training_lines(keys, facts.notes),
             "",
             "## Agreement with the trained network",
             "",
@@ -174,7 +174,8 @@ def _policy(policy: ExitPolicy) -> str:
     return f"`{policy.score}`, {texts[policy.score]}; {softened};"
 
 
-def _genome(keys: CheckpointKeys) -> list[str]:
+def genome_lines(keys: CheckpointKeys) -> list[str]:
+    """Lines of a Markdown list on what the network is made of."""
     architecture = keys.architecture
     exits = ", ".join(str(block) for block in architecture.exits) or "none: a static network"
     return [
@@ -188,7 +189,8 @@ def _genome(keys: CheckpointKeys) -> list[str]:
     ]
 
 
-def _training(keys: CheckpointKeys, notes: CheckpointNotes) -> list[str]:
+def training_lines(keys: CheckpointKeys, notes: CheckpointNotes) -> list[str]:
+    """Lines of a Markdown list on where its weights come from."""
     accuracies = " ".join(_percent(accuracy) for accuracy in notes.validation_accuracies)
     return [
         f"- data: {notes.data_name or 'not recorded'}"

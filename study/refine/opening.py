@@ -1,0 +1,197 @@
+"""From the folder of a run to what is refined: its configuration, its study, its front."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwcost.errors import OfframpError
+from models.recipe import QatRecipe
+from study.config import StudyConfig
+from study.config_io import identity, load_file, merge, parse_assignment, resolve
+from study.setup import Paths, build_accelerator, build_objectives
+
+if TYPE_CHECKING:
+    import optuna
+
+    from study.setup import StudyContext
+    from study.tables import Design
+
+_NAMED_DATA = ("digits", "cifar10")
+_FULL_BUDGET = 5.0
+"""Default budget as a multiple of the longest training of the search."""
+
+_OPEN_SECTIONS = ("qat", "refine", "run")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for.
+
+    Attributes:
+        config: Of the study, with the folders of this machine.
+        recipe: How networks are trained.
+        seeds: Trainings of every network.
+        members: `all`, `headline`, or at most so many members of the headline front.
+        derived: Other designs of the refined networks may enter the headline front.
+        test: The test split is read.
+    """
+
+    config: StudyConfig
+    recipe: QatRecipe
+    seeds: int
+    members: str
+    derived: bool = True
+    test: bool = True
+
+    def __post_init__(self) -> None:
+        if self.members not in ("all", "headline") and not (
+            self.members.isdigit() and int(self.members) >= 1
+        ):
+            raise OfframpError(
+                f"expected --members all, headline or a number from 1, got {self.members!r}; choose one of them"
+            )
+
+
+def read_config(
+    folder: Path, options: Mapping[str, Mapping[str, Any]], assignments: Sequence[str]
+) -> tuple[StudyConfig, QatRecipe]:
+    """The configuration of the run, and how its front is trained.
+
+    Args:
+        folder: Of the run.
+        options: Values of this command by section and key; None where nothing was given.
+        assignments: Of `--set`: `qat.KEY`, `refine.KEY` or `run.KEY`, as the rest belongs to the study.
+
+    Raises:
+        OfframpError: There is no run, or a value cannot be used.
+    """
+    if not folder.is_dir():
+        raise OfframpError(
+            f"expected the folder of a run such as runs/quickstart, got {folder}; run study.run first"
+        )
+    if not (folder / "config.toml").is_file():
+        raise OfframpError(
+            f"expected config.toml in {folder}, got none; it is written when study.run ends, also when it is stopped"
+        )
+    assigned: dict[str, Any] = {}
+    for text in assignments:
+        (section, key), value = parse_assignment(text)
+        if section not in _OPEN_SECTIONS or (section, key) == ("qat", "epochs"):
+            advice = "give --epochs" if section == "qat" else "everything else belongs to the study"
+            raise OfframpError(f"expected --set of qat, refine or run, got {section}.{key}; {advice}")
+        assigned = merge(assigned, {section: {key: value}})
+    given = {s: {k: v for k, v in keys.items() if v is not None} for s, keys in options.items()}
+    base = merge(merge(load_file(folder / "config.toml"), given), {"run": {"out": str(folder)}})
+    ours = {section: keys for section, keys in assigned.items() if section != "qat"}
+    config = resolve([base, ours])
+    trained = resolve([base, ours, assigned])
+    longest = config.qat.epochs * config.search.rungs[-1]
+    recipe = dataclasses.replace(trained.qat, epochs=config.refine.epochs or _FULL_BUDGET * longest)
+    if not math.isfinite(recipe.epochs):
+        raise OfframpError(f"expected a finite number of epochs, got {recipe.epochs}")
+    _check_files(config)
+    return config, recipe
+
+
+def _check_files(config: StudyConfig) -> None:
+    """Configurations keep names of files, not their folders: whoever goes on says where they are."""
+    source, weights = config.data.source, config.backbone.weights
+    if source not in _NAMED_DATA and not Path(source).exists():
+        raise OfframpError(
+            f"expected the images of the run, got {source!r}, which does not exist here; name them with --data"
+        )
+    if weights is not None and not Path(weights).exists():
+        raise OfframpError(
+            f"expected the float weights of the run, got {weights!r}, which does not exist here; name them with "
+            "--weights"
+        )
+
+
+def storage_url(config: StudyConfig, paths: Paths) -> str:
+    """Where the study is.
+
+    Raises:
+        OfframpError: It should be in the run's folder and is not.
+    """
+    from study.storage import default_url
+
+    if config.run.storage:
+        return config.run.storage
+    if not (paths.out / "study.db").is_file():
+        raise OfframpError(
+            f"expected the study of the run in {paths.out}/study.db, got none; name its storage with --storage"
+        )
+    return default_url(paths.out)
+
+
+def open_existing(config: StudyConfig, url: str, data_fingerprint: str) -> optuna.Study:
+    """The study of the run.
+
+    Raises:
+        OfframpError: It is not in the storage, or has another configuration or other data.
+    """
+    import optuna
+
+    from study.storage import StudyIdentity, open_storage, open_study, without_password
+
+    name = str(config.run.name)
+    storage = open_storage(url)
+    names = optuna.get_all_study_names(storage)
+    if name not in names:
+        raise OfframpError(
+            f"expected the study {name!r} in {without_password(url)}, it holds {', '.join(names) or 'none'}; name it "
+            "with --study-name"
+        )
+    objectives = build_objectives(config, build_accelerator(config)).columns
+    who = StudyIdentity(name, identity(config), data_fingerprint, config.population(), objectives)
+    return open_study(storage, who)
+
+
+def check_front(study: optuna.Study) -> None:
+    """Refuses a study without a front, before anything slow begins.
+
+    Raises:
+        OfframpError: No finished trial may be on one.
+    """
+    from study.storage import finished_trials, record_of
+
+    records = [record_of(trial) for trial in finished_trials(study)]
+    if not any(record is not None and record.may_lead for record in records):
+        raise OfframpError(
+            f"expected a run with a front, got {len(records)} finished trials of which none is feasible and trained; "
+            "run more trials"
+        )
+
+
+def front_members(study: optuna.Study, context: StudyContext, members: str) -> list[Design]:
+    """The members of the run's front that are refined, by falling accuracy.
+
+    Args:
+        study: Of the run.
+        context: Of the run.
+        members: As in `Request`.
+    """
+    from study.export import evaluated_designs
+    from study.front import headline_front, objective_front
+
+    designs = evaluated_designs(study, context)
+    records = [design.record for design in designs]
+    chosen = headline_front(records)
+    if members == "all":
+        chosen = list({*chosen, *objective_front(records, context.evaluator.objectives)})
+    elif members != "headline":
+        chosen = _spread(chosen, int(members))
+    return sorted((designs[i] for i in chosen), key=lambda design: -design.record.accuracy)
+
+
+def _spread(values: list[int], most: int) -> list[int]:
+    """At most so many of them, evenly spread, the first and the last among them."""
+    if most == 1:
+        return values[:1]
+    last = len(values) - 1
+    return values if last < most else [values[round(i * last / (most - 1))] for i in range(most)]
