@@ -107,6 +107,7 @@ def _cells(name: str, row: dict[str, Any], more: Sequence[Metric], seconds: bool
 
 
 def latency_text(row: dict[str, Any], name: str, seconds: bool) -> str:
+    """A latency as it is shown: in seconds where clocks differ, in cycles otherwise."""
     if seconds:
         return format_quantity(row[f"{name}_seconds"], "time")
     return f"{row[f'{name}_cycles'] / 1e3:.1f} kcy"
