@@ -74,7 +74,7 @@ def _card(networks: RefinedNetworks, one: Measured, row: dict[str, Any], files: 
             f"# Early-exit network {row['design']} on {keys.backbone}",
             "",
             f"Image classifier ({keys.classes} classes) that stops at the first exit that is sure enough. "
-            f"Quantized; {len(files)} trainings with seeds of their own, each with temperatures and thresholds inside: "
+            f"Quantized; {len(files)} trainings with seeds of their own, with temperatures and thresholds inside: "
             f"{', '.join(f'`{file.name}`' for file in files)}.",
             "",
             f"## Results on the {row['split']} split",
