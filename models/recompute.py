@@ -31,23 +31,28 @@ class _Normalized:
         return found
 
 
-def normalize_and_act(x: Tensor, norm: nn.BatchNorm2d, act: nn.Module) -> Tensor:
+def normalize_and_act(x: Tensor, norm: nn.Module, act: nn.Module) -> Tensor:
     """The same as `act(norm(x))`, in training on a CPU with less memory.
 
     Args:
         x: (n, c, h, w).
-        norm: Its running statistics are updated as ever.
+        norm: Its running statistics are updated as ever. A folded network has none.
         act: Any function; what it saves for its gradient is kept, but for the normalized map itself.
     """
-    momentum = norm.momentum
-    trains = norm.training and torch.is_grad_enabled() and x.device.type == "cpu"
-    if not trains or momentum is None or norm.weight is None or norm.running_mean is None:
+    trains = torch.is_grad_enabled() and norm.training and x.device.type == "cpu"
+    if (
+        not trains
+        or not isinstance(norm, nn.BatchNorm2d)
+        or norm.momentum is None
+        or norm.weight is None
+        or norm.running_mean is None
+    ):
         result: Tensor = act(norm(x))
         return result
     if norm.num_batches_tracked is not None:
         norm.num_batches_tracked.add_(1)
     y, mean, inverse_deviation = torch.native_batch_norm(
-        x, norm.weight, norm.bias, norm.running_mean, norm.running_var, True, momentum, norm.eps
+        x, norm.weight, norm.bias, norm.running_mean, norm.running_var, True, norm.momentum, norm.eps
     )
     with torch.no_grad():
         assert norm.bias is not None

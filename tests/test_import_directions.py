@@ -38,7 +38,11 @@ MAY_IMPORT = {
         "optuna_dashboard",
     },
 }
-HELPERS = {"models": {"filelock"}, "study": {"filelock", "scipy", "sqlalchemy", "tomli_w"}, "dashboards": {"rich"}}
+HELPERS = {
+    "models": {"filelock"},
+    "study": {"filelock", "scipy", "sqlalchemy", "tomli_w"},
+    "dashboards": {"rich"},
+}
 # A single module may import these.
 ALONE = {"brevitas": "models/brevitas_adapter.py", "torchvision": "models/torchvision_adapter.py"}
 # Modules of another room that a room may use, where it is not all of them.
