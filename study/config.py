@@ -237,6 +237,8 @@ class RunConfig(Section):
     storage: str | None = None  # an Optuna storage URL; None: sqlite in the run's folder
     device: Literal["auto", "cpu", "cuda"] = "auto"
     cache: str | None = None  # decoded data and pre-trained networks; None: the user's cache folder
+    # seconds without a sign of life after which a trial on another machine is taken up again
+    lease_seconds: float = Field(default=300.0, ge=5.0, le=86400.0)
 
 
 class StudyConfig(Section):

@@ -39,13 +39,17 @@ class ProcessGroup:
             signal.signal(signal.SIGINT, before)
         self._processes[index] = process
 
-    def events(self) -> Iterator[WorkerEvent]:
+    def events(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[WorkerEvent]:
         """What the processes say, until all have ended.
 
         A process that ends without a word (killed from outside, out of memory) is reported as `died`.
+
+        Args:
+            meanwhile: Called every half second or so.
         """
         while self._processes:
             said = drain(self._queue, _POLL_SECONDS)
+            meanwhile()
             yield from said
             if said:
                 continue

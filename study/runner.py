@@ -6,7 +6,8 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
@@ -15,14 +16,15 @@ from rich.console import Console
 
 from hwcost.errors import OfframpError
 from study.config import StudyConfig
-from study.config_io import identity
+from study.config_io import fingerprint, identity
 from study.environment import describe
 from study.export import Exported, export
-from study.front import hypervolume
+from study.following import Search, Watch
+from study.leases import new_run
 from study.levels import level_texts
+from study.memo import training_code_version
 from study.processes import ProcessGroup
 from study.progress import StageProgress
-from study.record import DesignRecord
 from study.reference import StaticReference, choose_reference
 from study.setup import (
     Paths,
@@ -38,20 +40,24 @@ from study.setup import (
 from study.skipping import SkipReport
 from study.storage import (
     StudyIdentity,
+    StudyLock,
+    compare_training,
     describe_genes,
-    fail_abandoned,
     finished_trials,
     keep_reference,
     kept_reference,
     open_storage,
     open_study,
-    record_of,
+    register_run,
     storage_failures,
+    study_lock,
 )
-from study.worker import Tickets, WorkerEvent, WorkerTask, run_reference, run_worker
+from study.worker import WorkerTask, run_reference
 
 if TYPE_CHECKING:
     from models.training_data import TrainingData
+
+_FOLDER_MARK = ".study"
 
 
 @dataclass(frozen=True)
@@ -67,31 +73,6 @@ class Outcome:
     exported: Exported
     finished: int
     interrupted: bool
-
-
-@contextmanager
-def own_folder(paths: Paths) -> Iterator[None]:
-    """Holds the run's folder: two runs in one folder would write over each other.
-
-    Raises:
-        OfframpError: Another process has it, or it cannot be made.
-    """
-    try:
-        paths.out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(paths.out / ".lock")
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise OfframpError(
-            f"expected a folder that no other run uses, got {paths.out}; wait for that run or choose another --out"
-        ) from None
-    except OSError as error:
-        raise OfframpError(
-            f"expected a folder to write results to, got {paths.out}: {error.strerror}; choose another --out"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -134,11 +115,11 @@ def run_study(
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with (
-        own_folder(paths),
         storage_failures(storage_url),
         _divergence(),
         StageProgress(console).shown() as progress,
     ):
+        claim_folder(paths.out, study_name)
         storage = open_storage(storage_url)
         progress.log(f"data: {config.data.source}")
         data = load_data(config, paths.cache)
@@ -149,12 +130,14 @@ def run_study(
         population = config.population()
         objectives = build_objectives(config, build_accelerator(config)).columns
         who = StudyIdentity(study_name, identity(config), data.fingerprint, population, objectives)
-        study = open_study(storage, who)
-        abandoned = fail_abandoned(study)
-        if abandoned:
-            progress.log(f"resuming: {abandoned} trial(s) of a run that was killed are put aside")
+        lock = study_lock(storage_url, study_name)
+        with lock():
+            study = open_study(storage, who)
+            number = register_run(study)
+        trials = Watch(study, config.run.lease_seconds)
+        trials.clear_up(progress)
         environment = describe(config, data, device, command)
-        task = WorkerTask(config, paths, storage_url, study_name, device, 0)
+        task = WorkerTask(config, paths, storage_url, study_name, device, 0, new_run(), number)
         context = _prepare(config, paths, device, data, progress)
         catalogues = context.hardware.accelerator.catalogues
         levels = level_texts(context.space.levels, context.hardware.accelerator)
@@ -167,12 +150,15 @@ def run_study(
             "training_samples": context.warm.training_samples,
             "final_exit_accuracies": _final_accuracies(context),
         }
-        reference = kept_reference(study)
-        if reference is None:
-            reference = _reference(context, task, progress)
-            keep_reference(study, reference)
+        changed = compare_training(study, _trained_with(context))
+        if changed:
+            progress.log(
+                f"this run trains with another {', '.join(changed)} than the study's first: networks that were "
+                "trained before are trained again where they are needed, results may differ a little"
+            )
+        reference = _kept_reference(study, context, task, lock, progress)
         context = context.relative_to(reference)
-        search = _Search(study, context, task, progress)
+        search = Search(study, context, task, progress, trials)
         interrupted = False
         try:
             search.run()
@@ -189,6 +175,75 @@ def run_study(
             progress.log(skipped)
         exported = export(study, context, reference, environment)
         return Outcome(exported, len(finished_trials(study)), interrupted)
+
+
+def claim_folder(out: Path, study_name: str) -> None:
+    """Makes a run's folder the folder of one study; any number of its runs may share it.
+
+    Raises:
+        OfframpError: It is another study's, or it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        mark = out / _FOLDER_MARK
+        with contextlib.suppress(FileExistsError), mark.open("x", encoding="utf-8") as file:
+            file.write(study_name + "\n")
+        owner = mark.read_text(encoding="utf-8").removesuffix("\n")
+    except OSError as error:
+        raise OfframpError(
+            f"expected a folder to write results to, got {out}: {error.strerror}; choose another --out"
+        ) from None
+    if owner and owner != study_name:
+        raise OfframpError(
+            f"expected the folder of study {study_name!r}, got {out} of study {owner!r}, whose tables would be "
+            "overwritten; choose another --out"
+        )
+
+
+def _trained_with(context: StudyContext) -> dict[str, str]:
+    """What decides a training beside the configuration and the data."""
+    return {
+        "version of the training code": training_code_version()[:12],
+        "warm start": context.warm.checksum[:12],
+        "device": context.device,
+    }
+
+
+def _kept_reference(
+    study: optuna.Study, context: StudyContext, task: WorkerTask, lock: StudyLock, progress: StageProgress
+) -> StaticReference:
+    """The study's static reference; trained by one of the runs that share a cache, the first one to finish counts."""
+    kept = kept_reference(study)
+    if kept is not None:
+        return kept
+    name = fingerprint(identity(context.config))[:16]
+    context.paths.cache.mkdir(parents=True, exist_ok=True)
+    with _waiting(context.paths.cache / f"reference-{name}.lock", progress):
+        kept = kept_reference(study)
+        if kept is not None:
+            return kept
+        reference = _reference(context, task, progress)
+        with lock():
+            # A run with a cache of its own may have been faster. Trials refer to one reference only.
+            kept = kept_reference(study)
+            if kept is None:
+                keep_reference(study, reference)
+    return kept or reference
+
+
+@contextmanager
+def _waiting(path: Path, progress: StageProgress) -> Iterator[None]:
+    """Holds a lock file; says so when another run has to be waited for."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress.log("static reference: another run is training it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _final_accuracies(context: StudyContext) -> dict[str, float]:
@@ -216,7 +271,7 @@ def _reference(context: StudyContext, task: WorkerTask, progress: StageProgress)
         group = ProcessGroup()
         try:
             for index, way in enumerate(ways):
-                group.start(index, run_reference, _for_worker(task, index), way)
+                group.start(index, run_reference, replace(task, index=index), way)
             done = 0
             for event in group.events():
                 if event.kind in ("fatal", "died"):
@@ -230,90 +285,6 @@ def _reference(context: StudyContext, task: WorkerTask, progress: StageProgress)
     reference = choose_reference(networks[0]["fc"], networks[1], context)
     progress.update("static reference", total, total, f"accuracy {reference.record.accuracy:.1%}")
     return reference
-
-
-def _for_worker(task: WorkerTask, index: int) -> WorkerTask:
-    return WorkerTask(task.config, task.paths, task.storage_url, task.study_name, task.device, index)
-
-
-@dataclass
-class _Search:
-    """The trials of one run: starts workers, follows what they say, replaces those that die."""
-
-    study: optuna.Study
-    context: StudyContext
-    task: WorkerTask
-    progress: StageProgress
-    records: list[DesignRecord] = field(default_factory=list)
-
-    def run(self) -> None:
-        """Until all proposals are finished.
-
-        Raises:
-            KeyboardInterrupt: A signal came; nothing is running any more.
-            OfframpError: A worker gave up, or too many were killed.
-        """
-        wanted = self.task.config.search.trials
-        deaths = 0
-        while True:
-            done = finished_trials(self.study)
-            self.records = [r for r in map(record_of, done) if r is not None]
-            self._show()
-            if len(done) >= wanted:
-                return
-            # A round ends early only where workers were killed; the next one makes up for what they lost.
-            deaths += self._round(wanted - len(done))
-            if deaths > self.task.config.search.max_failures:
-                raise OfframpError(
-                    f"expected workers that run, got {deaths} of them ended from outside; is there enough memory? "
-                    "Finished trials are kept, run the same command again with fewer --workers"
-                )
-
-    def _round(self, missing: int) -> int:
-        """Starts the workers and follows them until all have ended; returns how many were killed."""
-        group = ProcessGroup()
-        tickets = Tickets(group.context, missing)
-        deaths = 0
-        try:
-            for index in range(min(self.task.config.search.workers, missing)):
-                group.start(index, run_worker, _for_worker(self.task, index), tickets)
-            for event in group.events():
-                self._note(event)
-                if event.kind == "fatal":
-                    raise OfframpError(event.reason)
-                if event.kind == "died":
-                    deaths += 1
-                    self.progress.log(
-                        f"worker {event.worker} was ended by {event.reason}; its trial is put aside"
-                    )
-        finally:
-            # A second Ctrl-C must not interrupt the putting aside.
-            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-            for event in group.stop():
-                self._note(event)
-            signal.signal(signal.SIGINT, before)
-            fail_abandoned(self.study)
-        return deaths
-
-    def _note(self, event: WorkerEvent) -> None:
-        if event.kind == "failed":
-            self.progress.log(f"trial {event.trial} failed: {event.reason}")
-        if event.kind == "finished" and event.record is not None:
-            self.records.append(event.record)
-            self._show()
-
-    def _show(self) -> None:
-        context = self.context
-        volume = hypervolume(
-            self.records, context.evaluator.objectives, context.hardware.static, context.data.classes
-        )
-        feasible = sum(record.feasible for record in self.records)
-        self.progress.update(
-            "trials",
-            len(self.records),
-            self.task.config.search.trials,
-            f"{feasible} feasible, hypervolume {volume:.3f}",
-        )
 
 
 def raise_on_sigterm() -> None:

@@ -33,6 +33,7 @@ from study.genome import SearchSpace
 from study.hardware import HardwareCosts
 from study.levels import LevelSpace
 from study.memo import PredictionMemo, TrainedNetwork, training_code_version
+from study.memory import with_smaller_batches
 from study.metrics import Objectives, metric_named
 from study.rungs import Rung
 from study.units import parse_quantity
@@ -235,9 +236,12 @@ def open_context(
         training = training_seed(seed, architecture.key(), rung, 0)
         # A longer training takes the place of the shorter one.
         checkpoint = paths.checkpoints / f"{architecture.key()[:32]}.safetensors"
-        result = train_architecture(
-            architecture, spec, data, warm, rung_recipe(config, rung), training, device, checkpoint,
-            temperature_scaling=config.space.temperature_scaling,
+        result = with_smaller_batches(
+            lambda recipe: train_architecture(
+                architecture, spec, data, warm, recipe, training, device, checkpoint,
+                temperature_scaling=config.space.temperature_scaling,
+            ),
+            rung_recipe(config, rung),
         )  # fmt: skip
         return TrainedNetwork(
             result.calibration, result.validation, result.training_samples, result.seconds, rung

@@ -1,4 +1,4 @@
-"""One process of a study: takes a ticket, proposes a design, evaluates it, tells the result, until none is left."""
+"""One process of a study: takes a trial, evaluates its design, tells the result, until all are finished."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from filelock import FileLock
 
 from hwcost.errors import OfframpError
 from models.seeds import derive_seed
@@ -44,6 +43,8 @@ class WorkerTask:
         study_name: In the storage.
         device: `cpu` or `cuda`.
         index: Of the worker, from 0.
+        run: Name of this start of the command.
+        run_number: Runs that worked on the study before.
     """
 
     config: StudyConfig
@@ -52,6 +53,8 @@ class WorkerTask:
     study_name: str
     device: str
     index: int
+    run: str = ""
+    run_number: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,58 +62,29 @@ class WorkerEvent:
     """What a worker says to the process that started it.
 
     Attributes:
-        kind: `started`, `finished` and `failed` are about a trial; `ready`, `done`, `fatal` (it gave up with a
-            reason) and `died` (killed from outside) about the worker.
+        kind: `started`, `finished`, `failed` and `lost` (others took it up) are about a trial; `ready`, `done`,
+            `fatal` (it gave up with a reason) and `died` (killed from outside) about the worker.
         worker: Its index.
         trial: Its number, -1 where there is none.
         record: The result of a finished trial.
         reason: Why it failed.
     """
 
-    kind: Literal["ready", "started", "finished", "failed", "fatal", "died", "done"]
+    kind: Literal["ready", "started", "finished", "failed", "lost", "fatal", "died", "done"]
     worker: int
     trial: int = -1
     record: DesignRecord | None = None
     reason: str = ""
 
 
-class Tickets:
-    """Trials still to be finished, shared by the processes of one run.
-
-    A ticket is taken before a trial is asked for and given back when it fails, so that exactly as many proposals
-    finish as were asked for.
-
-    Args:
-        context: A multiprocessing context.
-        count: Trials to finish.
-    """
-
-    def __init__(self, context: Any, count: int) -> None:
-        self._left = context.Value("q", count)
-
-    def take(self) -> bool:
-        """Whether there was one left; it is the caller's now."""
-        with self._left.get_lock():
-            if self._left.value <= 0:
-                return False
-            self._left.value -= 1
-            return True
-
-    def give_back(self) -> None:
-        """The trial it was for did not finish."""
-        with self._left.get_lock():
-            self._left.value += 1
-
-
-def run_worker(task: WorkerTask, tickets: Tickets, events: Any) -> None:
+def run_worker(task: WorkerTask, events: Any) -> None:
     """Entry point of a process that works on trials.
 
     Args:
         task: What to work on.
-        tickets: Shared by all workers of the run.
         events: A multiprocessing queue of `WorkerEvent`.
     """
-    _guarded(task, events, lambda: _work(task, tickets, events))
+    _guarded(task, events, lambda: _work(task, events))
 
 
 def run_reference(task: WorkerTask, trained: Literal["alone", "jointly"], events: Any) -> None:
@@ -143,15 +117,18 @@ def _train_reference(task: WorkerTask, trained: Literal["alone", "jointly"]) -> 
     train_static(open_context(task.config, task.paths, task.device, data), trained)
 
 
-def _work(task: WorkerTask, tickets: Tickets, events: Any) -> None:
+def _work(task: WorkerTask, events: Any) -> None:
     import optuna
 
+    from study.claims import Claims
+    from study.leases import Heartbeat, Owner
     from study.rungs import RisesUndominated
     from study.samplers import make_sampler
     from study.setup import load_data, open_context
-    from study.storage import kept_reference, open_storage, population_of
+    from study.storage import kept_reference, open_storage, population_of, study_lock
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    search = task.config.search
     data = load_data(task.config, task.paths.cache)
     context = open_context(task.config, task.paths, task.device, data)
     storage = open_storage(task.storage_url)
@@ -159,65 +136,83 @@ def _work(task: WorkerTask, tickets: Tickets, events: Any) -> None:
     reference = kept_reference(study)
     context = context if reference is None else context.relative_to(reference)
     already = len(study.get_trials(deepcopy=False))
-    seed = derive_seed("proposals", task.config.search.seed, already, task.index)
+    seed = derive_seed("proposals", search.seed, already, task.run_number, task.index)
     context = replace(context, evaluator=replace(context.evaluator, rises=RisesUndominated(study)))
     evaluator, space = context.evaluator, context.space
     study.sampler = make_sampler(
-        task.config.search,
+        search,
         space,
         population_of(study),
         seed,
         lambda genes: evaluator.meets_constraints(space.decode(genes)),
     )
+    owner = Owner.this_process(task.run, task.index, task.config.run.lease_seconds)
+    lock = study_lock(task.storage_url, task.study_name)
+    claims = Claims(
+        study, space.distributions(), lambda genes: space.decode(genes).key(), search.trials, owner, lock
+    )
+    heart = Heartbeat.of(study._storage, owner)
     events.put(WorkerEvent("ready", task.index))
     failures = 0
-    while tickets.take():
-        event = _one_trial(study, context, task.index, events, tickets)
+    while (trial := claims.take()) is not None:
+        events.put(WorkerEvent("started", task.index, trial.number))
+        with heart.on(trial._trial_id):
+            event = _one_trial(study, context, task.index, trial)
         events.put(event)
         failures = failures + 1 if event.kind == "failed" else 0
-        if failures >= task.config.search.max_failures:
+        if failures >= search.max_failures:
             raise OfframpError(
                 f"expected trials that finish, got {failures} failures in a row, the last one: {event.reason}; "
                 "mend the cause and run the same command again"
             )
 
 
-def _one_trial(
-    study: optuna.Study, context: StudyContext, worker: int, events: Any, tickets: Tickets
-) -> WorkerEvent:
-    """Ask, evaluate, tell. A trial that cannot be finished is marked as failed, whatever the reason."""
-    from optuna.trial import TrialState
+def _one_trial(study: optuna.Study, context: StudyContext, worker: int, trial: optuna.Trial) -> WorkerEvent:
+    """Evaluates a trial and tells the result. One that cannot be finished is failed, whatever the reason."""
+    from optuna.exceptions import UpdateFinishedTrialError
 
     from models.objective import NonFiniteLoss
-    from study.sampler import DIVERGED_KEY
-    from study.storage import store_result
+    from study.memory import is_out_of_memory
+    from study.storage import tell_result
 
-    trial = None
     try:
-        # One proposal at a time: a design is known to the others only once all its genes are in the storage, and two
-        # workers that begin together would propose the same one.
-        with FileLock(context.paths.out / ".proposal.lock"):
-            trial = study.ask(context.space.distributions())
-        events.put(WorkerEvent("started", worker, trial.number))
         record = context.evaluator.evaluate(context.space.decode(trial.params))
-        store_result(trial, record)
-        study.tell(trial, context.evaluator.objectives.values(record))
+        tell_result(study, trial, record, context.evaluator.objectives.values(record))
+    except UpdateFinishedTrialError:
+        return WorkerEvent(
+            "lost", worker, trial.number, reason="this worker was silent for longer than its lease"
+        )
     except BaseException as error:
-        tickets.give_back()
-        if trial is not None:
-            reason = str(error) or type(error).__name__
-            trial.set_user_attr("failure", reason)
-            if isinstance(error, NonFiniteLoss):
-                trial.set_user_attr(DIVERGED_KEY, True)
-            study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
-            if isinstance(error, NonFiniteLoss | MemoryError):
-                return WorkerEvent("failed", worker, trial.number, reason=reason)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        hopeless = isinstance(error, NonFiniteLoss) or is_out_of_memory(error)
+        _fail(study, trial, reason, hopeless, isinstance(error, Interrupted))
+        if hopeless:
+            return WorkerEvent("failed", worker, trial.number, reason=reason)
         raise
     if record.trained and context.config.search.derive:
         from study.derived import write_derived
 
         write_derived(context, record.genome.architecture)
     return WorkerEvent("finished", worker, trial.number, record)
+
+
+def _fail(study: optuna.Study, trial: optuna.Trial, reason: str, hopeless: bool, interrupted: bool) -> None:
+    """Ends a trial that did not finish; what stopped it is the error to tell, not what fails on the way here."""
+    from optuna.exceptions import UpdateFinishedTrialError
+    from optuna.trial import TrialState
+
+    from study.leases import put_aside
+    from study.sampler import DIVERGED_KEY
+
+    storage, trial_id = study._storage, trial._trial_id
+    with contextlib.suppress(UpdateFinishedTrialError):
+        if interrupted:
+            put_aside(study, storage.get_trial(trial_id), reason, died=False)
+            return
+        storage.set_trial_user_attr(trial_id, "failure", reason)
+        if hopeless:
+            storage.set_trial_user_attr(trial_id, DIVERGED_KEY, True)
+        storage.set_trial_state_values(trial_id, TrialState.FAIL)
 
 
 def _explain(error: Exception, paths: Paths) -> str:

@@ -26,24 +26,6 @@ def train_through_memo(folder: str, context: dict[str, Any], architecture: Any, 
     Path(folder, f"answer-{index}").write_text(str(network.training_samples))
 
 
-def take_tickets(tickets: Any, start: Any, events: Any) -> None:
-    """Takes tickets until none is left, gives every third back, and says how many it kept."""
-    start.wait(60)  # all at once
-    kept = 0
-    while tickets.take():
-        kept += 1
-        if kept % 3 == 0:
-            tickets.give_back()
-            kept -= 1
-            if tickets.take():
-                kept += 1
-            else:
-                break
-            if tickets.take():
-                kept += 1
-    events.put(("kept", kept))
-
-
 def say_and_end(index: int, how: str, events: Any) -> None:
     """Reports, then ends in the way asked for."""
     from study.worker import WorkerEvent
@@ -74,22 +56,46 @@ def wait_for_signal(index: int, stubborn: bool, events: Any) -> None:
         time.sleep(0.05)
 
 
-def propose_and_tell(url: str, study_name: str, count: int, index: int) -> None:
-    """Finishes proposals of a study with a cheap objective, as a worker does."""
+def finish_trials(
+    url: str, study_name: str, wanted: int, index: int, seconds: float = 0.0, start: Any = None
+) -> None:
+    """Creates or joins a study and works on it until all its trials are finished, with a cheap objective."""
     import numpy as np
     import optuna
 
+    from study.claims import Claims
+    from study.config import StudyConfig
+    from study.config_io import identity
+    from study.leases import Heartbeat, Owner
     from study.sampler import GenomeNSGAIISampler
-    from study.storage import open_storage, population_of, store_result
+    from study.storage import (
+        StudyIdentity,
+        open_storage,
+        open_study,
+        population_of,
+        register_run,
+        study_lock,
+        tell_result,
+    )
     from tests.study.spaces import small_space
     from tests.study.synthetic import evaluate, objectives
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space = small_space()
-    study = optuna.load_study(storage=open_storage(url), study_name=study_name)
-    study.sampler = GenomeNSGAIISampler(space, population_of(study), np.random.default_rng(index))
-    for _ in range(count):
-        trial = study.ask(space.distributions())
-        record = evaluate(space.decode(trial.params))
-        store_result(trial, record)
-        study.tell(trial, objectives(record))
+    if start is not None:
+        start.wait(120)  # all at once
+    space, lock = small_space(), study_lock(url, study_name)
+    with lock():
+        study = open_study(open_storage(url), StudyIdentity(study_name, identity(StudyConfig()), "d" * 64, 4))
+        number = register_run(study)
+    rng = np.random.default_rng([index, number])
+    study.sampler = GenomeNSGAIISampler(space, population_of(study), rng, predictor=None)
+    owner = Owner.this_process("tests", index, lease_seconds=5.0)
+    heart = Heartbeat.of(study._storage, owner)
+    claims = Claims(
+        study, space.distributions(), lambda genes: space.decode(genes).key(), wanted, owner, lock
+    )  # fmt: skip
+    while (trial := claims.take()) is not None:
+        with heart.on(trial._trial_id):
+            time.sleep(seconds)
+            record = evaluate(space.decode(trial.params))
+            tell_result(study, trial, record, objectives(record))

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,37 +15,17 @@ import pytest
 from optuna.trial import TrialState
 
 from hwcost.errors import OfframpError
+from study.claims import Claims
 from study.config import StudyConfig
 from study.config_io import identity
+from study.leases import Owner, put_aside
 from study.sampler import DIVERGED_KEY, GenomeNSGAIISampler
 from study.setup import Paths
-from study.storage import StudyIdentity, default_url, open_storage, open_study, record_of
-from study.worker import Interrupted, Tickets, WorkerTask, _guarded, _one_trial, drain
-from tests.study.process_targets import take_tickets
+from study.storage import StudyIdentity, default_url, open_storage, open_study, record_of, study_lock
+from study.worker import Interrupted, WorkerTask, _guarded, _one_trial, drain
 from tests.study.spaces import record, small_space
 
 SPAWN = multiprocessing.get_context("spawn")
-
-
-def test_tickets_run_out():
-    tickets = Tickets(SPAWN, 2)
-    assert [tickets.take() for _ in range(4)] == [True, True, False, False]
-    tickets.give_back()
-    assert [tickets.take() for _ in range(2)] == [True, False]
-    assert not Tickets(SPAWN, 0).take()
-
-
-def test_processes_share_tickets_without_losing_or_adding_any():
-    count = 30_000
-    tickets, start, events = Tickets(SPAWN, count), SPAWN.Barrier(2), SPAWN.Queue()
-    processes = [SPAWN.Process(target=take_tickets, args=(tickets, start, events)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    kept = sum(events.get(timeout=60)[1] for _ in processes)
-    for process in processes:
-        process.join(60)
-    assert not tickets.take()
-    assert kept == count
 
 
 def test_drain_returns_all_that_is_there_and_waits_only_for_the_first():
@@ -72,46 +51,40 @@ def bench(tmp_path: Path, evaluate) -> SimpleNamespace:
     """A real study in sqlite with an evaluation of the test's choice."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space = small_space()
+    url = default_url(tmp_path)
     who = StudyIdentity("mine", identity(StudyConfig()), "d", population=4)
-    study = open_study(open_storage(default_url(tmp_path)), who)
+    study = open_study(open_storage(url), who)
     study.sampler = GenomeNSGAIISampler(space, 4, np.random.default_rng(0))
     paths = Paths(tmp_path, tmp_path / "cache")
     context = SimpleNamespace(space=space, evaluator=SimpleNamespace(evaluate=evaluate), paths=paths)
-    tickets = Tickets(SPAWN, 1)
-    assert tickets.take()
-    return SimpleNamespace(study=study, context=context, tickets=tickets, said=Said())
+    owner = Owner.this_process("tests", 0)
+    lock = study_lock(url, "mine")
+    claims = Claims(study, space.distributions(), lambda genes: space.decode(genes).key(), 2, owner, lock)
+    return SimpleNamespace(study=study, context=context, claims=claims)
 
 
 def one_trial(on: SimpleNamespace):
-    return _one_trial(on.study, on.context, 0, on.said, on.tickets)
+    return _one_trial(on.study, on.context, 0, on.claims.take())
 
 
-def test_a_trial_is_asked_evaluated_and_told(tmp_path):
+def test_a_trial_is_evaluated_and_told(tmp_path):
     on = bench(tmp_path, lambda genome: record(0.7, 3.0, 4.0, trained=False))
     event = one_trial(on)
-    assert [(e.kind, e.trial) for e in on.said] == [("started", 0)]
     assert (event.kind, event.trial, event.record) == ("finished", 0, record(0.7, 3.0, 4.0, trained=False))
     (trial,) = on.study.trials
     assert (trial.state, record_of(trial)) == (TrialState.COMPLETE, event.record)
-    assert not on.tickets.take()  # used up
 
 
-def test_workers_that_begin_together_propose_different_designs(tmp_path):
-    both_evaluate, genomes = threading.Barrier(2, timeout=60), []
+def test_a_result_that_comes_too_late_is_said_to_be_lost(tmp_path):
+    def slow(genome):
+        (seen,) = on.study.get_trials(deepcopy=False)
+        assert put_aside(on.study, seen, "silent") == TrialState.FAIL
+        return record(trained=False)
 
-    def evaluate(genome):
-        genomes.append(genome)
-        both_evaluate.wait()
-        return record(0.7, 3.0, 4.0, trained=False)
-
-    workers = [bench(tmp_path, evaluate) for _ in range(2)]
-    threads = [threading.Thread(target=one_trial, args=(worker,)) for worker in workers]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(genomes) == 2
-    assert genomes[0].key() != genomes[1].key()
+    on = bench(tmp_path, slow)
+    event = one_trial(on)
+    assert (event.kind, event.trial, event.record) == ("lost", 0, None)
+    assert [t.state for t in on.study.trials] == [TrialState.FAIL]
 
 
 def test_a_diverged_training_fails_the_trial_and_the_search_goes_on(tmp_path):
@@ -127,7 +100,6 @@ def test_a_diverged_training_fails_the_trial_and_the_search_goes_on(tmp_path):
     assert trial.state == TrialState.FAIL
     assert trial.user_attrs["failure"] == "the loss became NaN in step 3"
     assert trial.user_attrs[DIVERGED_KEY] is True
-    assert on.tickets.take()  # given back: as many proposals finish as were asked for
     diverged = trial.params
     on.context.evaluator.evaluate = lambda genome: record(trained=False)
     assert one_trial(on).kind == "finished"
@@ -148,7 +120,20 @@ def test_whatever_ends_a_trial_it_is_put_aside_and_its_ticket_given_back(tmp_pat
     assert trial.state == TrialState.FAIL
     assert trial.user_attrs["failure"]
     assert DIVERGED_KEY not in trial.user_attrs
-    assert on.tickets.take()
+
+
+def test_an_interrupted_design_is_taken_up_again(tmp_path):
+    def stop(genome):
+        raise Interrupted
+
+    on = bench(tmp_path, stop)
+    with pytest.raises(Interrupted):
+        one_trial(on)
+    on.context.evaluator.evaluate = lambda genome: record(trained=False)
+    assert one_trial(on).kind == "finished"
+    first, second = on.study.trials
+    assert (first.state, second.state) == (TrialState.FAIL, TrialState.COMPLETE)
+    assert first.params == second.params
 
 
 def test_lack_of_memory_is_a_failed_trial_not_the_end(tmp_path):
@@ -157,6 +142,8 @@ def test_lack_of_memory_is_a_failed_trial_not_the_end(tmp_path):
 
     on = bench(tmp_path, hungry)
     assert (one_trial(on).kind, one_trial(on).reason) == ("failed", "MemoryError")
+    first, second = (on.context.space.decode(t.params).key() for t in on.study.trials)
+    assert first != second  # it would run out again
 
 
 @pytest.fixture

@@ -1,0 +1,214 @@
+"""How processes that share nothing but a storage finish exactly as many trials as were asked for.
+
+A trial's number is its place in the queue. A process writes its trial first and looks then: it keeps the trial if
+fewer than the trials asked for are finished or unfinished with a lower number, and gives it up otherwise. Of all
+trials that are ever kept, the one with the highest number saw every other one as it looked, finished or unfinished,
+because numbers are handed out in order and a failed trial stays failed. So no more than those asked for are kept,
+with any number of processes, without a lock and without a clock. What a dead worker has left is failed by whoever
+notices; from then on its place is free, and should the worker be alive after all, the storage refuses its result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
+
+from study.leases import (
+    LEFT_KEY,
+    MOST_REPEATS,
+    OWNER_KEY,
+    REPEATS_KEY,
+    LeaseWatch,
+    Owner,
+    deaths_before,
+    put_aside,
+)
+from study.storage import StudyLock
+from study.storage.drafts import Drafting
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds between looks when there is nothing to do
+_TWINS = 8  # times a design is given up because another process proposed it at the same moment
+
+
+@dataclass(frozen=True)
+class Board:
+    """How far a study is.
+
+    Attributes:
+        finished: Trials that count.
+        waiting: Numbers of trials in the queue, ascending.
+        running: Numbers of trials that are worked on, ascending.
+    """
+
+    finished: int
+    waiting: tuple[int, ...]
+    running: tuple[int, ...]
+
+    @classmethod
+    def of(cls, trials: Sequence[FrozenTrial]) -> Board:
+        """Counts the trials of a study."""
+        numbers: dict[TrialState, list[int]] = {state: [] for state in TrialState}
+        for trial in trials:
+            numbers[trial.state].append(trial.number)
+        return cls(
+            len(numbers[TrialState.COMPLETE]),
+            tuple(sorted(numbers[TrialState.WAITING])),
+            tuple(sorted(numbers[TrialState.RUNNING])),
+        )
+
+    def holds(self, number: int, wanted: int) -> bool:
+        """Whether the trial of that number is among those asked for."""
+        return self.finished + sum(n < number for n in (*self.waiting, *self.running)) < wanted
+
+    def has_room(self, wanted: int) -> bool:
+        """Whether one more trial may be begun: a new one, or the first of the queue."""
+        if self.waiting:
+            return self.holds(self.waiting[0], wanted)
+        return self.finished + len(self.running) < wanted
+
+
+class Claims:
+    """Takes trials for one worker.
+
+    Args:
+        study: With the sampler that proposes.
+        distributions: Every gene.
+        key: Equal for genes of the same design.
+        wanted: Trials to finish over all processes.
+        owner: Who works on them.
+        lock: Held while proposing, where the storage has one.
+        watch: Notices what others have left.
+        sleep: Waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        distributions: dict[str, BaseDistribution],
+        key: Callable[[Mapping[str, Any]], str],
+        wanted: int,
+        owner: Owner,
+        lock: StudyLock,
+        watch: LeaseWatch | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._study, self._key, self._wanted = study, key, wanted
+        self._owner, self._lock, self._sleep = owner, lock, sleep
+        self._watch = watch or LeaseWatch(owner.lease_seconds)
+        self._drafting = Drafting(study, distributions)
+        self._genes = frozenset(distributions)
+        self._keys: dict[int, str] = {}
+        self._settled: set[int] = set()  # failed trials whose designs were taken up
+
+    def take(self) -> optuna.Trial | None:
+        """The next trial to work on; None when all are finished. Waits while others hold all that are left."""
+        pause, twins = _FIRST_PAUSE, 0
+        while True:
+            trials = self._trials()
+            self._clear_up(trials)
+            board = Board.of(trials)
+            if board.finished >= self._wanted:
+                return None
+            if not board.has_room(self._wanted):
+                self._sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(1.5 * pause, _LONGEST_PAUSE)
+                continue
+            pause = _FIRST_PAUSE
+            trial, known = self._propose()
+            if trial is None:
+                continue
+            trials = self._trials()
+            if not Board.of(trials).holds(trial.number, self._wanted):
+                self._give_up(trial, "not needed: other workers hold all trials that are left")
+                continue
+            if twins < _TWINS and self._has_twin(trial, trials, known):
+                twins += 1
+                self._give_up(trial, "the same design was proposed by another worker at the same moment")
+                self._sleep(random.uniform(0.0, 0.05 * 2**twins))
+                continue
+            return trial
+
+    def _propose(self) -> tuple[optuna.Trial | None, frozenset[int]]:
+        """A trial, unless another process took the last place meanwhile; and the trials that were known to it."""
+        with self._lock():
+            trials = self._trials()
+            if not Board.of(trials).has_room(self._wanted):
+                return None, frozenset()
+            known = frozenset(t.number for t in trials)
+            signature = {OWNER_KEY: self._owner.attribute()}
+            left = self._left(trials)
+            if left is None:
+                return self._drafting.ask(signature), known
+            repeats = {"trial": left.number, "deaths": int(left.system_attrs[LEFT_KEY])}
+            return self._drafting.repeat(left.params, {**signature, REPEATS_KEY: repeats}), known
+
+    def _left(self, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
+        """The first failed trial whose design nobody has taken up, worth another try."""
+        candidates = [
+            t
+            for t in trials
+            if t.state == TrialState.FAIL
+            and t.system_attrs.get(LEFT_KEY, MOST_REPEATS + 1) <= MOST_REPEATS
+            and t.number not in self._settled
+            and self._genes <= t.params.keys()
+        ]
+        if not candidates:
+            return None
+        taken_up = {t.system_attrs[REPEATS_KEY]["trial"] for t in trials if REPEATS_KEY in t.system_attrs}
+        self._settled |= taken_up
+        # A design that was proposed again in another way needs no repeat.
+        alive = {
+            self._key_of(t)
+            for t in trials
+            if t.state in (TrialState.COMPLETE, TrialState.RUNNING) and self._genes <= t.params.keys()
+        }
+        return next(
+            (t for t in candidates if t.number not in taken_up and self._key_of(t) not in alive), None
+        )
+
+    def _key_of(self, trial: FrozenTrial) -> str:
+        if trial.number not in self._keys:
+            self._keys[trial.number] = self._key(trial.params)
+        return self._keys[trial.number]
+
+    def _has_twin(self, trial: optuna.Trial, trials: Sequence[FrozenTrial], known: frozenset[int]) -> bool:
+        """Whether a process that could not be seen proposed the same design under a lower number."""
+        unseen = [
+            t
+            for t in trials
+            if t.number < trial.number
+            and t.number not in known
+            and t.state in (TrialState.RUNNING, TrialState.COMPLETE)
+            and self._genes <= t.params.keys()
+        ]
+        return bool(unseen) and self._key(trial.params) in map(self._key_of, unseen)
+
+    def _clear_up(self, trials: Sequence[FrozenTrial]) -> None:
+        """Puts aside what the dead have left, and what this worker itself does not know of."""
+        for trial in self._watch.left(trials):
+            put_aside(self._study, trial, "its worker has ended or fallen silent")
+        for trial in trials:
+            # The answer to its creation was lost on the way from a server that restarted.
+            if trial.state == TrialState.RUNNING and Owner.of(trial) == self._owner:
+                put_aside(self._study, trial, "its worker never heard of it", died=False)
+
+    def _give_up(self, trial: optuna.Trial, reason: str) -> None:
+        storage, trial_id = self._study._storage, trial._trial_id
+        frozen = storage.get_trial(trial_id)
+        with contextlib.suppress(UpdateFinishedTrialError):  # others took this worker for dead
+            if REPEATS_KEY in frozen.system_attrs:
+                storage.set_trial_system_attr(trial_id, LEFT_KEY, deaths_before(frozen))
+            storage.set_trial_user_attr(trial_id, "failure", reason)
+            storage.set_trial_state_values(trial_id, TrialState.FAIL)
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)

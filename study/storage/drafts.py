@@ -1,0 +1,124 @@
+"""A proposal that reaches the storage at once: all genes of a trial, or no trial.
+
+Optuna creates a trial first and then writes gene after gene, each a transaction of its own. Of a process that is
+killed in between half a trial stays, other processes cannot see what is being proposed, and in a relational database
+some fifty writes take longer than the proposal. Here the trial that is being asked for is a draft in memory.
+"""
+
+from __future__ import annotations
+
+import copy
+from datetime import datetime
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from study.storage.forwarding import ForwardingStorage
+
+_DRAFT_ID = -1
+
+
+class _DraftStorage(ForwardingStorage):
+    """Keeps what is written to a trial that does not exist yet."""
+
+    def __init__(self, behind: BaseStorage) -> None:
+        super().__init__(behind)
+        self.draft: FrozenTrial | None = None
+        self.preset: dict[str, Any] = {}
+
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        self.draft = FrozenTrial(
+            number=self.behind.get_n_trials(study_id), trial_id=_DRAFT_ID, state=TrialState.RUNNING, value=None,
+            datetime_start=datetime.now(), datetime_complete=None, params={}, distributions={}, user_attrs={},
+            system_attrs=dict(self.preset), intermediate_values={},
+        )  # fmt: skip
+        return _DRAFT_ID
+
+    def _drafted(self, trial_id: int) -> FrozenTrial | None:
+        return self.draft if trial_id == _DRAFT_ID else None
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        draft = self._drafted(trial_id)
+        return super().get_trial(trial_id) if draft is None else copy.deepcopy(draft)
+
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
+        draft = self._drafted(trial_id)
+        if draft is None:
+            super().set_trial_param(trial_id, param_name, param_value_internal, distribution)
+            return
+        draft.params = {**draft.params, param_name: distribution.to_external_repr(param_value_internal)}
+        draft.distributions = {**draft.distributions, param_name: distribution}
+
+    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        draft = self._drafted(trial_id)
+        if draft is None:
+            super().set_trial_user_attr(trial_id, key, value)
+            return
+        draft.set_user_attr(key, value)
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        draft = self._drafted(trial_id)
+        if draft is None:
+            super().set_trial_system_attr(trial_id, key, value)
+            return
+        draft.system_attrs = {**draft.system_attrs, key: value}
+
+
+class Drafting:
+    """Asks a study's sampler for trials that are written in one go.
+
+    Args:
+        study: Its sampler proposes.
+        distributions: Every gene.
+    """
+
+    def __init__(self, study: optuna.Study, distributions: dict[str, BaseDistribution]) -> None:
+        self._study = study
+        self._distributions = distributions
+        self._storage = _DraftStorage(study._storage)
+        self._mirror = optuna.load_study(
+            study_name=study.study_name, storage=self._storage, sampler=study.sampler
+        )
+
+    def ask(self, attributes: dict[str, Any]) -> optuna.Trial:
+        """A new trial of the sampler's, or one that waits in the queue.
+
+        Args:
+            attributes: System attributes it has from the beginning.
+        """
+        self._mirror.sampler = self._study.sampler
+        asked = self._mirror.ask(self._distributions)
+        if asked._trial_id != _DRAFT_ID:  # it was in the queue, and is there for others to see already
+            for key, value in attributes.items():
+                self._study._storage.set_trial_system_attr(asked._trial_id, key, value)
+            return optuna.Trial(self._study, asked._trial_id)
+        return self._write(attributes)
+
+    def repeat(self, genes: dict[str, Any], attributes: dict[str, Any]) -> optuna.Trial:
+        """A new trial of a design that was proposed before, in the present generation.
+
+        Args:
+            genes: Every gene.
+            attributes: System attributes it has from the beginning.
+        """
+        self._storage.create_new_trial(self._study._study_id)
+        draft = self._storage.draft
+        assert draft is not None
+        sampler = self._study.sampler
+        if isinstance(sampler, optuna.samplers.BaseGASampler):
+            # Without a generation it would never become a parent.
+            sampler.get_trial_generation(self._mirror, draft)
+        draft.params, draft.distributions = dict(genes), dict(self._distributions)
+        return self._write(attributes)
+
+    def _write(self, attributes: dict[str, Any]) -> optuna.Trial:
+        draft = self._storage.draft
+        assert draft is not None
+        draft.system_attrs = {**draft.system_attrs, **attributes}
+        storage = self._study._storage
+        return optuna.Trial(self._study, storage.create_new_trial(self._study._study_id, draft))
