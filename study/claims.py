@@ -114,7 +114,8 @@ class Claims:
         pause, twins = _FIRST_PAUSE, 0
         while True:
             trials = self._trials()
-            self._clear_up(trials)
+            if self._clear_up(trials):
+                trials = self._trials()
             board = Board.of(trials)
             if board.finished >= self._wanted:
                 return None
@@ -192,14 +193,16 @@ class Claims:
         ]
         return bool(unseen) and self._key(trial.params) in map(self._key_of, unseen)
 
-    def _clear_up(self, trials: Sequence[FrozenTrial]) -> None:
-        """Puts aside what the dead have left, and what this worker itself does not know of."""
-        for trial in self._watch.left(trials):
-            put_aside(self._study, trial, "its worker has ended or fallen silent")
+    def _clear_up(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Puts aside what the dead have left, and what this worker itself does not know of; whether there was any."""
+        left = [(trial, "its worker has ended or fallen silent", True) for trial in self._watch.left(trials)]
         for trial in trials:
             # The answer to its creation was lost on the way from a server that restarted.
             if trial.state == TrialState.RUNNING and Owner.of(trial) == self._owner:
-                put_aside(self._study, trial, "its worker never heard of it", died=False)
+                left.append((trial, "its worker never heard of it", False))
+        for trial, reason, died in left:
+            put_aside(self._study, trial, reason, died=died)
+        return bool(left)
 
     def _give_up(self, trial: optuna.Trial, reason: str) -> None:
         storage, trial_id = self._study._storage, trial._trial_id
