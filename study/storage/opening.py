@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,6 +58,9 @@ def _open(address: StorageAddress) -> BaseStorage:
     if address.kind == "grpc":
         return RetryingStorage(_open_proxy(str(address.url.host), int(address.url.port or 0)))
     storage = open_relational(address)
+    if address.kind != "sqlite":
+        # Optuna tells every broken connection in ten lines; `RetryingStorage` says it in one.
+        logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)
     # sqlite waits for other processes by itself, and nothing that fails there mends itself.
     return storage if address.kind == "sqlite" else RetryingStorage(get_storage(storage))
 

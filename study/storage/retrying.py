@@ -12,7 +12,13 @@ from optuna.exceptions import DuplicatedStudyError, StorageInternalError, Update
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+    SQLAlchemyError,
+)
 
 from study.storage.forwarding import ForwardingStorage
 
@@ -110,6 +116,8 @@ def is_away(error: BaseException) -> bool:
         if getattr(cause.orig, "sqlstate", None) == _DISK_FULL:
             return False
         return cause.connection_invalidated or isinstance(cause, OperationalError | InterfaceError)
+    if isinstance(cause, PendingRollbackError):  # Optuna went on reading on a connection that had broken
+        return True
     return _grpc_away(cause)
 
 

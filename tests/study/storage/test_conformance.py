@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,10 +30,11 @@ from study.storage import (
 )
 from study.storage.drafts import Drafting
 from tests.study.process_targets import finish_trials
+from tests.study.processes import warm_processes
 from tests.study.spaces import record, small_space
 from tests.study.synthetic import evaluate, objectives
 
-SPAWN = multiprocessing.get_context("spawn")
+WARM = warm_processes()
 SPACE = small_space()
 
 
@@ -104,9 +104,9 @@ def test_a_result_comes_back_whole(any_storage, who):
 
 def test_processes_that_begin_together_make_one_study_and_finish_what_was_asked_for(any_storage, who):
     wanted, n = 11, 3
-    start = SPAWN.Barrier(n)
+    start = WARM.Barrier(n)
     processes = [
-        SPAWN.Process(target=finish_trials, args=(any_storage, who.name, wanted, index, 0.02, start))
+        WARM.Process(target=finish_trials, args=(any_storage, who.name, wanted, index, 0.02, start))
         for index in range(n)
     ]
     for process in processes:

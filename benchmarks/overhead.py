@@ -1,0 +1,133 @@
+"""What a trial costs beside training and simulation: `python -m benchmarks.overhead --trials 2000`.
+
+A study is filled with finished trials; the next ones are proposed, claimed and told as `study.run` does, with results
+that are made up. Every part is timed; the simulator's time is taken off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import provenance, write_json
+from benchmarks.made_up import Simulation, claims_of, create, fill, made_up, preset_space
+from study.sampler import GenomeNSGAIISampler
+from study.storage import tell_result
+
+PACKAGES = ("optuna", "sqlalchemy", "numpy", "psycopg", "grpcio")
+
+
+class Parts:
+    """Seconds by part of a trial, wall clock, one entry a trial."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = {}
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds.setdefault(part, []).append(time.perf_counter() - start)
+
+    def wrap(self, part: str, owner: Any, method: str) -> None:
+        """Times each call of a method; a trial's calls add up."""
+        inner = getattr(owner, method)
+
+        def timed(*arguments: Any, **options: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return inner(*arguments, **options)
+            finally:
+                self.running[part] = self.running.get(part, 0.0) + time.perf_counter() - start
+
+        setattr(owner, method, timed)
+
+    running: dict[str, float] = {}  # noqa: RUF012  of the present trial
+
+
+def measure(url: str, preset: str, filled: int, n: int, predictor: bool) -> dict[str, Any]:
+    """Parts of the overhead of `n` trials after so many, in milliseconds."""
+    config, space, hardware = preset_space(preset)
+    study = create(url, "overhead", config)
+    fill(study, space, filled, config.population())
+    simulation = Simulation(config, space, hardware)
+    claims = claims_of(study, url, space, filled + n, 0, simulation, predictor)
+    parts = Parts()
+    parts.wrap("sampler", study.sampler, "sample_relative")
+    assert isinstance(study.sampler, GenomeNSGAIISampler)
+    taken, told, simulated, sampled, cpu = [], [], [], [], []
+    for _ in range(n):
+        parts.running.clear()
+        simulation.seconds = 0.0
+        start, start_cpu = time.perf_counter(), time.process_time()
+        trial = claims.take()
+        middle = time.perf_counter()
+        assert trial is not None
+        record = made_up(space.decode(trial.params))
+        begin_tell = time.perf_counter()
+        tell_result(study, trial, record)
+        end = time.perf_counter()
+        cpu.append(time.process_time() - start_cpu - simulation.seconds)
+        taken.append(middle - start)
+        told.append(end - begin_tell)
+        simulated.append(simulation.seconds)
+        sampled.append(parts.running.get("sampler", 0.0))
+    overhead = [a + b - c for a, b, c in zip(taken, told, simulated, strict=True)]
+
+    def milliseconds(values: list[float]) -> dict[str, float]:
+        return {
+            "mean": 1000 * statistics.fmean(values),
+            "median": 1000 * statistics.median(values),
+            "slowest": 1000 * max(values),
+        }
+
+    return {
+        "overhead_ms": milliseconds(overhead),
+        "cpu_ms": milliseconds(cpu),
+        "sampler_ms": milliseconds([a - b for a, b in zip(sampled, simulated, strict=True)]),
+        "reading_and_writing_the_proposal_ms": milliseconds(
+            [a - b for a, b in zip(taken, sampled, strict=True)]
+        ),
+        "telling_ms": milliseconds(told),
+        "simulation_ms": milliseconds(simulated),
+        "n": n,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--trials", type=int, default=2000, help="finished trials before the first that is timed"
+    )
+    parser.add_argument("--n", type=int, default=100, help="trials that are timed")
+    parser.add_argument("--preset", default="cifar10-small")
+    parser.add_argument("--storage", action="append", metavar="URL", help="default: sqlite and journal files")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        urls = arguments.storage or [f"sqlite:///{folder}/study.db", f"journal:///{folder}/study.log"]
+        result: dict[str, Any] = {}
+        for url in urls:
+            kind = url.partition(":")[0]
+            for predictor in (True, False):
+                place = url if arguments.storage else f"{url}{int(predictor)}"
+                name = kind if predictor else f"{kind}, search.predictor=false"
+                result[name] = measure(place, arguments.preset, arguments.trials, arguments.n, predictor)
+                print(name)
+                for part, value in result[name].items():
+                    if isinstance(value, dict):
+                        print(f"  {part:40} " + ", ".join(f"{k} {v:8.1f}" for k, v in value.items()))
+    settings = {"trials": arguments.trials, "n": arguments.n, "preset": arguments.preset}
+    write_json(arguments.json, {"overhead": result, **provenance(PACKAGES, **settings)})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""Processes of tests that need not import everything anew."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.context import ForkServerContext
+
+_MODULES = ["study.claims", "study.sampler", "study.storage", "tests.study.spaces", "tests.study.synthetic"]
+
+
+def warm_processes() -> ForkServerContext:
+    """A context whose processes are forked from one that has the modules and neither threads nor connections."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_MODULES)
+    return context
