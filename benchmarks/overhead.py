@@ -31,6 +31,7 @@ class Parts:
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
+        """Adds the seconds of its block to a part."""
         start = time.perf_counter()
         yield
         self.seconds.setdefault(part, []).append(time.perf_counter() - start)

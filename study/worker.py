@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-
 from hwcost.errors import OfframpError
 from models.seeds import derive_seed
 from study.config import StudyConfig
