@@ -5,8 +5,8 @@ import dataclasses
 import fcntl
 import hashlib
 import json
+import logging
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ from models.pretraining import Pretraining
 from models.recipe import PretrainRecipe
 from models.tensor_file import checksum, read_tensors, write_tensors
 from models.training_data import TrainingData
+
+_LOGGER = logging.getLogger(__name__)
 
 FORMAT = 1
 """Raised whenever the same inputs would give another warm start."""
@@ -142,7 +144,7 @@ def pretrain(
             try:
                 return _load(path, spec, head_kinds, data)
             except OfframpError as error:
-                warnings.warn(f"the cached warm start is damaged and is trained again: {error}", stacklevel=2)
+                _LOGGER.warning("the cached warm start is damaged and is trained again: %s", error)
         with torch_threads(recipe.threads):
             return _train(spec, head_kinds, data, recipe, folder, seed, device, progress, start)
 
@@ -227,7 +229,7 @@ def _resume(training: Pretraining, saved: Path) -> float:
         tensors, meta = read_tensors(saved)
         training.restore(tensors, int(meta["epoch"]))
     except (OfframpError, KeyError, RuntimeError) as error:
-        warnings.warn(f"an interrupted pre-training cannot be read and starts again: {error}", stacklevel=2)
+        _LOGGER.warning("an interrupted pre-training cannot be read and starts again: %s", error)
         return 0.0
     return float(meta["seconds"])
 
