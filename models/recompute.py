@@ -37,7 +37,8 @@ def normalize_and_act(x: Tensor, norm: nn.Module, act: nn.Module) -> Tensor:
     Args:
         x: (n, c, h, w).
         norm: Its running statistics are updated as ever. A folded network has none.
-        act: Any function; what it saves for its gradient is kept, but for the normalized map itself.
+        act: Any function that does not work in place; what it saves for its gradient is kept, but for the normalized
+            map itself.
     """
     trains = torch.is_grad_enabled() and norm.training and x.device.type == "cpu"
     if (
