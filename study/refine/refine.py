@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import optuna
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from hwcost.errors import OfframpError
 from models.seeds import derive_seed
@@ -22,7 +25,6 @@ from study.refine.networks import RefinedNetworks
 from study.refine.opening import Request, check_front, front_members, open_existing
 from study.refine.tables import Measured, Predictions, RefinedTables, on_split
 from study.refine.worker import train_all
-from study.runner import own_folder
 from study.setup import Paths, load_data, open_context
 from study.storage import kept_reference, storage_failures
 from study.worker import WorkerTask
@@ -74,7 +76,7 @@ def refine(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     config = request.config
     with (
-        own_folder(paths),
+        _alone(paths),
         storage_failures(storage_url),
         StageProgress(console).shown() as progress,
     ):
@@ -115,6 +117,30 @@ def refine(
             return Refined(table, "validation", measured[0].right.shape[1], [])
         table, measured = _write_tables(choice, measure(networks, choice, command, progress), "test", context)
         return Refined(table, "test", measured[0].right.shape[1], write_members(networks, measured, table))
+
+
+@contextmanager
+def _alone(paths: Paths) -> Iterator[None]:
+    """Holds the run while it is refined; a search of it may go on meanwhile.
+
+    Raises:
+        OfframpError: Another process refines it, or its folder cannot be written to.
+    """
+    lock = FileLock(paths.out / ".refine.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OfframpError(
+            f"expected a run that nobody else refines, got {paths.out}; wait for the other command"
+        ) from None
+    except OSError as error:
+        raise OfframpError(
+            f"expected a folder to write results to, got {paths.out}: {error.strerror}; copy the run to another place"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _context(config: StudyConfig, paths: Paths, device: str, data: TrainingData, report: Any) -> StudyContext:
