@@ -84,6 +84,32 @@ def test_a_run_that_is_killed_goes_on_and_ends_as_if_nothing_had_happened(
     assert str(tmp_path) not in json.dumps(mark)
 
 
+HELP = """
+import runpy, sys
+sys.argv = ["study.refine", "--help"]
+try:
+    runpy.run_module("study.refine", run_name="__main__")
+except SystemExit as ended:
+    assert not ended.code, ended.code
+heavy = {"torch", "torchvision", "brevitas", "optuna", "pandas", "sklearn", "plotly", "pydantic"}
+assert not heavy & set(sys.modules), f"--help loads {heavy & set(sys.modules)}"
+"""
+
+
+def test_help_answers_without_torch_and_names_every_documented_option() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", HELP], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    documented = (ROOT / "docs" / "refine.md").read_text(encoding="utf-8")
+    for option in (
+        "--storage", "--study-name", "--seeds", "--members", "--epochs", "--no-derived", "--no-test", "--workers",
+        "--data", "--weights", "--accelerator", "--device", "--set", "--json",
+    ):  # fmt: skip
+        assert option in ended.stdout
+        assert option in documented
+
+
 def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     """The one line of a refusal."""
     before = signal.getsignal(signal.SIGTERM)
