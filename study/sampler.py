@@ -185,7 +185,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         elsewhere = self._rows([t for t in running if set(self._names) <= t.params.keys()])
         if not predictor.update(designs, comparable, elsewhere, excess):
             return child
-        self._note = self._skipped(predictor, child)
+        self._note = self._skipped(study, predictor, child)
         if self._note is not None and self._note.trained:
             return child
         feasible = excess <= 0
@@ -200,14 +200,16 @@ class GenomeNSGAIISampler(NSGAIISampler):
         self._note = None
         return child
 
-    def _skipped(self, predictor: DesignPredictor, child: dict[str, int]) -> SkipNote | None:
+    def _skipped(
+        self, study: optuna.Study, predictor: DesignPredictor, child: dict[str, int]
+    ) -> SkipNote | None:
         """What becomes of a child that is surely dominated; None for one that is not."""
         if self._skip is None:
             return None
         probability = predictor.dominated(as_rows([child], self._names)[0])
         if probability < self._skip.confidence:
             return None
-        return SkipNote(probability, bool(self._genome_rng.random() < self._skip.trained_share))
+        return SkipNote(probability, self._skip.trains_next(study.get_trials(deepcopy=False)))
 
     def _feasible(self, genes: Mapping[str, int]) -> bool:
         if self._check is None:

@@ -79,8 +79,7 @@ def test_igd_plus_is_the_mean_of_what_is_missing(first, second):
     fronts = [np.array(f, dtype=float) for f in (first, second)]
     scale = Scale.of(fronts)
     points, joint = scale.scaled(fronts[0]), scale.scaled(scale.joint)
-    plain = [min(math.sqrt(sum(max(p - z, 0) ** 2 for p, z in zip(point, member, strict=False))) for point in points)
-             for member in joint]  # fmt: skip
+    plain = [min(math.sqrt(sum(max(p[k] - z[k], 0) ** 2 for k in range(3))) for p in points) for z in joint]
     assert scale.igd_plus(fronts[0]) == pytest.approx(np.mean(plain), abs=1e-9)
     assert scale.igd_plus(scale.joint) == 0
 

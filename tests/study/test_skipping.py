@@ -3,6 +3,8 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -65,3 +67,19 @@ def test_wilsons_interval():
 def test_rules_are_checked(wrong):
     with pytest.raises(OfframpError, match=r"expected a (confidence|share)"):
         SkipRule(**wrong)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.1, 1.0), st.lists(st.booleans(), max_size=60))
+def test_the_share_is_kept_after_every_skipped_child(share, failures):
+    """Also where trials fail: a child whose trial failed was not trained, and one it gave way to not evaluated."""
+    rule, trials = SkipRule(trained_share=share), []
+    for number, fails in enumerate(failures):
+        made = trial(number, (1, 1, 1), SkipNote(0.99, rule.trains_next(trials)))
+        made.state = TrialState.FAIL if fails else TrialState.COMPLETE
+        trials.append(made)
+        report = SkipReport.of(trials, MINIMIZE)
+        assert share * report.skipped <= report.trained + 1e-9
+    done = [t for t in trials if t.state == TrialState.COMPLETE]
+    # No more than needed.
+    assert SkipReport.of(done, MINIMIZE).trained <= math.ceil(share * len(trials)) + 1
