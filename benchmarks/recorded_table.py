@@ -15,6 +15,10 @@ import sys
 import time
 from pathlib import Path
 
+import optuna
+
+from benchmarks.harness import provenance, write_json
+from benchmarks.recorded.curves import Curves, against_random
 from benchmarks.recorded.recorder import (
     RecordTask,
     candidates,
@@ -24,6 +28,8 @@ from benchmarks.recorded.recorder import (
     table_path,
     train_missing,
 )
+from benchmarks.recorded.searches import ABLATION, PLAYERS, play
+from benchmarks.recorded.table_study import TableStudy
 from hwcost.errors import OfframpError
 from study.config import StudyConfig
 from study.config_io import load_preset, merge, parse_assignment, resolve
@@ -59,6 +65,19 @@ def parser() -> argparse.ArgumentParser:
     add("--workers", type=int, default=2, metavar="W")
     add("--limit", type=int, metavar="N", help="train at most so many in this call")
     add("--device", choices=("cpu", "cuda"), default="cpu")
+    add = commands.add_parser("run", help="play searches on a table").add_argument
+    add("table", type=Path)
+    add("--seeds", type=int, default=10)
+    add("--first-seed", type=int, default=100)
+    add("--evaluations", type=int, default=160)
+    add(
+        "--samplers",
+        nargs="+",
+        metavar="NAME",
+        help="only these; random, which the others are measured by, always",
+    )
+    add("--ablation", action="store_true", help="ours with one step of the ladder left out at a time")
+    add("--json", type=Path, metavar="FILE")
     return options
 
 
@@ -102,10 +121,50 @@ def record(options: argparse.Namespace) -> None:
     print(f"{table_path(options.out)}: {len(table.rows)} networks, {size / 2**20:.1f} MiB")
 
 
+def run(options: argparse.Namespace) -> None:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = TableStudy.load(options.table)
+    print(
+        f"{len(study.architectures)} networks, {len(study.scale.joint)} designs on the best front; means over "
+        f"{options.seeds} seeds",
+        flush=True,
+    )
+    players = {**(ABLATION if options.ablation else PLAYERS), "random": PLAYERS["random"]}
+    wanted = [name for name in players if not options.samplers or name in {*options.samplers, "random"}]
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    at = [n for n in (20, 40, 80, 160, 320, 640) if n <= options.evaluations]
+    print(f"{'hypervolume / best':22s}" + "".join(f"{n:>9d}" for n in at) + "   trained   (as proposed)")
+    curves: dict[str, Curves] = {}
+    for name in wanted:
+        plays = [play(study, players[name], options.evaluations, seed) for seed in seeds]
+        curves[name] = Curves.of(plays)
+        cells = "".join(f"{curves[name].derived[n - 1]:9.4f}" for n in at)
+        plain = " ".join(f"{curves[name].proposals[n - 1]:.4f}" for n in at)
+        print(f"{name:22s}{cells}{curves[name].trained[-1]:10.1f}   ({plain})", flush=True)
+        if curves[name].skips:
+            print(f"   {curves[name].skips}")
+    reached = {str(n): against_random(curves, n) for n in at}
+    for n, sides in reached.items():
+        for side, needed in sides.items():
+            said = ", ".join(f"{name} {_or_never(count)}" for name, count in needed.items())
+            print(f"random after {n} ({side}): {said}")
+    settings = {k: v for k, v in vars(options).items() if k not in ("json", "table", "command", "samplers")}
+    write_json(options.json, {
+        **{name: curve.to_json(at) for name, curve in curves.items()},
+        "evaluations_to_reach_random": reached,
+        "table": {k: v for k, v in study.about.items() if k != "config"} | {"networks": len(study.architectures)},
+        **provenance(("numpy", "optuna", "moocore"), **settings),
+    })  # fmt: skip
+
+
+def _or_never(count: int | None) -> str:
+    return "never" if count is None else str(count)
+
+
 def main() -> int:
     options = parser().parse_args()
     try:
-        record(options)
+        {"record": record, "run": run}[options.command](options)
     except OfframpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,0 +1,167 @@
+"""Searches on recorded networks: who proposes, what is counted, how far each got.
+
+An evaluation is a proposal whose network is looked up, also one that was looked up before. Nothing else is counted,
+for nobody: a proposal that breaks a constraint costs a millisecond of simulation, and one whose network is not in the
+table is none. Samplers are told of the former as they are in a study, of the latter nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import TrialState
+
+from benchmarks.recorded.table_study import TableStudy
+from study.compare_indicators import non_dominated
+from study.config import SamplerName, SearchConfig, StudyConfig
+from study.predictor import PredictorSettings
+from study.sampler import GenomeNSGAIISampler
+from study.samplers import make_sampler
+from study.skipping import SkipReport, SkipRule
+from study.storage import store_result
+
+_MOST_PROPOSALS = 200  # for one evaluation; a space with hardly anything in it would never end
+
+
+@dataclass(frozen=True)
+class Player:
+    """One way to search.
+
+    Attributes:
+        sampler: Ours in any form, or another by name.
+        predictor: Proposals are predicted.
+        skip: Children that are surely dominated count as skipped.
+        redraws: How often a proposal is drawn again.
+        start: Begins with chosen designs.
+        hardware_first: Constraints are checked before a design is proposed, and none is evaluated that breaks one.
+    """
+
+    sampler: SamplerName = "nsga2"
+    predictor: bool = True
+    skip: bool = True
+    redraws: int = 64
+    start: bool = True
+    hardware_first: bool = True
+
+    def make(self, study: TableStudy, evaluations: int, seed: int) -> BaseSampler:
+        """The sampler as a study of so many trials makes it."""
+        search = SearchConfig(trials=evaluations, sampler=self.sampler)
+        population = StudyConfig(search=search).population()
+        if self.sampler != "nsga2":
+            return make_sampler(search, study.space, population, seed)
+        return GenomeNSGAIISampler(
+            study.space,
+            population,
+            np.random.default_rng(seed),
+            study.feasible
+            if self.hardware_first
+            else lambda genes: study.recorded(study.space.decode(genes)),
+            self.redraws,
+            PredictorSettings() if self.predictor else None,
+            SkipRule() if self.skip else None,
+            founders=study.space.founders() if self.start else (),
+        )
+
+
+PLAYERS = {
+    "offramp": Player(),
+    "random": Player(sampler="random"),
+    "nsga2": Player(sampler="nsga2-optuna"),
+    "nsga3": Player(sampler="nsga3"),
+    "tpe": Player(sampler="tpe"),
+}
+ABLATION = {
+    "offramp": Player(),
+    "predictor off": Player(predictor=False),
+    "skipping off": Player(skip=False),
+    "redraw off": Player(redraws=0),
+    "start designs off": Player(start=False),
+    "hardware first off": Player(hardware_first=False),
+    "all of these off": Player(predictor=False, redraws=0, start=False, hardware_first=False),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Play:
+    """One search.
+
+    Attributes:
+        proposals: Hypervolume over the best possible of what was proposed, after each evaluation, (n_evaluations,).
+        derived: The same of everything that derives from the networks, (n_evaluations,).
+        trained: Networks that a study would have trained, after each evaluation, (n_evaluations,).
+        skips: Of our sampler.
+    """
+
+    proposals: np.ndarray
+    derived: np.ndarray
+    trained: np.ndarray
+    skips: SkipReport
+
+
+@dataclass
+class _Front:
+    """The best values so far and their hypervolume."""
+
+    volume: Callable[[np.ndarray], float]
+    values: np.ndarray
+    curve: list[float] = field(default_factory=list)
+
+    def add(self, values: np.ndarray) -> None:
+        """Takes values in, or nothing, and notes where that leads to."""
+        merged = np.vstack([self.values, values])
+        if len(values) == 0 and self.curve:
+            self.curve.append(self.curve[-1])
+            return
+        self.values = non_dominated(merged)
+        self.curve.append(self.volume(self.values))
+
+
+def play(study: TableStudy, player: Player, evaluations: int, seed: int) -> Play:
+    """Searches until so many networks were looked up.
+
+    Args:
+        study: The table.
+        player: Who searches.
+        evaluations: To be counted.
+        seed: Of the search.
+    """
+    objectives = study.evaluator.objectives
+    run = optuna.create_study(
+        directions=["minimize"] * len(objectives.columns), sampler=player.make(study, evaluations, seed)
+    )
+    best = study.scale.hypervolume(study.scale.joint)
+    nothing = np.zeros((0, len(objectives.columns)))
+    fronts = [_Front(lambda values: study.scale.hypervolume(values) / best, nothing) for _ in range(2)]
+    networks: set[str] = set()
+    trained: list[int] = []
+    for _ in range(evaluations * _MOST_PROPOSALS):
+        if len(trained) == evaluations:
+            break
+        trial = run.ask(study.space.distributions())
+        genome = study.space.decode(trial.params)
+        if not study.recorded(genome):
+            run.tell(trial, state=TrialState.FAIL)
+            continue
+        record = study.evaluate(genome)
+        store_result(trial, record)
+        run.tell(trial, objectives.values(record))
+        if not record.trained and player.hardware_first:
+            continue
+        key = genome.architecture.key()
+        new = study.derived[key] if record.trained and key not in networks else nothing
+        networks |= {key} if record.trained else set()
+        fronts[0].add(np.array([objectives.values(record)]) if record.may_lead else nothing)
+        fronts[1].add(new)
+        trained.append(len(networks))
+    curves = (np.array(front.curve) for front in fronts)
+    return Play(*curves, np.array(trained), SkipReport.of(run.get_trials(deepcopy=False), run.directions))
+
+
+def evaluations_to_reach(curve: np.ndarray, volume: float) -> int | None:
+    """Evaluations after which a curve, (n_evaluations,), is at least there; None where it never is."""
+    reached = np.flatnonzero(curve >= volume)
+    return int(reached[0]) + 1 if reached.size else None

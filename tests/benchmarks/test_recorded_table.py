@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks import recorded_table
+from benchmarks.recorded.searches import PLAYERS, Player, evaluations_to_reach, play
+from benchmarks.recorded.space import RecordedSpace
+from benchmarks.recorded.table_file import Recorded, TableFile, from_levels, to_levels
+from benchmarks.recorded.table_study import TableStudy
+from hwcost.errors import OfframpError
+from models.architecture import Architecture
+from study.config_io import to_toml
+from tests.study.bench import CLASSES, bench_context, predictions
+
+
+def made_up(folder: Path, every: int = 1) -> TableFile:
+    """A table of the real space with made-up predictions, on few allocations so that it is quick."""
+    context = bench_context(folder, space={"allocation": False})
+    architectures = RecordedSpace(context.space).architectures()[::every]
+    rows = [Recorded(a, "candidate", predictions(a)) for a in architectures]
+    static = context.hardware.static_architecture
+    rows += [Recorded(static, role, predictions(static)) for role in ("alone", "jointly")]
+    data = {"classes": CLASSES, "channels": 1}
+    return TableFile({"config": to_toml(context.config), "data": data}, rows)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> TableFile:
+    return made_up(tmp_path_factory.mktemp("table"), every=6)
+
+
+@pytest.fixture(scope="module")
+def study(table) -> TableStudy:
+    return TableStudy.of(table)
+
+
+def test_the_space_names_each_network_once(tmp_path):
+    space = RecordedSpace(bench_context(tmp_path).space)
+    architectures = space.architectures()
+    assert len(architectures) == 16 * 2 * 9
+    keys = {a.key() for a in architectures}
+    assert len(keys) == len(architectures)
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        genome = space.decode(space.random(rng))
+        assert genome.architecture.key() in keys
+        assert genome == space.whole.decode(space.whole.encode(genome))  # the study knows every one of them
+    for variants in space.founders():
+        assert all(space.decode(genes).architecture.key() in keys for genes in variants)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(0.1, 1.0), min_size=2, max_size=20))
+def test_levels_keep_the_order_of_confidences_and_their_place(values):
+    exact = np.array(values)
+    kept = from_levels(to_levels(exact))
+    assert (np.diff(kept[np.argsort(exact)]) >= 0).all()
+    log_odds = [np.log(v) - np.log1p(-np.clip(v, 0, 1 - 1e-5)) for v in (exact, kept)]
+    assert np.abs(log_odds[0] - log_odds[1]).max() < 0.1
+
+
+def test_what_is_read_is_what_was_written(table, tmp_path):
+    table.save(tmp_path / "table.npz")
+    read = TableFile.load(tmp_path / "table.npz")
+    assert [r.architecture for r in read.rows] == [r.architecture for r in table.rows]
+    assert [r.role for r in read.rows][-3:] == ["candidate", "alone", "jointly"]
+    for mine, theirs in zip(table.rows, read.rows, strict=True):
+        for split in ("calibration", "validation"):
+            before, after = getattr(mine.network, split), getattr(theirs.network, split)
+            assert np.array_equal(before.correct, after.correct)
+            assert np.abs(before.confidence - after.confidence).max() < 0.02
+    # One byte a confidence and one bit an answer, before they are compressed.
+    samples = 2 * 200 * sum(r.architecture.n_exits for r in table.rows)
+    assert (tmp_path / "table.npz").stat().st_size < samples * 9 / 8 + 40_000
+
+
+@pytest.mark.parametrize("damage", ["cut", "text", "missing"])
+def test_a_damaged_table_is_one_line(table, tmp_path, damage):
+    path = tmp_path / "table.npz"
+    table.save(path)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-2000])
+    elif damage == "text":
+        path.write_text("no table")
+    else:
+        path.unlink()
+    with pytest.raises(OfframpError, match=r"expected a table .* in table.npz") as caught:
+        TableStudy.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_table_of_another_space_is_refused(table):
+    other = Architecture.static(12, "conv1")
+    with pytest.raises(
+        OfframpError, match="expected networks of this version's recorded space, got 1 others"
+    ):
+        TableStudy.of(TableFile(table.about, [*table.rows, Recorded(other, "candidate", predictions(other))]))
+
+
+def test_results_are_those_of_a_study_with_the_same_predictions(study, tmp_path):
+    context = bench_context(tmp_path, space={"allocation": False})
+    rng = np.random.default_rng(1)
+    compared = 0
+    while compared < 5:
+        genes = study.space.random(rng)
+        if not study.feasible(genes):
+            continue
+        genome = study.space.decode(genes)
+        here, there = study.evaluate(genome), context.evaluator.evaluate(genome)
+        assert (here.accuracy, here.mean_energy_pj) == (there.accuracy, there.mean_energy_pj)
+        compared += 1
+
+
+def test_the_best_front_is_that_of_every_design(study):
+    """Every recorded network under every target, one by one."""
+    values = []
+    for architecture in study.architectures:
+        for target in range(len(study.config.space.policy_targets)):
+            genes = {name: 0 for name in study.space.genes()} | {"policy_target": target}
+            genome = study.space.decode(genes)
+            record = study.evaluate(
+                study.space.whole.canonical(
+                    type(genome)(architecture, genome.allocation, genome.policy_target, genome.level)
+                )
+            )
+            if record.may_lead:
+                values.append(study.evaluator.objectives.values(record))
+    everything = np.array(values)
+    dominated = (
+        (everything[:, None] <= everything[None]).all(axis=2)
+        & (everything[:, None] < everything[None]).any(axis=2)
+    ).any(axis=0)
+    best = {tuple(row) for row in everything[~dominated].tolist()}
+    assert best == {tuple(row) for row in study.scale.joint.tolist()}
+
+
+@pytest.mark.parametrize("name", ["offramp", "random", "nsga2"])
+def test_searches_count_looked_up_networks_and_nothing_else(study, name):
+    result = play(study, PLAYERS[name], evaluations=15, seed=0)
+    for curve in (result.proposals, result.derived):
+        assert len(curve) == 15
+        assert (np.diff(curve) >= -1e-12).all()
+        assert (curve <= 1 + 1e-9).all()
+    assert (result.derived >= result.proposals - 1e-9).all()
+    assert (np.diff(result.trained) <= 1).all()
+    assert result.trained[-1] <= 15
+
+
+def test_what_is_found_in_the_end_is_all_of_it(study):
+    result = play(study, Player(sampler="random"), evaluations=400, seed=0)
+    assert result.trained[-1] == len([a for a in study.architectures if len(study.derived[a.key()])])
+    assert result.derived[-1] == pytest.approx(1.0)
+
+
+def test_evaluations_are_counted_from_one():
+    curve = np.array([0.1, 0.5, 0.5, 0.9])
+    assert [evaluations_to_reach(curve, v) for v in (0.0, 0.1, 0.4, 0.5, 0.9)] == [1, 1, 2, 2, 4]
+    assert evaluations_to_reach(curve, 0.95) is None
+
+
+def test_the_command_prints_and_writes(table, tmp_path, monkeypatch, capsys):
+    table.save(tmp_path / "table.npz")
+    options = [
+        "--seeds",
+        "2",
+        "--evaluations",
+        "20",
+        "--samplers",
+        "offramp",
+        "--json",
+        str(tmp_path / "r.json"),
+    ]
+    monkeypatch.setattr(sys, "argv", ["recorded_table", "run", str(tmp_path / "table.npz"), *options])
+    assert recorded_table.main() == 0
+    said = capsys.readouterr().out
+    assert "random after 20 (derived): " in said
+    values = json.loads((tmp_path / "r.json").read_text())
+    assert set(values) >= {"offramp", "random", "evaluations_to_reach_random", "table", "commit"}
+    assert values["evaluations_to_reach_random"]["20"]["derived"]["random"] <= 20
+    monkeypatch.setattr(sys, "argv", ["recorded_table", "run", str(tmp_path / "none.npz")])
+    assert recorded_table.main() == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_networks_are_recorded_once_and_the_recording_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OFFRAMP_CACHE", str(tmp_path / "cache"))
+    options = [
+        "--preset",
+        "quickstart",
+        "--qat-epochs",
+        "0.2",
+        "--set",
+        "pretrain.epochs=1",
+        "--evaluated",
+        "100",
+    ]
+    options += ["--set", "qat.norm_batches=2", "--out", str(tmp_path), "--workers", "1", "--limit"]
+    for limit, known in (("1", 0), ("2", 1)):
+        monkeypatch.setattr(sys, "argv", ["recorded_table", "record", *options, limit])
+        assert recorded_table.main() == 0
+        assert f"{known} recorded, {limit} to train" in capsys.readouterr().out
+    table = TableFile.load(tmp_path / "table.npz")
+    assert [row.role for row in table.rows].count("candidate") == 3
+    assert table.rows[0].network.validation.n_samples == 100
+    assert len(TableStudy.of(table).architectures) == 3
