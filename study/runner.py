@@ -18,7 +18,7 @@ from hwcost.errors import OfframpError
 from study.config import StudyConfig
 from study.config_io import fingerprint, identity
 from study.environment import describe
-from study.export import Exported, export
+from study.export.run_tables import Exported, export
 from study.following import Search, Watch
 from study.leases import new_run
 from study.levels import level_texts

@@ -176,7 +176,7 @@ def front_members(study: optuna.Study, context: StudyContext, members: str) -> l
         context: Of the run.
         members: As in `Request`.
     """
-    from study.export import evaluated_designs
+    from study.export.run_tables import evaluated_designs
     from study.front import headline_front, objective_front
 
     designs = evaluated_designs(study, context)

@@ -16,7 +16,7 @@ from study.compare import main, read_groups
 from study.compare_indicators import REFERENCE_POINT, Scale, attainment_surface
 from study.compare_runs import compare_runs
 from study.compare_tests import holm, rank_test, superiority
-from study.export import export
+from study.export.run_tables import export
 from study.results import RunResults, load_run
 from tests.study.bench import bench_context, run_trials, static_reference
 

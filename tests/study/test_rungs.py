@@ -13,7 +13,7 @@ from optuna.trial import TrialState, create_trial
 from hwcost.errors import OfframpError
 from study.config_io import load_preset, resolve
 from study.derived import read_derived, write_derived
-from study.export import evaluated_designs
+from study.export.run_tables import evaluated_designs
 from study.front import headline_front, hypervolume, objective_front
 from study.genome import Genome
 from study.memo import PredictionMemo

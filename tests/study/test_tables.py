@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
-from study.export import evaluated_designs
+from study.export.run_tables import evaluated_designs
 from study.sampler import GenomeNSGAIISampler
 from study.tables import Design, TableMaker, unique
 from tests.reference import pareto_oracle

@@ -13,7 +13,7 @@ from rich.console import Console
 from study.config import StudyConfig
 from study.config_io import identity, load_preset, resolve
 from study.environment import describe
-from study.export import export
+from study.export.run_tables import export
 from study.reference import choose_reference
 from study.refine.__main__ import build_parser, request_of
 from study.refine.networks import RefinedNetworks

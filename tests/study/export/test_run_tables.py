@@ -11,7 +11,7 @@ import pytest
 
 from hwcost.errors import OfframpError
 from study.config_io import resolve
-from study.export import export
+from study.export.run_tables import export
 from study.results import TABLES, load_run
 from tests.study.bench import bench_context, run_trials, static_reference
 
