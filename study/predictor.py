@@ -100,7 +100,12 @@ class DesignPredictor:
         """Time spent fitting and ranking so far."""
 
     def update(
-        self, designs: np.ndarray, values: np.ndarray, running: np.ndarray, excess: np.ndarray | None = None
+        self,
+        designs: np.ndarray,
+        values: np.ndarray,
+        running: np.ndarray,
+        excess: np.ndarray | None = None,
+        derived: np.ndarray | None = None,
     ) -> bool:
         """Fits to the measured designs if enough of them are new.
 
@@ -111,6 +116,7 @@ class DesignPredictor:
                 that no two processes go for the same gain.
             excess: The largest excess over a constraint that only a trial tells, (n,); those above 0 are no part of
                 the front. None: there is no such constraint.
+            derived: Values of other designs that belong to the front, (k, n_objectives); None: there are none.
 
         Returns:
             Whether there is a fit to predict with.
@@ -139,6 +145,8 @@ class DesignPredictor:
             # A design counts as far as the worst of what was measured, and a tenth beyond.
             reference = scaled.max(axis=0) + 0.1 * np.ptp(scaled, axis=0)
             feasible = scaled[broken <= 0]
+            if derived is not None and len(derived):
+                feasible = np.vstack([feasible, _per_objective(models, derived)])
             front = feasible[moocore.is_nondominated(feasible)] if len(feasible) else feasible
             self.feasibility.fit()
             goal = self._next_goal(values.shape[1]) if len(front) else None

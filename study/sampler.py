@@ -81,6 +81,10 @@ class GenomeNSGAIISampler(NSGAIISampler):
             Used with at most four objectives.
         skip: When a child counts as skipped that gives way to one that promises more; None: none does.
         known: Objectives that need no prediction, of rows of gene indices.
+        identify: What makes two proposals the same; None: the design. Where every allocation and policy target of a
+            trained network becomes a design anyhow, it is the network: proposing it again would bring nothing.
+        derived: Objectives of designs that were evaluated without being proposed, (n, n_objectives): what they
+            dominate is no gain. None: there are none.
         founders: Designs of generation 0 before random ones, each with variants to fall back on; None: the start
             designs of the space.
     """
@@ -95,6 +99,8 @@ class GenomeNSGAIISampler(NSGAIISampler):
         predictor: PredictorSettings | None = PredictorSettings(),  # noqa: B008  frozen
         skip: SkipRule | None = SkipRule(),  # noqa: B008  frozen
         known: Known | None = None,
+        identify: Callable[[Any], str] | None = None,
+        derived: Callable[[], np.ndarray] | None = None,
         founders: Iterable[Sequence[dict[str, int]]] | None = None,
     ) -> None:
         with warnings.catch_warnings():
@@ -110,6 +116,8 @@ class GenomeNSGAIISampler(NSGAIISampler):
         self._check = feasible
         self._redraws = redraws
         self._skip = skip
+        self._identify = identify or _design_key
+        self._derived = derived
         if founders is None and isinstance(space, SearchSpace):
             founders = start_designs(space)
         self._founders = [tuple(variants) for variants in founders or ()]
@@ -146,7 +154,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         seen = self._seen(study)
         for variants in self._founders:
             genes = next((variant for variant in variants if self._feasible(variant)), None)
-            if genes is not None and self._space.decode(genes).key() not in seen:
+            if genes is not None and self._key(genes) not in seen:
                 return genes
         return self._first_useful(lambda: self._space.random(self._genome_rng), seen)
 
@@ -183,7 +191,8 @@ class GenomeNSGAIISampler(NSGAIISampler):
         comparable = _minimized(done, study.directions, first_rung_values)
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         elsewhere = self._rows([t for t in running if set(self._names) <= t.params.keys()])
-        if not predictor.update(designs, comparable, elsewhere, excess):
+        derived = None if self._derived is None else self._derived()
+        if not predictor.update(designs, comparable, elsewhere, excess, derived):
             return child
         self._note = self._skipped(study, predictor, child)
         if self._note is not None and self._note.trained:
@@ -195,7 +204,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         ranked = predictor.ranked(breeders, rank, self._genome_rng)
         for _ in range(min(len(ranked), self._redraws + 1)):
             genes = self._genes(ranked.pop(0))
-            if self._space.decode(genes).key() not in seen and self._feasible(genes):
+            if self._key(genes) not in seen and self._feasible(genes):
                 return genes
         self._note = None
         return child
@@ -224,15 +233,18 @@ class GenomeNSGAIISampler(NSGAIISampler):
         genes: dict[str, int] = {}
         for _ in range(self._redraws + 1):
             genes = draw()
-            if self._space.decode(genes).key() in seen:
+            if self._key(genes) in seen:
                 continue
             if self._feasible(genes):
                 return genes
             best = genes
         return best if best is not None else genes
 
+    def _key(self, genes: Mapping[str, int]) -> str:
+        return self._identify(self._space.decode(genes))
+
     def _seen(self, study: optuna.Study) -> set[str]:
-        """Keys of designs that are finished, being evaluated, or sure to diverge.
+        """Keys of proposals that are finished, being evaluated, or sure to diverge.
 
         Other failures (a killed process, a full disk) say nothing about a design: it may be proposed again.
         """
@@ -245,7 +257,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
             if trial.number not in self._keys:
                 if not names <= trial.params.keys():
                     continue  # another process has not suggested all of them yet
-                self._keys[trial.number] = self._space.decode(trial.params).key()
+                self._keys[trial.number] = self._key(trial.params)
             seen.add(self._keys[trial.number])
         return seen
 
@@ -254,6 +266,10 @@ class GenomeNSGAIISampler(NSGAIISampler):
 
     def _genes(self, row: np.ndarray) -> dict[str, int]:
         return dict(zip(self._names, row.tolist(), strict=True))
+
+
+def _design_key(design: Keyed) -> str:
+    return design.key()
 
 
 def _minimized(

@@ -25,6 +25,7 @@ from optuna.samplers import (
 from optuna.trial import FrozenTrial
 
 from study.config import SearchConfig
+from study.genome import Genome
 from study.predictor import PredictorSettings
 from study.sampler import GeneSpace, GenomeNSGAIISampler
 from study.skipping import SkipRule
@@ -38,6 +39,7 @@ def make_sampler(
     population: int,
     seed: int,
     feasible: Callable[[Mapping[str, int]], bool] | None = None,
+    derived: Callable[[], np.ndarray] | None = None,
 ) -> BaseSampler:
     """The sampler of a study in one process.
 
@@ -48,7 +50,8 @@ def make_sampler(
             the algorithm as shipped.
         seed: Of every proposal of this process. Two processes, and a process that goes on with a study, need
             different ones: with the same seed they would propose the same designs.
-        feasible: Whether a design meets the hardware constraints; used by `nsga2` alone.
+        feasible: Whether a design meets the hardware constraints; used by `nsga2` alone, as is the next.
+        derived: Objectives of the designs that were derived so far, see `GenomeNSGAIISampler`.
     """
     short = int(np.random.default_rng(seed).integers(2**31))  # Optuna takes no more than 32 bits
     if config.sampler == "nsga2":
@@ -60,6 +63,8 @@ def make_sampler(
             config.redraws,
             PredictorSettings() if config.predictor else None,
             SkipRule(config.skip_confidence, config.train_skipped) if config.skip else None,
+            identify=_network_key if config.derive else None,
+            derived=derived,
             founders=None if config.start_designs else (),
         )
     shipped: dict[str, Callable[[], BaseSampler]] = {
@@ -73,6 +78,10 @@ def make_sampler(
         # Marked experimental for years; a user should not see a warning about a sampler that was asked for.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return shipped[config.sampler]()
+
+
+def _network_key(design: Genome) -> str:
+    return design.architecture.key()
 
 
 def generation_of(trial: FrozenTrial) -> int | None:

@@ -120,6 +120,7 @@ def _work(task: WorkerTask, events: Any) -> None:
     import optuna
 
     from study.claims import Claims
+    from study.derived import DerivedFront
     from study.leases import Heartbeat, Owner
     from study.rungs import RisesUndominated
     from study.samplers import make_sampler
@@ -144,6 +145,8 @@ def _work(task: WorkerTask, events: Any) -> None:
         population_of(study),
         seed,
         lambda genes: evaluator.meets_constraints(space.decode(genes)),
+        # With several rungs derived designs had longer trainings than what is predicted: they do not compare.
+        DerivedFront(context) if search.derive and len(search.rungs) == 1 else None,
     )
     owner = Owner.this_process(task.run, task.index, task.config.run.lease_seconds)
     lock = study_lock(task.storage_url, task.study_name)

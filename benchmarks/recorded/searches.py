@@ -38,6 +38,7 @@ class Player:
         redraws: How often a proposal is drawn again.
         start: Begins with chosen designs.
         hardware_first: Constraints are checked before a design is proposed, and none is evaluated that breaks one.
+        derive: Proposals know that every allocation and target of a network comes with it.
     """
 
     sampler: SamplerName = "nsga2"
@@ -46,8 +47,11 @@ class Player:
     redraws: int = 64
     start: bool = True
     hardware_first: bool = True
+    derive: bool = True
 
-    def make(self, study: TableStudy, evaluations: int, seed: int) -> BaseSampler:
+    def make(
+        self, study: TableStudy, evaluations: int, seed: int, derived: Callable[[], np.ndarray]
+    ) -> BaseSampler:
         """The sampler as a study of so many trials makes it."""
         search = SearchConfig(trials=evaluations, sampler=self.sampler)
         population = StudyConfig(search=search).population()
@@ -63,6 +67,8 @@ class Player:
             self.redraws,
             PredictorSettings() if self.predictor else None,
             SkipRule() if self.skip else None,
+            identify=(lambda design: design.architecture.key()) if self.derive else None,
+            derived=derived if self.derive else None,
             founders=study.space.founders() if self.start else (),
         )
 
@@ -80,8 +86,9 @@ ABLATION = {
     "skipping off": Player(skip=False),
     "redraw off": Player(redraws=0),
     "start designs off": Player(start=False),
+    "derived designs unknown to it": Player(derive=False),
     "hardware first off": Player(hardware_first=False),
-    "all of these off": Player(predictor=False, redraws=0, start=False, hardware_first=False),
+    "all of these off": Player(predictor=False, redraws=0, start=False, hardware_first=False, derive=False),
 }
 
 
@@ -130,12 +137,11 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int) -> Play
         seed: Of the search.
     """
     objectives = study.evaluator.objectives
-    run = optuna.create_study(
-        directions=["minimize"] * len(objectives.columns), sampler=player.make(study, evaluations, seed)
-    )
     best = study.scale.hypervolume(study.scale.joint)
     nothing = np.zeros((0, len(objectives.columns)))
     fronts = [_Front(lambda values: study.scale.hypervolume(values) / best, nothing) for _ in range(2)]
+    sampler = player.make(study, evaluations, seed, lambda: fronts[1].values)
+    run = optuna.create_study(directions=["minimize"] * len(objectives.columns), sampler=sampler)
     networks: set[str] = set()
     trained: list[int] = []
     for _ in range(evaluations * _MOST_PROPOSALS):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from study.derived import read_derived, write_derived
+from study.derived import DerivedFront, read_derived, write_derived
 from study.genome import start_designs
 from tests.study.bench import bench_context
 
@@ -36,3 +36,23 @@ def test_a_damaged_file_is_made_again(trained, damage):
     file.write_bytes(damage.encode("utf-8", "surrogateescape"))
     assert without_time(read_derived(*trained)) == without_time(written)
     assert read_derived(*trained)[0].genome == written[0].genome
+
+
+def test_the_front_of_derived_designs_follows_the_files(trained):
+    context, architecture = trained
+    front = DerivedFront(context)
+    assert front().shape == (0, 3)
+    values = [
+        context.evaluator.objectives.values(r) for r in write_derived(context, architecture) if r.may_lead
+    ]
+    best = [
+        v
+        for v in values
+        if not any(all(a <= b for a, b in zip(w, v, strict=True)) and w != v for w in values)
+    ]
+    assert sorted(map(tuple, front().tolist())) == sorted(set(best))
+    # Another study's file in the same folder, and a damaged one, change nothing.
+    (context.paths.derived / "0123456789ab-other-0.jsonl").write_text("{}\n")
+    (file,) = context.paths.derived.glob(f"*{architecture.key()[:32]}*")
+    file.with_name(file.name.replace(architecture.key()[:32], "f" * 32)).write_text("{\n")
+    assert sorted(map(tuple, front().tolist())) == sorted(set(best))

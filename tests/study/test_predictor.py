@@ -146,3 +146,15 @@ def test_the_same_trials_and_seed_rank_the_same():
         return [row.tolist() for row in ranked]
 
     assert order() == order()
+
+
+def test_what_derived_designs_have_is_no_gain():
+    predictor, designs = fitted()
+    values, none = objectives(designs), designs[:0]
+    best = designs[np.argmin(values[:, 0])]
+    assert predictor.dominated(best) < 0.6
+    everything = values.min(axis=0) - 1.0
+    assert predictor.update(
+        np.vstack([designs, best]), np.vstack([values, values[:1]]), none, None, everything[None]
+    )
+    assert predictor.dominated(best) == 1.0

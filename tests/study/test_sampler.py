@@ -377,3 +377,12 @@ def test_constrained_rank_against_a_plain_loop(trials):
 def test_rank_turns_around_where_more_is_better():
     trials = [trial_with((v,), ()) for v in (1.0, 3.0, 2.0)]
     assert _constrained_rank(trials, [StudyDirection.MAXIMIZE]).tolist() == [2, 0, 1]
+
+
+def test_a_network_is_proposed_once_where_its_other_designs_come_with_it():
+    space = small_space()
+    study = run(new_study(sampler(space, identify=lambda design: design.architecture.key())), space, 60)
+    networks = [space.decode(trial.params).architecture.key() for trial in study.trials]
+    assert len(set(networks)) == len(networks)
+    plain = run(new_study(sampler(space)), space, 60)
+    assert len({space.decode(trial.params).architecture.key() for trial in plain.trials}) < 60
