@@ -11,12 +11,14 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from study.bounds import Bounds
 from study.claims import Claims
 from study.config import StudyConfig
 from study.config_io import identity, load_preset, resolve
 from study.genome import Genome, SearchSpace
-from study.hardware import CONSTRAINTS, HardwareCosts
+from study.hardware import HardwareCosts
 from study.leases import Owner
+from study.metrics import Objectives
 from study.predictor import PredictorSettings
 from study.record import DesignRecord
 from study.sampler import GenomeNSGAIISampler
@@ -25,11 +27,12 @@ from study.storage import StudyIdentity, open_storage, open_study, population_of
 from study.storage.studies import RESULT_KEY
 
 CLASSES = 10
+VIOLATIONS = {"worst_latency": -0.1, "weight_memory": -0.1}
 
 
-def preset_space(preset: str) -> tuple[StudyConfig, SearchSpace, HardwareCosts]:
-    """Configuration, genes and simulator of a preset."""
-    config = resolve([load_preset(preset)])
+def preset_space(preset: str, trials: int) -> tuple[StudyConfig, SearchSpace, HardwareCosts]:
+    """Configuration, genes and simulator of a preset with so many trials."""
+    config = resolve([load_preset(preset), {"search": {"trials": trials}}])
     spec = build_backbone(config, channels=3)
     accelerator = build_accelerator(config)
     space = build_space(config, spec, accelerator)
@@ -49,13 +52,14 @@ def made_up(genome: Genome) -> DesignRecord:
         genome=genome,
         source="proposed",
         feasible=True,
-        violations=(-0.1,) * len(CONSTRAINTS),
+        violations=dict(VIOLATIONS),
         accuracy=1.0 - error,
         mean_latency_cycles=latency * 1000,
         mean_energy_pj=(bits + 3.0 * exits + spread) * 1e6,
         mean_edp_pj_cycles=latency * bits * 1e9,
         worst_latency_cycles=latency * 1000,
         weight_memory_bits=bits * 10_000,
+        clock_hz=1e9,
         thresholds=(0.5,) * (n_exits - 1),
         exit_ratios=(1.0 / n_exits,) * n_exits,
         leaving_accuracies=(1.0 - error,) * n_exits,
@@ -65,6 +69,9 @@ def made_up(genome: Genome) -> DesignRecord:
         raw_calibration_errors=(0.02,) * n_exits,
         training_samples=1000,
     )
+
+
+OBJECTIVES = Objectives.named(("error", "mean_latency", "mean_energy"), False)
 
 
 def create(url: str, name: str, config: StudyConfig) -> optuna.Study:
@@ -89,12 +96,12 @@ def fill(study: optuna.Study, space: SearchSpace, count: int, population: int) -
         study._storage.create_new_trial(
             study._study_id,
             FrozenTrial(
-                number=-1, trial_id=-1, state=TrialState.COMPLETE, value=None, values=list(record.objectives),
+                number=-1, trial_id=-1, state=TrialState.COMPLETE, value=None, values=list(OBJECTIVES.values(record)),
                 datetime_start=now, datetime_complete=now, params=genes, distributions=distributions,
                 user_attrs={"feasible": True, RESULT_KEY: record.to_json()},
                 system_attrs={
                     GenomeNSGAIISampler.generation_key(): number // population,
-                    **{f"constraints:{name}": -0.1 for name in CONSTRAINTS},
+                    **{f"constraints:{name}": value for name, value in VIOLATIONS.items()},
                     "offramp:owner": Owner.this_process("filled", 0).attribute(),
                 },
                 intermediate_values={},
@@ -106,17 +113,18 @@ class Simulation:
     """The check of a proposal's worst case, with the time it takes."""
 
     def __init__(self, config: StudyConfig, space: SearchSpace, hardware: HardwareCosts) -> None:
-        self._config, self._space, self._hardware = config, space, hardware
+        self._space, self._hardware = space, hardware
+        self._bounds = Bounds.of(config.constraints.given(), hardware.static)
         self.seconds = 0.0
 
     def __call__(self, genes: Mapping[str, Any]) -> bool:
         """Whether a design meets the constraints."""
         start = time.perf_counter()
         genome = self._space.decode(genes)
-        costs = self._hardware.stage_costs(genome.architecture, np.array([genome.allocation]))
-        meets = bool((self._hardware.violations(costs, self._config.constraints) <= 0).all())
+        view = self._hardware.view(self._hardware.cost_of(genome), np.array([genome.allocation]))
+        met = bool(self._bounds.met_before_training(view)[0])
         self.seconds += time.perf_counter() - start
-        return meets
+        return met
 
 
 def claims_of(

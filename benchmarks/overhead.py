@@ -10,75 +10,57 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import provenance, write_json
-from benchmarks.made_up import Simulation, claims_of, create, fill, made_up, preset_space
-from study.sampler import GenomeNSGAIISampler
+from benchmarks.made_up import OBJECTIVES, Simulation, claims_of, create, fill, made_up, preset_space
 from study.storage import tell_result
 
 PACKAGES = ("optuna", "sqlalchemy", "numpy", "psycopg", "grpcio")
 
 
-class Parts:
-    """Seconds by part of a trial, wall clock, one entry a trial."""
+class Timed:
+    """A method of an object with the time that its calls take."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, list[float]] = {}
+    def __init__(self, owner: Any, method: str) -> None:
+        self.seconds = 0.0
+        self._inner = getattr(owner, method)
+        setattr(owner, method, self)
 
-    @contextmanager
-    def timed(self, part: str) -> Iterator[None]:
-        """Adds the seconds of its block to a part."""
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Calls the method."""
         start = time.perf_counter()
-        yield
-        self.seconds.setdefault(part, []).append(time.perf_counter() - start)
-
-    def wrap(self, part: str, owner: Any, method: str) -> None:
-        """Times each call of a method; a trial's calls add up."""
-        inner = getattr(owner, method)
-
-        def timed(*arguments: Any, **options: Any) -> Any:
-            start = time.perf_counter()
-            try:
-                return inner(*arguments, **options)
-            finally:
-                self.running[part] = self.running.get(part, 0.0) + time.perf_counter() - start
-
-        setattr(owner, method, timed)
-
-    running: dict[str, float] = {}  # noqa: RUF012  of the present trial
+        try:
+            return self._inner(*arguments, **options)
+        finally:
+            self.seconds += time.perf_counter() - start
 
 
 def measure(url: str, preset: str, filled: int, n: int, predictor: bool) -> dict[str, Any]:
     """Parts of the overhead of `n` trials after so many, in milliseconds."""
-    config, space, hardware = preset_space(preset)
+    config, space, hardware = preset_space(preset, filled + n)
     study = create(url, "overhead", config)
     fill(study, space, filled, config.population())
     simulation = Simulation(config, space, hardware)
     claims = claims_of(study, url, space, filled + n, 0, simulation, predictor)
-    parts = Parts()
-    parts.wrap("sampler", study.sampler, "sample_relative")
-    assert isinstance(study.sampler, GenomeNSGAIISampler)
+    sampler = Timed(study.sampler, "sample_relative")
     taken, told, simulated, sampled, cpu = [], [], [], [], []
     for _ in range(n):
-        parts.running.clear()
-        simulation.seconds = 0.0
+        sampler.seconds = simulation.seconds = 0.0
         start, start_cpu = time.perf_counter(), time.process_time()
         trial = claims.take()
         middle = time.perf_counter()
         assert trial is not None
         record = made_up(space.decode(trial.params))
         begin_tell = time.perf_counter()
-        tell_result(study, trial, record)
+        tell_result(study, trial, record, OBJECTIVES.values(record))
         end = time.perf_counter()
         cpu.append(time.process_time() - start_cpu - simulation.seconds)
         taken.append(middle - start)
         told.append(end - begin_tell)
         simulated.append(simulation.seconds)
-        sampled.append(parts.running.get("sampler", 0.0))
+        sampled.append(sampler.seconds)
     overhead = [a + b - c for a, b, c in zip(taken, told, simulated, strict=True)]
 
     def milliseconds(values: list[float]) -> dict[str, float]:

@@ -14,7 +14,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -76,6 +76,71 @@ class Board:
         return self.finished + len(self.running) < wanted
 
 
+class _Ledger:
+    """Reads the trials of a study again and again, and each finished one only once."""
+
+    def __init__(self, genes: frozenset[str], key: Callable[[Mapping[str, Any]], str]) -> None:
+        self._genes, self._key = genes, key
+        self._settled = 0  # so many trials from the first on have ended
+        self._finished = 0  # of these, those that count
+        self._left: dict[int, FrozenTrial] = {}  # of these, those whose design may be worth another try
+        self._taken_up: set[int] = set()
+        self._keys: dict[int, str] = {}
+
+    def read(self, trials: Sequence[FrozenTrial]) -> Board:
+        """How far the study is.
+
+        Args:
+            trials: All of them, ascending by number.
+        """
+        while self._settled < len(trials) and trials[self._settled].state.is_finished():
+            trial = trials[self._settled]
+            self._settled += 1
+            self._finished += trial.state == TrialState.COMPLETE
+            if REPEATS_KEY in trial.system_attrs:
+                self._taken_up.add(trial.system_attrs[REPEATS_KEY]["trial"])
+            if self._worth_a_try(trial):
+                self._left[trial.number] = trial
+        board = Board.of(trials[self._settled :])
+        return replace(board, finished=board.finished + self._finished)
+
+    def left(self, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
+        """The first failed trial whose design nobody has taken up, worth another try."""
+        self.read(trials)
+        recent = trials[self._settled :]
+        taken_up = self._taken_up | {
+            t.system_attrs[REPEATS_KEY]["trial"] for t in recent if REPEATS_KEY in t.system_attrs
+        }
+        candidates = [*self._left.values(), *(t for t in recent if self._worth_a_try(t))]
+        candidates = [t for t in candidates if t.number not in taken_up]
+        if not candidates:
+            return None
+        # A design that was proposed again in another way needs no repeat.
+        again = {
+            self.key_of(t)
+            for t in trials
+            if t.state in (TrialState.COMPLETE, TrialState.RUNNING) and self._genes <= t.params.keys()
+        }
+        for trial in candidates:
+            if self.key_of(trial) not in again:
+                return trial
+            self._left.pop(trial.number, None)
+        return None
+
+    def key_of(self, trial: FrozenTrial) -> str:
+        """Of a trial with all its genes."""
+        if trial.number not in self._keys:
+            self._keys[trial.number] = self._key(trial.params)
+        return self._keys[trial.number]
+
+    def _worth_a_try(self, trial: FrozenTrial) -> bool:
+        return (
+            trial.state == TrialState.FAIL
+            and trial.system_attrs.get(LEFT_KEY, MOST_REPEATS + 1) <= MOST_REPEATS
+            and self._genes <= trial.params.keys()
+        )
+
+
 class Claims:
     """Takes trials for one worker.
 
@@ -106,99 +171,66 @@ class Claims:
         self._watch = watch or LeaseWatch(owner.lease_seconds)
         self._drafting = Drafting(study, distributions)
         self._genes = frozenset(distributions)
-        self._keys: dict[int, str] = {}
-        self._settled: set[int] = set()  # failed trials whose designs were taken up
+        self._ledger = _Ledger(self._genes, key)
 
     def take(self) -> optuna.Trial | None:
         """The next trial to work on; None when all are finished. Waits while others hold all that are left."""
         pause, twins = _FIRST_PAUSE, 0
         while True:
-            trials = self._trials()
-            if self._clear_up(trials):
-                trials = self._trials()
-            board = Board.of(trials)
-            if board.finished >= self._wanted:
-                return None
-            if not board.has_room(self._wanted):
+            trial, known = self._propose()
+            if trial is None:
+                if self._ledger.read(self._trials()).finished >= self._wanted:
+                    return None
                 self._sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(1.5 * pause, _LONGEST_PAUSE)
                 continue
             pause = _FIRST_PAUSE
-            trial, known = self._propose()
-            if trial is None:
-                continue
             trials = self._trials()
-            if not Board.of(trials).holds(trial.number, self._wanted):
+            if not self._ledger.read(trials).holds(trial.number, self._wanted):
                 self._give_up(trial, "not needed: other workers hold all trials that are left")
                 continue
-            if twins < _TWINS and self._has_twin(trial, trials, known):
+            if twins < _TWINS and self._has_twin(trial, trials[known:]):
                 twins += 1
                 self._give_up(trial, "the same design was proposed by another worker at the same moment")
                 self._sleep(random.uniform(0.0, 0.05 * 2**twins))
                 continue
             return trial
 
-    def _propose(self) -> tuple[optuna.Trial | None, frozenset[int]]:
-        """A trial, unless another process took the last place meanwhile; and the trials that were known to it."""
+    def _propose(self) -> tuple[optuna.Trial | None, int]:
+        """A trial, unless there is none to be had now; and how many trials were known to it."""
         with self._lock():
             trials = self._trials()
-            if not Board.of(trials).has_room(self._wanted):
-                return None, frozenset()
-            known = frozenset(t.number for t in trials)
+            if self._clear_up(trials):
+                trials = self._trials()
+            if not self._ledger.read(trials).has_room(self._wanted):
+                return None, len(trials)
             signature = {OWNER_KEY: self._owner.attribute()}
-            left = self._left(trials)
+            left = self._ledger.left(trials)
             if left is None:
-                return self._drafting.ask(signature), known
+                return self._drafting.ask(signature, trials), len(trials)
             repeats = {"trial": left.number, "deaths": int(left.system_attrs[LEFT_KEY])}
-            return self._drafting.repeat(left.params, {**signature, REPEATS_KEY: repeats}), known
+            return self._drafting.repeat(left.params, {**signature, REPEATS_KEY: repeats}, trials), len(
+                trials
+            )
 
-    def _left(self, trials: Sequence[FrozenTrial]) -> FrozenTrial | None:
-        """The first failed trial whose design nobody has taken up, worth another try."""
-        candidates = [
-            t
-            for t in trials
-            if t.state == TrialState.FAIL
-            and t.system_attrs.get(LEFT_KEY, MOST_REPEATS + 1) <= MOST_REPEATS
-            and t.number not in self._settled
-            and self._genes <= t.params.keys()
-        ]
-        if not candidates:
-            return None
-        taken_up = {t.system_attrs[REPEATS_KEY]["trial"] for t in trials if REPEATS_KEY in t.system_attrs}
-        self._settled |= taken_up
-        # A design that was proposed again in another way needs no repeat.
-        alive = {
-            self._key_of(t)
-            for t in trials
-            if t.state in (TrialState.COMPLETE, TrialState.RUNNING) and self._genes <= t.params.keys()
-        }
-        return next(
-            (t for t in candidates if t.number not in taken_up and self._key_of(t) not in alive), None
-        )
-
-    def _key_of(self, trial: FrozenTrial) -> str:
-        if trial.number not in self._keys:
-            self._keys[trial.number] = self._key(trial.params)
-        return self._keys[trial.number]
-
-    def _has_twin(self, trial: optuna.Trial, trials: Sequence[FrozenTrial], known: frozenset[int]) -> bool:
+    def _has_twin(self, trial: optuna.Trial, unseen: Sequence[FrozenTrial]) -> bool:
         """Whether a process that could not be seen proposed the same design under a lower number."""
-        unseen = [
+        earlier = [
             t
-            for t in trials
+            for t in unseen
             if t.number < trial.number
-            and t.number not in known
             and t.state in (TrialState.RUNNING, TrialState.COMPLETE)
             and self._genes <= t.params.keys()
         ]
-        return bool(unseen) and self._key(trial.params) in map(self._key_of, unseen)
+        return bool(earlier) and self._key(trial.params) in map(self._ledger.key_of, earlier)
 
     def _clear_up(self, trials: Sequence[FrozenTrial]) -> bool:
         """Puts aside what the dead have left, and what this worker itself does not know of; whether there was any."""
-        left = [(trial, "its worker has ended or fallen silent", True) for trial in self._watch.left(trials)]
-        for trial in trials:
+        running = [trial for trial in trials if trial.state == TrialState.RUNNING]
+        left = [(trial, "its worker has ended or fallen silent", True) for trial in self._watch.left(running)]
+        for trial in running:
             # The answer to its creation was lost on the way from a server that restarted.
-            if trial.state == TrialState.RUNNING and Owner.of(trial) == self._owner:
+            if Owner.of(trial) == self._owner:
                 left.append((trial, "its worker never heard of it", False))
         for trial, reason, died in left:
             put_aside(self._study, trial, reason, died=died)

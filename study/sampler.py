@@ -18,10 +18,11 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import NSGAIISampler
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from study.breeding import Breeder, as_rows
 from study.genome import SearchSpace, start_designs
+from study.history import History
 from study.improvement import MOST_OBJECTIVES
 from study.predictor import DesignPredictor, Known, PredictorSettings
 from study.rungs import first_rung_values
@@ -126,7 +127,15 @@ class GenomeNSGAIISampler(NSGAIISampler):
         encoding = GeneEncoding(space.genes(), space.ordered_genes())
         self.predictor = None if predictor is None else DesignPredictor(encoding, predictor, known)
         self._note: SkipNote | None = None  # of the proposal that is being made
-        self._keys: dict[int, str] = {}  # canonical key of trials whose genes cannot change any more
+        self._history = History(
+            self._names,
+            lambda trial: self._key(trial.params),
+            _measured,
+            lambda trial: (trial.values, first_rung_values(trial), _largest_excess(trial)),
+            lambda trial: DIVERGED_KEY in trial.user_attrs,
+            self.generation_key(),
+        )
+        self._parents: tuple[int, list[FrozenTrial]] = (0, [])  # of the latest generation
 
     @classmethod
     def generation_key(cls) -> str:
@@ -144,14 +153,35 @@ class GenomeNSGAIISampler(NSGAIISampler):
     ) -> dict[str, Any]:
         """All genes of the next design."""
         self._note = None
+        self._history.read(study.get_trials(deepcopy=False))
         child = super().sample_relative(study, trial, search_space)
         if self._note is not None:
             study._storage.set_trial_user_attr(trial._trial_id, SKIP_KEY, self._note.to_json())
         return child or self._founder(study)
 
+    def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
+        """The generation a trial belongs to: the latest one until that is full, counted once a trial."""
+        known = trial.system_attrs.get(self.generation_key())
+        if known is not None:
+            return int(known)
+        self._history.read(study.get_trials(deepcopy=False))
+        generations = self._history.generations
+        latest = max(generations, default=0)
+        generation = latest + (generations[latest] >= (self.population_size or 0))
+        study._storage.set_trial_system_attr(trial._trial_id, self.generation_key(), generation)
+        return generation
+
+    def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        """The parents of a generation, which do not change once they were chosen."""
+        if generation == 0:
+            return []
+        if self._parents[0] != generation:
+            self._parents = generation, super().get_parent_population(study, generation)
+        return self._parents[1]
+
     def _founder(self, study: optuna.Study) -> dict[str, int]:
         """A member of generation 0: the first start design nobody has proposed, then random designs."""
-        seen = self._seen(study)
+        seen = self._history.seen()
         for variants in self._founders:
             genes = next((variant for variant in variants if self._feasible(variant)), None)
             if genes is not None and self._key(genes) not in seen:
@@ -165,7 +195,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         parents: list[FrozenTrial],
     ) -> dict[str, Any]:
         rows, rank = self._rows(parents), _constrained_rank(parents, study.directions)
-        seen = self._seen(study)
+        seen = self._history.seen()
         child = self._first_useful(
             lambda: self._genes(self._breeder.children(rows, rank, 1, self._genome_rng)[0]), seen
         )
@@ -182,15 +212,12 @@ class GenomeNSGAIISampler(NSGAIISampler):
         seen: set[str],
     ) -> dict[str, int]:
         """The design with the largest expected gain; the child itself where none has any, or as a check."""
-        done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        done = sorted((t for t in done if _measured(t)), key=lambda t: t.number)
-        if not done:
+        designs, values, comparable, excess = self._history.arrays()
+        if not len(designs):
             return child
-        designs, values = self._rows(done), _minimized(done, study.directions)
-        excess = np.array([_largest_excess(t) for t in done])
-        comparable = _minimized(done, study.directions, first_rung_values)
-        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        elsewhere = self._rows([t for t in running if set(self._names) <= t.params.keys()])
+        signs = _signs(study.directions)
+        values, comparable = values * signs, comparable * signs
+        elsewhere = self._rows(self._history.running)
         derived = None if self._derived is None else self._derived()
         if not predictor.update(designs, comparable, elsewhere, excess, derived):
             return child
@@ -243,24 +270,6 @@ class GenomeNSGAIISampler(NSGAIISampler):
     def _key(self, genes: Mapping[str, int]) -> str:
         return self._identify(self._space.decode(genes))
 
-    def _seen(self, study: optuna.Study) -> set[str]:
-        """Keys of proposals that are finished, being evaluated, or sure to diverge.
-
-        Other failures (a killed process, a full disk) say nothing about a design: it may be proposed again.
-        """
-        states = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.FAIL)
-        names = self._space.genes().keys()
-        seen = set()
-        for trial in study.get_trials(deepcopy=False, states=states):
-            if trial.state == TrialState.FAIL and DIVERGED_KEY not in trial.user_attrs:
-                continue
-            if trial.number not in self._keys:
-                if not names <= trial.params.keys():
-                    continue  # another process has not suggested all of them yet
-                self._keys[trial.number] = self._key(trial.params)
-            seen.add(self._keys[trial.number])
-        return seen
-
     def _rows(self, trials: Sequence[FrozenTrial]) -> np.ndarray:
         return as_rows([trial.params for trial in trials], self._names)
 
@@ -272,14 +281,9 @@ def _design_key(design: Keyed) -> str:
     return design.key()
 
 
-def _minimized(
-    trials: Sequence[FrozenTrial],
-    directions: Sequence[Any],
-    values: Callable[[FrozenTrial], Sequence[float]] = lambda trial: trial.values,
-) -> np.ndarray:
-    """Values with the sign that makes less better, (n_trials, n_objectives)."""
-    signs = np.array([1.0 if d == optuna.study.StudyDirection.MINIMIZE else -1.0 for d in directions])
-    return np.array([values(trial) for trial in trials]) * signs
+def _signs(directions: Sequence[Any]) -> np.ndarray:
+    """What makes less better of each objective, (n_objectives,)."""
+    return np.array([1.0 if d == optuna.study.StudyDirection.MINIMIZE else -1.0 for d in directions])
 
 
 def _constrained_rank(trials: Sequence[FrozenTrial], directions: Sequence[Any]) -> np.ndarray:
@@ -289,7 +293,7 @@ def _constrained_rank(trials: Sequence[FrozenTrial], directions: Sequence[Any]) 
     ones the dominating one (Deb et al. 2002, section VI). Parents number at most 64, so counting dominators is
     cheap enough and needs no sorting into fronts.
     """
-    values = _minimized(trials, directions)
+    values = np.array([trial.values for trial in trials]) * _signs(directions)
     violation = np.array([total_violation(trial) for trial in trials])
     no_worse = (values[:, None, :] <= values[None, :, :]).all(axis=2)
     better = (values[:, None, :] < values[None, :, :]).any(axis=2)

@@ -8,6 +8,7 @@ some fifty writes take longer than the proposal. Here the trial that is being as
 from __future__ import annotations
 
 import copy
+from collections.abc import Container
 from datetime import datetime
 from typing import Any
 
@@ -27,13 +28,28 @@ class _DraftStorage(ForwardingStorage):
     def __init__(self, behind: BaseStorage) -> None:
         super().__init__(behind)
         self.draft: FrozenTrial | None = None
-        self.preset: dict[str, Any] = {}
+        self._read: list[FrozenTrial] = []
+        self._answers: dict[Any, list[FrozenTrial]] = {}
+
+    def begin(self, trials: list[FrozenTrial]) -> None:
+        """From here on the study is as it was read just now: a proposal reads it many times."""
+        self._read, self._answers = trials, {None: trials}
+        self.draft = None
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        key = None if states is None else tuple(state for state in TrialState if state in states)
+        if key not in self._answers:
+            self._answers[key] = [trial for trial in self._read if trial.state in (key or ())]
+        answer = self._answers[key]
+        return copy.deepcopy(answer) if deepcopy else list(answer)
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
         self.draft = FrozenTrial(
-            number=self.behind.get_n_trials(study_id), trial_id=_DRAFT_ID, state=TrialState.RUNNING, value=None,
+            number=len(self._read), trial_id=_DRAFT_ID, state=TrialState.RUNNING, value=None,
             datetime_start=datetime.now(), datetime_complete=None, params={}, distributions={}, user_attrs={},
-            system_attrs=dict(self.preset), intermediate_values={},
+            system_attrs={}, intermediate_values={},
         )  # fmt: skip
         return _DRAFT_ID
 
@@ -85,12 +101,14 @@ class Drafting:
             study_name=study.study_name, storage=self._storage, sampler=study.sampler
         )
 
-    def ask(self, attributes: dict[str, Any]) -> optuna.Trial:
+    def ask(self, attributes: dict[str, Any], trials: list[FrozenTrial] | None = None) -> optuna.Trial:
         """A new trial of the sampler's, or one that waits in the queue.
 
         Args:
             attributes: System attributes it has from the beginning.
+            trials: All of the study, if they were read just now.
         """
+        self._begin(trials)
         self._mirror.sampler = self._study.sampler
         asked = self._mirror.ask(self._distributions)
         if asked._trial_id != _DRAFT_ID:  # it was in the queue, and is there for others to see already
@@ -99,13 +117,17 @@ class Drafting:
             return optuna.Trial(self._study, asked._trial_id)
         return self._write(attributes)
 
-    def repeat(self, genes: dict[str, Any], attributes: dict[str, Any]) -> optuna.Trial:
+    def repeat(
+        self, genes: dict[str, Any], attributes: dict[str, Any], trials: list[FrozenTrial] | None = None
+    ) -> optuna.Trial:
         """A new trial of a design that was proposed before, in the present generation.
 
         Args:
             genes: Every gene.
             attributes: System attributes it has from the beginning.
+            trials: All of the study, if they were read just now.
         """
+        self._begin(trials)
         self._storage.create_new_trial(self._study._study_id)
         draft = self._storage.draft
         assert draft is not None
@@ -115,6 +137,9 @@ class Drafting:
             sampler.get_trial_generation(self._mirror, draft)
         draft.params, draft.distributions = dict(genes), dict(self._distributions)
         return self._write(attributes)
+
+    def _begin(self, trials: list[FrozenTrial] | None) -> None:
+        self._storage.begin(self._study.get_trials(deepcopy=False) if trials is None else trials)
 
     def _write(self, attributes: dict[str, Any]) -> optuna.Trial:
         draft = self._storage.draft

@@ -15,6 +15,7 @@ from study.storage import default_url, open_storage, tell_result
 from study.storage.studies import _VALUES_KEY
 from tests.study.bench import bench_context, run_trials
 from tests.study.spaces import record
+from tests.study.synthetic import objectives
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_a_torn_journal_is_mended_with_a_copy(tmp_path, capsys):
 def test_what_can_be_read_of_a_damaged_database_is_saved(folder, capsys):
     study = study_of(folder)
     for _ in range(40):  # several pages of trials
-        tell_result(study, study.ask(), record())
+        tell_result(study, study.ask(), record(), objectives(record()))
     path = folder / "study.db"
     with sqlite3.connect(path) as base:
         base.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -24,6 +24,7 @@ from study.setup import Paths
 from study.storage import StudyIdentity, default_url, open_storage, open_study, record_of, study_lock
 from study.worker import Interrupted, WorkerTask, _guarded, _one_trial, drain
 from tests.study.spaces import record, small_space
+from tests.study.synthetic import OBJECTIVES
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -56,7 +57,9 @@ def bench(tmp_path: Path, evaluate) -> SimpleNamespace:
     study = open_study(open_storage(url), who)
     study.sampler = GenomeNSGAIISampler(space, 4, np.random.default_rng(0))
     paths = Paths(tmp_path, tmp_path / "cache")
-    context = SimpleNamespace(space=space, evaluator=SimpleNamespace(evaluate=evaluate), paths=paths)
+    context = SimpleNamespace(
+        space=space, evaluator=SimpleNamespace(evaluate=evaluate, objectives=OBJECTIVES), paths=paths
+    )
     owner = Owner.this_process("tests", 0)
     lock = study_lock(url, "mine")
     claims = Claims(study, space.distributions(), lambda genes: space.decode(genes).key(), 2, owner, lock)
