@@ -172,57 +172,69 @@ class Claims:
         self._drafting = Drafting(study, distributions)
         self._genes = frozenset(distributions)
         self._ledger = _Ledger(self._genes, key)
+        self._twins = 0  # of the trial that is being taken
 
     def take(self) -> optuna.Trial | None:
         """The next trial to work on; None when all are finished. Waits while others hold all that are left."""
-        pause, twins = _FIRST_PAUSE, 0
+        pause, self._twins = _FIRST_PAUSE, 0
         while True:
-            trial, known = self._propose()
-            if trial is None:
-                if self._ledger.read(self._trials()).finished >= self._wanted:
-                    return None
+            trials = self._trials()
+            if self._clear_up(trials):
+                trials = self._trials()
+            board = self._ledger.read(trials)
+            if board.finished >= self._wanted:
+                return None
+            if not board.has_room(self._wanted):
                 self._sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(1.5 * pause, _LONGEST_PAUSE)
                 continue
             pause = _FIRST_PAUSE
-            trials = self._trials()
-            if not self._ledger.read(trials).holds(trial.number, self._wanted):
-                self._give_up(trial, "not needed: other workers hold all trials that are left")
-                continue
-            if twins < _TWINS and self._has_twin(trial, trials[known:]):
-                twins += 1
-                self._give_up(trial, "the same design was proposed by another worker at the same moment")
-                self._sleep(random.uniform(0.0, 0.05 * 2**twins))
-                continue
-            return trial
+            trial = self._propose(trials)
+            if trial is not None and self._keeps(trial, len(trials)):
+                return trial
 
-    def _propose(self) -> tuple[optuna.Trial | None, int]:
-        """A trial, unless there is none to be had now; and how many trials were known to it."""
+    def _propose(self, trials: list[FrozenTrial]) -> optuna.Trial | None:
+        """Thinks without the lock and writes with it; None where that came to nothing."""
+        signature: dict[str, Any] = {OWNER_KEY: self._owner.attribute()}
+        left = self._ledger.left(trials)
+        if left is not None:
+            signature[REPEATS_KEY] = {"trial": left.number, "deaths": int(left.system_attrs[LEFT_KEY])}
+            self._drafting.repeat(left.params, trials)
+        else:
+            queued = self._drafting.propose(trials)
+            if queued is not None:
+                self._study._storage.set_trial_system_attr(queued._trial_id, OWNER_KEY, signature[OWNER_KEY])
+                return queued
         with self._lock():
-            trials = self._trials()
-            if self._clear_up(trials):
-                trials = self._trials()
-            if not self._ledger.read(trials).has_room(self._wanted):
-                return None, len(trials)
-            signature = {OWNER_KEY: self._owner.attribute()}
-            left = self._ledger.left(trials)
-            if left is None:
-                return self._drafting.ask(signature, trials), len(trials)
-            repeats = {"trial": left.number, "deaths": int(left.system_attrs[LEFT_KEY])}
-            return self._drafting.repeat(left.params, {**signature, REPEATS_KEY: repeats}, trials), len(
-                trials
-            )
+            now = self._trials()
+            if not self._ledger.read(now).has_room(self._wanted):
+                return None
+            if self._has_twin(self._drafting.genes, now[len(trials) :]):
+                return None
+            return self._drafting.write(signature)
 
-    def _has_twin(self, trial: optuna.Trial, unseen: Sequence[FrozenTrial]) -> bool:
-        """Whether a process that could not be seen proposed the same design under a lower number."""
-        earlier = [
+    def _keeps(self, trial: optuna.Trial, known: int) -> bool:
+        """Whether the trial is this worker's; given up otherwise. Nothing is left to decide where there is a lock."""
+        trials = self._trials()
+        if not self._ledger.read(trials).holds(trial.number, self._wanted):
+            self._give_up(trial, "not needed: other workers hold all trials that are left")
+            return False
+        if self._has_twin(trial.params, [t for t in trials[known:] if t.number < trial.number]):
+            self._give_up(trial, "the same design was proposed by another worker at the same moment")
+            self._sleep(random.uniform(0.0, 0.05 * 2**self._twins))
+            return False
+        return True
+
+    def _has_twin(self, genes: Mapping[str, Any], unseen: Sequence[FrozenTrial]) -> bool:
+        """Whether a process that could not be seen while thinking proposed the same design; up to a bound."""
+        others = [
             t
             for t in unseen
-            if t.number < trial.number
-            and t.state in (TrialState.RUNNING, TrialState.COMPLETE)
-            and self._genes <= t.params.keys()
+            if t.state in (TrialState.RUNNING, TrialState.COMPLETE) and self._genes <= t.params.keys()
         ]
-        return bool(earlier) and self._key(trial.params) in map(self._ledger.key_of, earlier)
+        twin = bool(others) and self._key(genes) in map(self._ledger.key_of, others)
+        self._twins += twin
+        return twin and self._twins <= _TWINS
 
     def _clear_up(self, trials: Sequence[FrozenTrial]) -> bool:
         """Puts aside what the dead have left, and what this worker itself does not know of; whether there was any."""

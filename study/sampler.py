@@ -135,6 +135,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
             lambda trial: DIVERGED_KEY in trial.user_attrs,
             self.generation_key(),
         )
+        self._checked: dict[tuple[int, ...], bool] = {}  # designs proposed again need no second check
         self._parents: tuple[int, list[FrozenTrial]] = (0, [])  # of the latest generation
 
     @classmethod
@@ -250,7 +251,10 @@ class GenomeNSGAIISampler(NSGAIISampler):
     def _feasible(self, genes: Mapping[str, int]) -> bool:
         if self._check is None:
             return True
-        feasible = self._check(genes)
+        row = tuple(genes[name] for name in self._names)
+        if row not in self._checked:
+            self._checked[row] = self._check(genes)
+        feasible = self._checked[row]
         if self.predictor is not None:
             self.predictor.feasibility.note(as_rows([dict(genes)], self._names)[0], feasible)
         return feasible

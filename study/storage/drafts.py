@@ -101,49 +101,52 @@ class Drafting:
             study_name=study.study_name, storage=self._storage, sampler=study.sampler
         )
 
-    def ask(self, attributes: dict[str, Any], trials: list[FrozenTrial] | None = None) -> optuna.Trial:
-        """A new trial of the sampler's, or one that waits in the queue.
+    @property
+    def genes(self) -> dict[str, Any]:
+        """Of the draft."""
+        return self._drafted().params
+
+    def propose(self, trials: list[FrozenTrial]) -> optuna.Trial | None:
+        """Drafts a trial of the sampler's.
 
         Args:
-            attributes: System attributes it has from the beginning.
-            trials: All of the study, if they were read just now.
+            trials: All of the study, as they were read just now.
+
+        Returns:
+            A trial that waited in the queue, which takes the place of a draft and is running now; else None.
         """
-        self._begin(trials)
+        self._storage.begin(trials)
         self._mirror.sampler = self._study.sampler
         asked = self._mirror.ask(self._distributions)
-        if asked._trial_id != _DRAFT_ID:  # it was in the queue, and is there for others to see already
-            for key, value in attributes.items():
-                self._study._storage.set_trial_system_attr(asked._trial_id, key, value)
-            return optuna.Trial(self._study, asked._trial_id)
-        return self._write(attributes)
+        return None if asked._trial_id == _DRAFT_ID else optuna.Trial(self._study, asked._trial_id)
 
-    def repeat(
-        self, genes: dict[str, Any], attributes: dict[str, Any], trials: list[FrozenTrial] | None = None
-    ) -> optuna.Trial:
-        """A new trial of a design that was proposed before, in the present generation.
+    def repeat(self, genes: dict[str, Any], trials: list[FrozenTrial]) -> None:
+        """Drafts a trial of a design that was proposed before, in the present generation.
 
         Args:
             genes: Every gene.
-            attributes: System attributes it has from the beginning.
-            trials: All of the study, if they were read just now.
+            trials: All of the study, as they were read just now.
         """
-        self._begin(trials)
+        self._storage.begin(trials)
         self._storage.create_new_trial(self._study._study_id)
-        draft = self._storage.draft
-        assert draft is not None
-        sampler = self._study.sampler
+        draft, sampler = self._drafted(), self._study.sampler
         if isinstance(sampler, optuna.samplers.BaseGASampler):
             # Without a generation it would never become a parent.
             sampler.get_trial_generation(self._mirror, draft)
         draft.params, draft.distributions = dict(genes), dict(self._distributions)
-        return self._write(attributes)
 
-    def _begin(self, trials: list[FrozenTrial] | None) -> None:
-        self._storage.begin(self._study.get_trials(deepcopy=False) if trials is None else trials)
+    def write(self, attributes: dict[str, Any]) -> optuna.Trial:
+        """Makes the draft a trial.
 
-    def _write(self, attributes: dict[str, Any]) -> optuna.Trial:
-        draft = self._storage.draft
-        assert draft is not None
+        Args:
+            attributes: System attributes it has from the beginning.
+        """
+        draft = self._drafted()
         draft.system_attrs = {**draft.system_attrs, **attributes}
         storage = self._study._storage
         return optuna.Trial(self._study, storage.create_new_trial(self._study._study_id, draft))
+
+    def _drafted(self) -> FrozenTrial:
+        if self._storage.draft is None:
+            raise RuntimeError("expected a draft, got none; propose() comes first")
+        return self._storage.draft

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.distributions import IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from study.claims import Board, Claims
 from study.leases import LEFT_KEY, MOST_REPEATS, REPEATS_KEY, Owner, put_aside
@@ -101,52 +101,62 @@ def test_of_two_that_believe_one_trial_is_left_the_later_gives_up():
     """Both look, both see room, both write; numbers decide."""
     bench = Bench()
 
-    class Meanwhile(RandomSampler):
-        """While this worker's proposal is being made, another one takes the last place."""
-
-        def before_trial(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-            if len(bench.study.trials) == 0:
-                bench.study.sampler = RandomSampler(seed=1)
-                bench.take(1, OTHER)
-
-    bench.study.sampler = Meanwhile(seed=0)
-
     def sleep(seconds: float) -> None:
         (held,) = [t for t in bench.study.trials if t.state == TrialState.RUNNING]
         assert held.number == 0
         bench.study.tell(held.number, [0.0, 0.0])
 
-    assert bench.claims(1, sleep=sleep).take() is None
+    claims = bench.claims(1, sleep=sleep)
+    write = claims._drafting.write
+
+    def after_the_other(attributes: dict[str, Any]) -> optuna.Trial:
+        bench.take(1, OTHER)  # between this worker's last look and its writing
+        return write(attributes)
+
+    claims._drafting.write = after_the_other
+    assert claims.take() is None
     assert bench.states == [TrialState.COMPLETE, TrialState.FAIL]
     assert bench.study.trials[1].user_attrs["failure"].startswith("not needed")
 
 
-def test_of_two_equal_proposals_the_later_is_drawn_again():
-    class Proposes(BaseSampler):
-        """The same design until it can be seen in the storage, as two workers do that begin together."""
-
-        designs = iter(({"a": 1, "b": 1}, {"a": 2, "b": 2}))
-
-        def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
-            return GENES
-
-        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
-            genes = next(self.designs)
-            if genes["a"] == 1:
-                other = bench.claims(5, OTHER)
-                bench.study.sampler = RandomSampler()
-                other._drafting.repeat({"a": 1, "b": 1}, {"offramp:owner": OTHER.attribute()})
-                bench.study.sampler = self
-            return genes
-
-        def sample_independent(self, *arguments: Any) -> Any:
-            raise AssertionError("every gene is relative")
-
+def test_a_design_another_worker_writes_meanwhile_is_not_written_again():
     bench = Bench()
-    bench.study.sampler = Proposes()
-    taken = bench.claims(5, sleep=lambda seconds: None).take()
+    claims = bench.claims(5)
+    propose, proposals = claims._drafting.propose, []
+
+    def meanwhile(trials: list[FrozenTrial]) -> None:
+        propose(trials)
+        proposals.append(claims._drafting.genes)
+        if len(proposals) == 1:
+            other = bench.claims(5, OTHER)
+            other._drafting.repeat(proposals[0], trials)
+            other._drafting.write({"offramp:owner": OTHER.attribute()})
+
+    claims._drafting.propose = meanwhile
+    taken = claims.take()
     assert taken is not None
-    assert taken.params == {"a": 2, "b": 2}
+    assert taken.params == proposals[1] != proposals[0]
+    assert bench.states == [TrialState.RUNNING] * 2
+
+
+def test_of_two_equal_proposals_the_later_is_drawn_again():
+    """Without a lock both may be written; numbers decide again."""
+    bench = Bench()
+    claims = bench.claims(5, sleep=lambda seconds: None)
+    write, written = claims._drafting.write, []
+
+    def after_the_other(attributes: dict[str, Any]) -> optuna.Trial:
+        if not written:
+            other = bench.claims(5, OTHER)
+            other._drafting.repeat(claims._drafting.genes, bench.study.get_trials())
+            other._drafting.write({"offramp:owner": OTHER.attribute()})
+        written.append(claims._drafting.genes)
+        return write(attributes)
+
+    claims._drafting.write = after_the_other
+    taken = claims.take()
+    assert taken is not None
+    assert taken.params == written[1] != written[0]
     assert bench.states == [TrialState.RUNNING, TrialState.FAIL, TrialState.RUNNING]
     assert "same design" in bench.study.trials[1].user_attrs["failure"]
 

@@ -77,7 +77,9 @@ def test_a_trial_appears_with_all_its_genes_or_not_at_all(any_storage, who):
     study, seen = opened(any_storage, who), opened(any_storage, who)
     owner = Owner.this_process("tests", 3)
     drafting = Drafting(study, SPACE.distributions())
-    asked = drafting.ask({"offramp:owner": owner.attribute()})
+    assert drafting.propose(study.get_trials(deepcopy=False)) is None
+    assert seen.get_trials(deepcopy=False) == []
+    asked = drafting.write({"offramp:owner": owner.attribute()})
     (trial,) = seen.get_trials(deepcopy=False)
     assert (trial.number, trial.state) == (0, TrialState.RUNNING)
     assert trial.params == asked.params
@@ -85,7 +87,8 @@ def test_a_trial_appears_with_all_its_genes_or_not_at_all(any_storage, who):
     assert Owner.of(trial) == owner
     assert trial.datetime_start is not None
     assert trial.system_attrs["GenomeNSGAIISampler:generation"] == 0
-    assert drafting.ask({}).number == 1
+    drafting.propose(study.get_trials(deepcopy=False))
+    assert drafting.write({}).number == 1
 
 
 def test_a_result_comes_back_whole(any_storage, who):
