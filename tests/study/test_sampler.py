@@ -243,8 +243,8 @@ def test_trials_that_were_not_trained_are_left_out_of_the_fit():
     study = new_study(using)
     fits = []
     update = using.predictor.update
-    using.predictor.update = lambda designs, values, running, excess: (
-        fits.append(values) or update(designs, values, running, excess)
+    using.predictor.update = lambda designs, values, running, excess, derived: (
+        fits.append(values) or update(designs, values, running, excess, derived)
     )
     run(study, space, 6 * POPULATION)
     infeasible = {tuple(t.values) for t in study.trials if total_violation(t) > 0}
