@@ -20,6 +20,7 @@ from study.environment import describe
 from study.export import Exported, export
 from study.front import hypervolume
 from study.levels import level_texts
+from study.live import keep_environment
 from study.processes import ProcessGroup
 from study.progress import StageProgress
 from study.record import DesignRecord
@@ -167,6 +168,7 @@ def run_study(
             "training_samples": context.warm.training_samples,
             "final_exit_accuracies": _final_accuracies(context),
         }
+        keep_environment(study, environment)
         reference = kept_reference(study)
         if reference is None:
             reference = _reference(context, task, progress)
