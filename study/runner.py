@@ -18,13 +18,13 @@ from study.config import StudyConfig
 from study.config_io import identity
 from study.environment import describe
 from study.export import Exported, export
-from study.front import hypervolume
 from study.levels import level_texts
 from study.live import keep_environment
 from study.processes import ProcessGroup
 from study.progress import StageProgress
 from study.record import DesignRecord
 from study.reference import StaticReference, choose_reference
+from study.search_board import SearchBoard
 from study.setup import (
     Paths,
     StudyContext,
@@ -174,7 +174,8 @@ def run_study(
             reference = _reference(context, task, progress)
             keep_reference(study, reference)
         context = context.relative_to(reference)
-        search = _Search(study, context, task, progress)
+        board = SearchBoard(progress, context, reference, config.search.trials)
+        search = _Search(study, context, task, progress, board)
         interrupted = False
         try:
             search.run()
@@ -246,6 +247,7 @@ class _Search:
     context: StudyContext
     task: WorkerTask
     progress: StageProgress
+    board: SearchBoard
     records: list[DesignRecord] = field(default_factory=list)
 
     def run(self) -> None:
@@ -260,7 +262,7 @@ class _Search:
         while True:
             done = finished_trials(self.study)
             self.records = [r for r in map(record_of, done) if r is not None]
-            self._show()
+            self.board.show(self.records)
             if len(done) >= wanted:
                 return
             # A round ends early only where workers were killed; the next one makes up for what they lost.
@@ -302,20 +304,7 @@ class _Search:
             self.progress.log(f"trial {event.trial} failed: {event.reason}")
         if event.kind == "finished" and event.record is not None:
             self.records.append(event.record)
-            self._show()
-
-    def _show(self) -> None:
-        context = self.context
-        volume = hypervolume(
-            self.records, context.evaluator.objectives, context.hardware.static, context.data.classes
-        )
-        feasible = sum(record.feasible for record in self.records)
-        self.progress.update(
-            "trials",
-            len(self.records),
-            self.task.config.search.trials,
-            f"{feasible} feasible, hypervolume {volume:.3f}",
-        )
+            self.board.show(self.records)
 
 
 def raise_on_sigterm() -> None:

@@ -86,8 +86,8 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
         figures=figures,
         labels=labels,
         note=f"Share of the box in {', '.join(metric_named(name).text for name in _objectives(data))} that the "
-        f"feasible trials dominate; its far corner is {REFERENCE_POINT} times the error of chance and what the static "
-        "reference has. Without designs derived from trained networks.",
+        f"feasible trials dominate; its far corner is {REFERENCE_POINT} times the error of chance and what the "
+        "static reference has. Without designs derived from trained networks.",
     )
 
 
