@@ -53,14 +53,14 @@ def render(
         cards="".join(_card(saving) for saving in savings),
         chooser="".join(_option(m, start) for m in linked),
         chooser_hidden="" if linked else "hidden",
-        sections="".join(_section(view) for view in views),
+        sections="".join(section(view) for view in views),
         head=table.head,
         rows=table.rows,
         filters=", ".join(table.filters),
         remark=_remark(data, linked),
         plotly=packed(plotly_js),
         data=packed(script_json(payload)),
-        script="\n".join(_script(template(name)) for name in SCRIPTS),
+        script="\n".join(inline_script(template(name)) for name in SCRIPTS),
     )
 
 
@@ -92,7 +92,7 @@ def figures_page(figures: Sequence[PaperFigure], plotly_js: str) -> str:
         sections=sections,
         plotly=packed(plotly_js),
         data=packed(script_json(payload)),
-        script=_script(template("unpack.js") + template("figures.js")),
+        script=inline_script(template("unpack.js") + template("figures.js")),
     )
 
 
@@ -141,7 +141,8 @@ def _option(member: Member, start: Member | None) -> str:
     return f'<option value="{plain(member.design)}"{selected}>{member.summary}</option>'
 
 
-def _section(view: View) -> str:
+def section(view: View) -> str:
+    """The part of a page that a view has."""
     label = plain(view.title)
     switch = ""
     if view.sliders or (not view.linked and len(view.figures) > 1):
@@ -183,6 +184,6 @@ def template(name: str) -> str:
     return (resources.files("dashboards") / "templates" / name).read_text(encoding="utf-8")
 
 
-def _script(source: str) -> str:
+def inline_script(source: str) -> str:
     """Source that cannot end the script element it stands in; the escape is legal in strings and patterns."""
     return source.replace("</script", "<\\/script").replace("<!--", "<\\!--")

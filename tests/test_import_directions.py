@@ -50,6 +50,8 @@ ALONE = {"brevitas": "models/brevitas_adapter.py", "torchvision": "models/torchv
 NARROW = {
     ("dashboards", "study"): {
         "study.atomic",
+        "study.compare",
+        "study.compare_runs",
         "study.front",
         "study.live",
         "study.metrics",
