@@ -2,7 +2,7 @@
 
     python -m benchmarks.dashboards --trials 5000 --json dashboards.json
 
-Trials are made up: real designs with real costs, and errors such that nothing is dominated, which is the worst case for
+Trials are made up: real designs with real costs, and errors such that nothing is dominated, the worst case for
 optuna-dashboard's own comparison of every two trials. Reports are of made-up runs.
 """
 

@@ -16,6 +16,9 @@ from study.metrics import metric_named
 DEFAULT_CLASSES = 10
 """For environments that do not name the classes."""
 
+MOST_POINTS = 200
+"""Of the curve: a hypervolume of thousands of points takes milliseconds."""
+
 DEFAULT_OBJECTIVES = ("error", "mean_latency", "mean_energy")
 """Of studies whose configuration does not name them."""
 
@@ -30,26 +33,33 @@ def finished_in_order(trials: pd.DataFrame) -> pd.DataFrame:
     return finished
 
 
-def running_hypervolume(data: ReportData) -> list[float]:
-    """The study's own hypervolume (`study.front`) after each finished trial, out of the trials alone.
+def running_hypervolume(data: ReportData) -> tuple[list[int], list[float]]:
+    """The study's own hypervolume (`study.front`) as trials finish, out of the trials alone.
 
     Errors are divided by the error of chance, everything else by what the static reference has.
+
+    Returns:
+        Numbers of finished trials, evenly spread where there are more than `MOST_POINTS`, and the hypervolume after
+        so many.
     """
     finished = finished_in_order(data.results.trials)
     if not len(finished):
-        return []
+        return [], []
     columns = [metric_named(name).column(seconds=False) for name in _objectives(data)]
     points = np.column_stack([_scaled(data, finished, column) for column in columns])
     counted = set(data.longest_trained(finished).index)
     feasible = truths(finished["feasible"]).to_numpy() & np.array([i in counted for i in finished.index])
+    wanted = set(np.linspace(1, len(finished), min(len(finished), MOST_POINTS)).round().astype(int).tolist())
     front = np.empty((0, len(columns)))
+    counts: list[int] = []
     volumes: list[float] = []
-    for point, counts in zip(points, feasible, strict=True):
-        grows = counts and not (front <= point).all(axis=1).any()
-        if grows:
+    for count, (point, counts_in) in enumerate(zip(points, feasible, strict=True), start=1):
+        if counts_in and not (front <= point).all(axis=1).any():
             front = np.vstack([front[~(point <= front).all(axis=1)], point])
-        volumes.append(dominated_share(front) if grows or not volumes else volumes[-1])
-    return volumes
+        if count in wanted:
+            counts.append(count)
+            volumes.append(dominated_share(front))
+    return counts, volumes
 
 
 def _objectives(data: ReportData) -> tuple[str, ...]:
@@ -67,18 +77,18 @@ def _scaled(data: ReportData, finished: pd.DataFrame, column: str) -> np.ndarray
 
 def view(data: ReportData, linked: Sequence[Member]) -> View:
     """A rising line; the reader picks trials or time."""
-    volumes = running_hypervolume(data)
+    counts, volumes = running_hypervolume(data)
     finished = finished_in_order(data.results.trials)
-    figures = {"trials": _figure(list(range(1, len(volumes) + 1)), volumes, "finished trials", "")}
+    figures = {"trials": _figure([float(n) for n in counts], volumes, "finished trials", "")}
     labels = {"trials": "over trials"}
     if len(finished) and "finished_seconds" in finished.columns:
-        seconds = finished["finished_seconds"].to_numpy(dtype=float)
+        seconds = finished["finished_seconds"].to_numpy(dtype=float)[np.array(counts) - 1]
         divisor, unit = (3600.0, "h") if seconds.max() > 2 * 3600 else (60.0, "min")
         figures["time"] = _figure(
             (seconds / divisor).tolist(), volumes, f"time since the first trial ({unit})", unit
         )
         labels["time"] = "over time"
-    last = f"; {volumes[-1]:.3f} after {len(volumes)} trials" if volumes else ""
+    last = f"; {volumes[-1]:.3f} after {len(finished)} trials" if volumes else ""
     return View(
         name="hypervolume",
         title="Progress of the search",

@@ -181,7 +181,7 @@ class LiveView:
 
 def dashboard_figures(data: ReportData, linked: list[Member]) -> dict[str, Figure]:
     """The figures for optuna-dashboard by identifier, with titles, as nothing is written above them there."""
-    views = {view(data, linked).name: view(data, linked) for view in _VIEWS}
+    views = {drawn.name: drawn for drawn in (view(data, linked) for view in _VIEWS)}
     figures = {
         f"{name}-{variant}": _titled(
             view.figures[variant], f"{view.title}{_suffix(view.labels.get(variant))}"

@@ -130,13 +130,23 @@ def test_hypervolume_is_the_studys_own(data):
     reference = data.reference
     scale = np.array([1 - 1 / 2, reference["mean_latency_cycles"], reference["mean_energy_pj"]])
     covered = np.zeros(len(samples), bool)
-    volumes = hypervolume.running_hypervolume(data)
-    assert len(volumes) == len(finished) > 20
+    counts, volumes = hypervolume.running_hypervolume(data)
+    assert counts == list(range(1, len(finished) + 1))
+    assert len(counts) > 20
     for row, volume in zip(finished.to_dict("records"), volumes, strict=True):
         point = np.array([1 - row["accuracy"], row["mean_latency_cycles"], row["mean_energy_pj"]]) / scale
         if str(row["feasible"]) == "True":
             covered |= (samples >= point).all(axis=1)
         assert volume == pytest.approx(covered.mean(), abs=0.01)
+
+
+def test_hypervolume_of_many_trials_is_computed_at_some_of_them(data, monkeypatch):
+    counts, volumes = hypervolume.running_hypervolume(data)
+    monkeypatch.setattr(hypervolume, "MOST_POINTS", 7)
+    fewer, fewer_volumes = hypervolume.running_hypervolume(data)
+    assert len(fewer) == 7
+    assert (fewer[0], fewer[-1]) == (1, counts[-1])
+    assert fewer_volumes == [volumes[n - 1] for n in fewer]
 
 
 def test_trials_count_in_the_order_they_finish(data):
