@@ -23,9 +23,9 @@ def data(run_folder: Path) -> ReportData:
     return report_data(load_run(run_folder))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
-    """A headless Chromium, one for all tests."""
+    """A headless Chromium, one for all tests here; its event loop ends before other tests start."""
     if MISSING:
         pytest.skip(MISSING)
     with chromium() as running:
