@@ -31,7 +31,7 @@ class Saving:
 
 def savings(data: ReportData, drops: tuple[float, ...] = DROPS) -> list[Saving]:
     """The best design at each accuracy drop, out of all that were evaluated and feasible."""
-    designs = records(data.feasible)
+    designs = records(data.leading)
     found = []
     for drop in drops:
         # The reference's accuracy is a fraction of integers; the difference may miss zero by rounding alone.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from dashboards.reference_front import ReferenceFront
 from dashboards.text import percent, plain, signed_percent
 from hwcost.errors import OfframpError
 from study.results import RunResults
@@ -77,6 +78,15 @@ class Member:
         exits = plain(self.row["exits"]) or "none"
         return f"{self.label} · {percent(self.row['accuracy'])} · EDP {change} · exits {exits}"
 
+    @property
+    def spoken(self) -> str:
+        """The same as a sentence, for those who listen (not escaped)."""
+        change = signed_percent(self.row["edp_relative"] - 1.0, 0)
+        return (
+            f"accuracy {percent(self.row['accuracy'])}, energy-latency product {change} against the static "
+            f"reference, exits after blocks {self.row['exits'] or 'none'}"
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
@@ -87,12 +97,18 @@ class ReportData:
         members: The front, falling accuracy.
         reference: The static reference, names as in `trials.csv`.
         best_static: The best static design, likewise; None where the run has none.
+        policy_curves: Design -> its rows of `policy_curves.csv`.
+        reliability: Network -> its rows of `reliability.csv`.
+        reference_front: A front of others to draw beside this one.
     """
 
     results: RunResults
     members: tuple[Member, ...]
     reference: dict[str, Any]
     best_static: dict[str, Any] | None
+    policy_curves: dict[str, pd.DataFrame] = field(default_factory=dict)
+    reliability: dict[str, pd.DataFrame] = field(default_factory=dict)
+    reference_front: ReferenceFront | None = None
 
     @property
     def levels(self) -> list[str]:
@@ -113,6 +129,18 @@ class ReportData:
         designs = self.results.designs
         return designs[truths(designs["feasible"])] if len(designs) else designs
 
+    @property
+    def leading(self) -> pd.DataFrame:
+        """The feasible designs that may be on a front: those trained as long as any of the study."""
+        return self.longest_trained(self.feasible)
+
+    def longest_trained(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the last rung; all where a run has no rungs."""
+        rungs = self.results.config.get("search", {}).get("rungs", ())
+        if "rung" not in rows.columns or len(rungs) < 2:
+            return rows
+        return rows[pd.to_numeric(rows["rung"], errors="coerce") == len(rungs) - 1]
+
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as dictionaries from column name to value."""
@@ -124,8 +152,12 @@ def truths(column: pd.Series) -> pd.Series:
     return column.astype(str).str.lower().eq("true")
 
 
-def report_data(results: RunResults) -> ReportData:
+def report_data(results: RunResults, reference_front: ReferenceFront | None = None) -> ReportData:
     """Checks that the tables have the columns figures need, and sorts them by member.
+
+    Args:
+        results: The run as read.
+        reference_front: A front of others to draw beside this one.
 
     Raises:
         OfframpError: A column or a value of the reference is missing.
@@ -149,7 +181,7 @@ def report_data(results: RunResults) -> ReportData:
         pareto = pareto.sort_values(
             ["accuracy", "mean_edp_pj_cycles"], ascending=[False, True], kind="stable"
         )
-    exits, layers = _by_design(results.exits), _by_design(results.layers)
+    exits, layers = _groups(results.exits, "design"), _groups(results.layers, "design")
     members = tuple(
         Member(
             number=number,
@@ -160,7 +192,15 @@ def report_data(results: RunResults) -> ReportData:
         for number, row in enumerate(records(pareto), start=1)
     )
     best_static = results.static_reference.get("best_static") or None
-    return ReportData(results, members, results.static_reference, best_static)
+    return ReportData(
+        results=results,
+        members=members,
+        reference=results.static_reference,
+        best_static=best_static,
+        policy_curves=_groups(results.policy_curves, "design"),
+        reliability=_groups(results.reliability, "architecture"),
+        reference_front=reference_front,
+    )
 
 
 def linked_members(members: Sequence[Member], limit: int) -> list[Member]:
@@ -181,12 +221,13 @@ def genome_text(row: dict[str, Any]) -> str:
         [
             f"exits after blocks {plain(row['exits']) or 'none'}, heads {plain(row['heads'])}",
             f"weight / activation bits {plain(bits)}",
-            f"PE arrays {plain(row['pe_arrays'])}",
+            f"PE arrays {plain(row['pe_arrays'])}"
+            + (f", level {plain(row['level'])}" if row.get("level") else ""),
         ]
     )
 
 
-def _by_design(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+def _groups(frame: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
     if frame.empty:
         return {}
-    return {str(name): group for name, group in frame.groupby("design", sort=False)}
+    return {str(name): group for name, group in frame.groupby(column, sort=False)}

@@ -5,31 +5,22 @@ The page's policy forbids every request, so that even a name smuggled past the e
 
 from __future__ import annotations
 
+import base64
+import gzip
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from string import Template
 from typing import Any
 
 from dashboards.figures.view import View
+from dashboards.front_table import front_table
 from dashboards.headline import Saving
 from dashboards.members import Member, ReportData
+from dashboards.paper import PaperFigure
 from dashboards.text import cycles_unit, energy_unit, percent, plain, script_json, signed_percent, with_unit
 
-_COLUMNS: tuple[tuple[str, str], ...] = (
-    ("", "front member"),
-    ("accuracy", "accuracy"),
-    ("accuracy_drop", "change of accuracy (points)"),
-    ("edp_relative", "EDP / reference"),
-    ("mean_latency_cycles", "mean latency"),
-    ("mean_energy_pj", "mean energy"),
-    ("worst_latency_cycles", "worst latency"),
-    ("weight_memory_bits", "weights (kB)"),
-    ("exits", "exits after blocks"),
-    ("heads", "heads"),
-    ("weight_bits", "weight bits"),
-    ("activation_bits", "activation bits"),
-    ("pe_arrays", "PE arrays"),
-)
+SCRIPTS = ("unpack.js", "drawing.js", "table.js", "report.js")
+"""In the order in which they run; each uses what the ones before it made."""
 
 
 def render(
@@ -48,35 +39,61 @@ def render(
         linked: Members that can be chosen.
         plotly_js: Source of plotly.js.
     """
-    headline = [m for m in linked if m.headline] or list(linked)
-    start = _first_choice(headline)
+    start = first_choice(linked)
+    table = front_table(data, linked)
     payload = {
         "views": [view.to_json() for view in views],
         "chosen": start.design if start else None,
+        "spoken": {m.design: f"{m.label} chosen: {m.spoken}" for m in linked},
     }
-    return Template(_template("report.html")).substitute(
+    return Template(template("report.html")).substitute(
         title=plain(data.results.name, 200),
-        css=_template("report.css"),
+        css=template("report.css"),
         facts=_facts(data),
         cards="".join(_card(saving) for saving in savings),
         chooser="".join(_option(m, start) for m in linked),
         chooser_hidden="" if linked else "hidden",
-        sections="".join(_section(view, bool(linked)) for view in views),
-        head="".join(_head_cell(title) for _, title in _COLUMNS),
-        rows=_rows(data, linked),
+        sections="".join(section(view) for view in views),
+        head=table.head,
+        rows=table.rows,
+        filters=", ".join(table.filters),
         remark=_remark(data, linked),
-        plotly=_script(plotly_js),
-        data=script_json(payload),
-        script=_script(_template("report.js")),
+        plotly=packed(plotly_js),
+        data=packed(script_json(payload)),
+        script="\n".join(inline_script(template(name)) for name in SCRIPTS),
     )
 
 
-def _first_choice(members: Sequence[Member]) -> Member | None:
-    """The design to show first: the cheapest within two points of the reference, else the most accurate."""
+def packed(text: str) -> str:
+    """Text as base64 of gzip, which the page unpacks: plotly.js is 4.8 MB plain and 2 MB so."""
+    return base64.b64encode(gzip.compress(text.encode("utf-8"), 9, mtime=0)).decode("ascii")
+
+
+def first_choice(members: Sequence[Member]) -> Member | None:
+    """The design to show first: the cheapest within two points of the reference, else the most accurate.
+
+    Out of the members on the front of accuracy and product, where there are any.
+    """
+    members = [m for m in members if m.headline] or list(members)
     near = [m for m in members if m.row["accuracy_drop"] <= 0.02 + 1e-9]
     if near:
         return min(near, key=lambda m: m.row["mean_edp_pj_cycles"])
     return members[0] if members else None
+
+
+def figures_page(figures: Sequence[PaperFigure], plotly_js: str) -> str:
+    """Figures in the size of their print on one page."""
+    payload = [{"name": f.name, "figure": f.figure} for f in figures if f.figure is not None]
+    sections = "".join(
+        f'<section><h2>{plain(f.name)}</h2><div id="figure-{plain(f.name)}">{f.svg}</div></section>'
+        for f in figures
+    )
+    return Template(template("figures.html")).substitute(
+        sections=sections,
+        plotly=packed(plotly_js),
+        data=packed(script_json(payload)),
+        script=inline_script(template("unpack.js") + template("figures.js")),
+    )
 
 
 def _facts(data: ReportData) -> str:
@@ -124,63 +141,35 @@ def _option(member: Member, start: Member | None) -> str:
     return f'<option value="{plain(member.design)}"{selected}>{member.summary}</option>'
 
 
-def _section(view: View, any_member: bool) -> str:
-    empty = view.linked and not any_member
+def section(view: View) -> str:
+    """The part of a page that a view has."""
+    label = plain(view.title)
     switch = ""
-    if not view.linked and len(view.figures) > 1:
+    if view.sliders or (not view.linked and len(view.figures) > 1):
+        keys = view.labels if view.sliders else view.figures
         options = "".join(
-            f'<option value="{plain(key)}">{plain(view.labels.get(key, key))}</option>'
-            for key in view.figures
+            f'<option value="{plain(key)}">{plain(view.labels.get(key, key))}</option>' for key in keys
         )
-        switch = f'<select class="switch" aria-label="{plain(view.title)}: what to show">{options}</select>'
-    body = (
-        '<p class="note">No feasible design yet.</p>'
-        if empty
-        else f'<div class="plot" id="plot-{view.name}" role="img" aria-label="{plain(view.alt, 400)}"></div>'
+        switch = f'<select class="switch" aria-label="{label}: what to show">{options}</select>'
+    save = f'<button type="button" class="save" aria-label="{label}: save as SVG">SVG</button>'
+    slider = (
+        f'<div class="slider" hidden><input type="range" min="0" max="0" step="1" aria-label="{label}: position '
+        f'on the curve, from never leaving early to all at once" aria-describedby="at-{view.name}">'
+        f'<p id="at-{view.name}" class="at"></p></div>'
+        if view.sliders
+        else ""
+    )
+    plot = (
+        f'<div class="plot" id="plot-{view.name}" role="img" aria-label="{plain(view.alt, 900)}"></div>'
+        if view.shows_anything
+        else ""
     )
     return (
-        f'<section class="view{" wide" if view.wide else ""}" data-view="{view.name}">'
-        f'<div class="view-head"><h2>{plain(view.title)}</h2>{switch}</div>{body}'
-        f'<p class="note">{plain(view.note, 400)}</p></section>'
+        f'<section class="view{" wide" if view.wide else ""}" data-view="{view.name}" aria-label="{label}">'
+        f'<div class="view-head"><h2>{label}</h2><div>{switch}{save if plot else ""}</div></div>{plot}'
+        f'<p class="absent" {"hidden" if plot else ""}>{plain(view.absent, 400)}</p>{slider}'
+        f'<p class="note">{plain(view.note, 500)}</p></section>'
     )
-
-
-def _head_cell(title: str) -> str:
-    return f'<th scope="col" aria-sort="none"><button type="button">{plain(title)}</button></th>'
-
-
-def _rows(data: ReportData, members: Sequence[Member]) -> str:
-    reference = data.reference
-    units = (energy_unit(reference["mean_energy_pj"]), cycles_unit(reference["mean_latency_cycles"]))
-    rows = [_row("static reference", None, reference, units)]
-    if data.best_static is not None:
-        rows.append(_row("best static design", None, data.best_static, units))
-    rows += [_row(m.label, m.design, m.row, units) for m in members]
-    return "".join(rows)
-
-
-def _row(
-    name: str, design: str | None, row: Mapping[str, Any], units: tuple[tuple[float, str], tuple[float, str]]
-) -> str:
-    joules, cycles = units
-    shown = {
-        "accuracy": percent(row["accuracy"], 2),
-        "accuracy_drop": signed_percent(-row["accuracy_drop"], 2).removesuffix(" %"),
-        "edp_relative": f"{row['edp_relative']:.3f}",
-        "mean_latency_cycles": with_unit(row["mean_latency_cycles"], cycles),
-        "mean_energy_pj": with_unit(row["mean_energy_pj"], joules),
-        "worst_latency_cycles": with_unit(row["worst_latency_cycles"], cycles),
-        "weight_memory_bits": f"{row['weight_memory_bits'] / 8000:,.1f}",
-    }
-    first = f'<button type="button" class="pick">{plain(name)}</button>' if design else plain(name)
-    cells = [f'<th scope="row">{first}</th>']
-    for column, _ in _COLUMNS[1:]:
-        if column in shown:
-            cells.append(f'<td class="n" data-value="{float(row[column])!r}">{shown[column]}</td>')
-        else:
-            cells.append(f"<td>{plain(row[column], 200) or 'none'}</td>")
-    picked = f' data-design="{plain(design)}"' if design else ' class="static"'
-    return f"<tr{picked}>{''.join(cells)}</tr>"
 
 
 def _remark(data: ReportData, linked: Sequence[Member]) -> str:
@@ -190,10 +179,11 @@ def _remark(data: ReportData, linked: Sequence[Member]) -> str:
     return f"{left} further members of the front are in pareto.csv." if left else ""
 
 
-def _template(name: str) -> str:
+def template(name: str) -> str:
+    """A file of `templates/`."""
     return (resources.files("dashboards") / "templates" / name).read_text(encoding="utf-8")
 
 
-def _script(source: str) -> str:
+def inline_script(source: str) -> str:
     """Source that cannot end the script element it stands in; the escape is legal in strings and patterns."""
     return source.replace("</script", "<\\/script").replace("<!--", "<\\!--")

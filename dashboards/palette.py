@@ -12,6 +12,7 @@ CHOSEN = "#D55E00"
 STATIC = "#CC79A7"
 BEST_STATIC = "#E69F00"
 OTHERS = "#8a8f98"
+GIVEN = "#009E73"
 
 _QUALITATIVE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A800", "#8a8f98")
 
@@ -29,8 +30,24 @@ _SEQUENTIAL = (
     "#25ab82", "#42be71", "#70cf57", "#a8db34", "#e2e418",
 )  # fmt: skip
 
-BITS_SCALE = [[0.0, "#e2e418"], [0.17, "#8fd744"], [0.33, "#25ab82"], [0.67, "#2e6e8e"], [1.0, "#46307e"]]
+BITS_SCALE: list[tuple[float, str]] = [
+    (0.0, "#e2e418"), (0.17, "#8fd744"), (0.33, "#25ab82"), (0.67, "#2e6e8e"), (1.0, "#46307e"),
+]  # fmt: skip
 """Colour scale of bit widths 2 to 8: few bits light, many dark."""
+
+
+def bits_colour(bits: int) -> str:
+    """The colour of a bit width outside a heat map, from the same scale."""
+    place = min(max((bits - 2) / 6, 0.0), 1.0)
+    return min(BITS_SCALE, key=lambda stop: abs(float(stop[0]) - place))[1]
+
+
+def ink_on(colour: str) -> str:
+    """Black or white, whichever has the larger contrast on a colour `#rrggbb` (WCAG 2, relative luminance)."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "#000000" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "#ffffff"
 
 
 def qualitative(names: Iterable[str]) -> dict[str, str]:

@@ -11,21 +11,27 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hwcost.errors import OfframpError
-from study.results import RunResults, load_run
 
-MOST_LINKED = 36
-"""Front members with views of their own; each adds some 16 kB to the page."""
+if TYPE_CHECKING:
+    from dashboards.reference_front import ReferenceFront
+    from study.results import RunResults
+
+MOST_LINKED = 250
+"""Front members with views of their own; each adds some 5 kB to the page, packed."""
 
 
-def write_report(results: RunResults, out_path: Path) -> Path:
+def write_report(results: RunResults, out_path: Path, reference_front: ReferenceFront | None = None) -> Path:
     """Writes the report of a run.
 
     Args:
         results: As `study.results.load_run` reads them.
         out_path: HTML file to write; its folder is made. It holds the old page or the whole new one.
+        reference_front: A front of others to draw beside this one.
 
     Returns:
         `out_path`.
@@ -33,27 +39,30 @@ def write_report(results: RunResults, out_path: Path) -> Path:
     Raises:
         OfframpError: The tables lack a column, or the file cannot be written.
     """
-    _write(out_path, report_html(results))
+    write_page(out_path, report_html(results, reference_front))
     return out_path
 
 
-def report_html(results: RunResults) -> str:
+def report_html(results: RunResults, reference_front: ReferenceFront | None = None) -> str:
     """The page as text.
 
     Raises:
         OfframpError: The tables lack a column.
     """
-    from plotly.offline import get_plotlyjs
-
-    from dashboards.figures import FIGURES
+    from dashboards.figures.catalogue import FIGURES
     from dashboards.headline import savings
     from dashboards.members import linked_members, report_data
     from dashboards.page import render
 
-    data = report_data(results)
+    data = report_data(results, reference_front)
     linked = linked_members(data.members, MOST_LINKED)
     views = [figure(data, linked) for figure in FIGURES]
-    return render(data, views, savings(data), linked, get_plotlyjs())
+    return render(data, views, savings(data), linked, plotly_js())
+
+
+def plotly_js() -> str:
+    """Source of plotly.js, out of the plotly package."""
+    return (resources.files("plotly") / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,10 +75,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="also write the figures' numbers; - prints them"
     )
+    parser.add_argument(
+        "--reference-front",
+        type=Path,
+        metavar="FILE.csv",
+        help="a front of others to draw beside this one: accuracy (or top1_percent) and edp_relative, "
+        "mean_latency_cycles or mean_energy_pj a row",
+    )
     options = parser.parse_args(arguments)
+    from study.results import load_run
+
     try:
         results = load_run(options.run)
-        path = write_report(results, options.out or options.run / "report.html")
+        given = _reference_front(options.reference_front)
+        path = write_report(results, options.out or options.run / "report.html", given)
         if options.json:
             _write_numbers(results, options.json)
     except OfframpError as error:
@@ -80,6 +99,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _reference_front(path: Path | None) -> ReferenceFront | None:
+    from dashboards.reference_front import load_reference_front
+
+    return None if path is None else load_reference_front(path)
+
+
 def _write_numbers(results: RunResults, path: Path) -> None:
     from dashboards.members import report_data
     from dashboards.numbers import report_numbers
@@ -88,10 +113,15 @@ def _write_numbers(results: RunResults, path: Path) -> None:
     if str(path) == "-":
         sys.stdout.write(text)
     else:
-        _write(path, text)
+        write_page(path, text)
 
 
-def _write(path: Path, text: str) -> None:
+def write_page(path: Path, text: str) -> None:
+    """Writes a file so that a reader sees the old one or the whole new one.
+
+    Raises:
+        OfframpError: It cannot be written.
+    """
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

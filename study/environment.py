@@ -50,6 +50,7 @@ def describe(config: StudyConfig, data: TrainingData, device: str, command: str)
             "train": len(data.train_labels),
             "calibration": len(data.calibration_labels),
             "validation": len(data.validation_labels),
+            "channels": data.channels,
             "classes": list(data.class_names),
         },
     }

@@ -5,22 +5,18 @@ from __future__ import annotations
 import signal
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import optuna
 from optuna.trial import TrialState
 
 from hwcost.errors import OfframpError
-from study.front import hypervolume
 from study.leases import LeaseWatch, Owner, put_aside
 from study.processes import ProcessGroup
 from study.progress import StageProgress
 from study.record import DesignRecord
+from study.search_board import SearchBoard
 from study.storage import finished_trials, record_of
 from study.worker import WorkerEvent, WorkerTask, run_worker
-
-if TYPE_CHECKING:
-    from study.setup import StudyContext
 
 _LOOK_SECONDS = 5.0
 
@@ -80,10 +76,10 @@ class Search:
     """The trials of one run: starts workers, follows what they say, replaces those that die."""
 
     study: optuna.Study
-    context: StudyContext
     task: WorkerTask
     progress: StageProgress
     watch: Watch
+    board: SearchBoard
     records: list[DesignRecord] = field(default_factory=list)
 
     def run(self) -> None:
@@ -147,14 +143,4 @@ class Search:
 
     def _look(self) -> None:
         self.records = self.watch.records()
-        context = self.context
-        volume = hypervolume(
-            self.records, context.evaluator.objectives, context.hardware.static, context.data.classes
-        )
-        feasible = sum(record.feasible for record in self.records)
-        self.progress.update(
-            "trials",
-            len(self.records),
-            self.task.config.search.trials,
-            f"{feasible} feasible, hypervolume {volume:.3f}",
-        )
+        self.board.show(self.records)

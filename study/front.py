@@ -57,16 +57,27 @@ def hypervolume(
     metrics = objectives.metrics
     scale = np.array([_scale(metric, static, classes) for metric in metrics])
     usable = [[metric.of(record) for metric in metrics] for record in records if record.may_lead]
-    points = np.array(usable).reshape(-1, len(metrics)) / scale
+    return dominated_share(np.array(usable).reshape(-1, len(metrics)) / scale)
+
+
+def dominated_share(points: np.ndarray) -> float:
+    """Share of the box from 0 to the reference point that points dominate, 0 to 1.
+
+    With more than five objectives it is approximated, always in the same directions.
+
+    Args:
+        points: (n, n_objectives) scaled objectives, all to be minimised.
+    """
     inside = points[(points < REFERENCE_POINT).all(axis=1)]
     if not len(inside):
         return 0.0
-    reference = [REFERENCE_POINT] * len(metrics)
-    if len(metrics) <= _MOST_EXACT:
+    n_objectives = points.shape[1]
+    reference = [REFERENCE_POINT] * n_objectives
+    if n_objectives <= _MOST_EXACT:
         volume = float(moocore.hypervolume(inside, ref=reference))
     else:
         volume = float(moocore.hv_approx(inside, ref=reference, nsamples=_SAMPLES))
-    return volume / REFERENCE_POINT ** len(metrics)
+    return volume / REFERENCE_POINT**n_objectives
 
 
 def _scale(metric: Metric, static: StaticCost, classes: int) -> float:

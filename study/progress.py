@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 _LINE_SECONDS = 10.0
 _SPEED_SECONDS = 3600.0  # the bars' own 30 seconds hold no two trials, and so no time left
+
+
+class _Bars(Progress):
+    """Bars with something below them."""
+
+    below: RenderableType | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """What is on the screen, from top to bottom."""
+        yield from super().get_renderables()
+        if self.below is not None:
+            yield self.below
 
 
 class StageProgress:
@@ -24,7 +36,7 @@ class StageProgress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._plain = not console.is_terminal
-        self._bars = Progress(
+        self._bars = _Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
@@ -47,7 +59,9 @@ class StageProgress:
         with self._bars:
             yield self
 
-    def update(self, stage: str, done: int, total: int, detail: str = "") -> None:
+    def update(
+        self, stage: str, done: int, total: int, detail: str = "", below: RenderableType | None = None
+    ) -> None:
         """So much of a stage is done.
 
         Args:
@@ -55,6 +69,7 @@ class StageProgress:
             done: Steps finished.
             total: Steps in all.
             detail: Anything more to say.
+            below: What stands below the bars on a terminal from now on; None leaves it as it is.
         """
         now = time.monotonic()
         if stage not in self._started:
@@ -62,6 +77,8 @@ class StageProgress:
         if self._plain:
             self._line(stage, done, total, detail, now)
             return
+        if below is not None:
+            self._bars.below = below
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total, detail=detail)
         self._bars.update(self._tasks[stage], completed=done, total=total, detail=detail)

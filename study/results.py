@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import pandas as pd
 from hwcost.errors import OfframpError
 
 TABLES = ("trials", "pareto", "designs", "exits", "layers")
+LATER_TABLES = ("policy_curves", "reliability")
+"""Tables that runs of earlier versions lack; they are then empty."""
 
 # Lists of numbers with spaces between: without this pandas reads "8" as a number and "8 4" as text.
 _TEXT = dict.fromkeys(
@@ -30,6 +32,9 @@ _TEXT = dict.fromkeys(
         "head",
         "failure",
         "level",
+        "curve",
+        "thresholds",
+        "ratios",
     ),
     str,
 )
@@ -46,6 +51,8 @@ class RunResults:
         designs: One row an evaluated design.
         exits: One row an exit of each front member.
         layers: One row a layer of each front member.
+        policy_curves: One row a point of the threshold curves of each front member.
+        reliability: One row a bin of each exit of the front's networks.
         static_reference: The static reference with the names of `trials.csv`.
         environment: Versions, machine, data.
         config: Of the study.
@@ -60,6 +67,8 @@ class RunResults:
     static_reference: dict[str, Any]
     environment: dict[str, Any]
     config: dict[str, Any]
+    policy_curves: pd.DataFrame = field(default_factory=pd.DataFrame)
+    reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def load_run(folder: Path) -> RunResults:
@@ -74,6 +83,9 @@ def load_run(folder: Path) -> RunResults:
         )
     try:
         tables = {name: _table(folder / f"{name}.csv") for name in TABLES}
+        for name in LATER_TABLES:
+            path = folder / f"{name}.csv"
+            tables[name] = _table(path) if path.exists() else pd.DataFrame()
         reference = json.loads((folder / "static_reference.json").read_text(encoding="utf-8"))
         environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
         config = tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))
@@ -97,6 +109,12 @@ def _table(path: Path) -> pd.DataFrame:
         )
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
+
+
+def as_read(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table that was just made, as it would be read back: numbers that may be missing are floats with NaN."""
+    gaps = [name for name in _NUMERIC_GAPS if name in frame.columns]
+    return frame.assign(**{name: pd.to_numeric(frame[name]).astype(float) for name in gaps})
 
 
 _NUMERIC_GAPS = (
@@ -124,4 +142,5 @@ _NUMERIC_GAPS = (
     "mean_edp_joule_seconds",
     "worst_latency_seconds",
     "area_mm2",
+    "target",
 )

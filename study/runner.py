@@ -22,10 +22,12 @@ from study.export.run_tables import Exported, export
 from study.following import Search, Watch
 from study.leases import new_run
 from study.levels import level_texts
+from study.live import keep_environment
 from study.memo import training_code_version
 from study.processes import ProcessGroup
 from study.progress import StageProgress
 from study.reference import StaticReference, choose_reference
+from study.search_board import SearchBoard
 from study.setup import (
     Paths,
     StudyContext,
@@ -156,9 +158,11 @@ def run_study(
                 f"this run trains with another {', '.join(changed)} than the study's first: networks that were "
                 "trained before are trained again where they are needed, results may differ a little"
             )
+        keep_environment(study, environment)
         reference = _kept_reference(study, context, task, lock, progress)
         context = context.relative_to(reference)
-        search = Search(study, context, task, progress, trials)
+        board = SearchBoard(progress, context, reference, config.search.trials)
+        search = Search(study, task, progress, trials, board)
         interrupted = False
         try:
             search.run()

@@ -66,12 +66,13 @@ def front_table(pareto: pd.DataFrame, reference: dict[str, Any], objectives: Obj
 
 def print_next_steps(console: Console, out: str, storage: str) -> None:
     """The commands that look further, ready to be copied."""
-    python, dashboard = program(Path(sys.executable).name), program("optuna-dashboard")
+    python = program(Path(sys.executable).name)
     lines = [
         "",
         "Look further:",
         f"  report      {python} -m dashboards.report {shlex.quote(out)}   (written: {out}/report.html)",
-        f"  dashboard   {dashboard} {shlex.quote(storage)}",
+        f"  figures     {python} -m dashboards.figures {shlex.quote(out)} --format pdf",
+        f"  dashboard   {python} -m dashboards.serve --storage {shlex.quote(storage)} --run {shlex.quote(out)}",
         f"  CSV         {out}/pareto.csv  designs.csv  trials.csv  exits.csv  layers.csv",
     ]
     for line in lines:

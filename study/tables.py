@@ -195,6 +195,7 @@ class TableMaker:
                     "weight_bits": workload.weight_bits,
                     "input_bits": workload.input_bits,
                     "output_bits": workload.output_bits,
+                    "start_cycles": report.start_cycle,
                     "latency_cycles": report.latency_cycles,
                     "energy_pj": report.energy_pj,
                 }

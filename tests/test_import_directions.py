@@ -36,6 +36,7 @@ MAY_IMPORT = {
         "plotly",
         "optuna",
         "optuna_dashboard",
+        "sklearn",
     },
 }
 HELPERS = {
@@ -47,7 +48,16 @@ HELPERS = {
 ALONE = {"brevitas": "models/brevitas_adapter.py", "torchvision": "models/torchvision_adapter.py"}
 # Modules of another room that a room may use, where it is not all of them.
 NARROW = {
-    ("dashboards", "study"): {"study.results", "study.atomic"},
+    ("dashboards", "study"): {
+        "study.atomic",
+        "study.compare",
+        "study.compare_runs",
+        "study.front",
+        "study.live",
+        "study.metrics",
+        "study.results",
+        "study.tables",
+    },
     ("dashboards", "hwcost"): {"hwcost.errors"},
 }
 # Read by `--help` and by the configuration: they answer before torch is loaded.

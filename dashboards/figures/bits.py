@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
-from dashboards.figures.view import View, chosen_mark, new_figure
+from dashboards.figures.view import Figure, View, chosen_mark, heatmap, new_figure
 from dashboards.members import Member, ReportData, ints
 from dashboards.palette import BITS_SCALE
 
@@ -25,11 +23,11 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
     )
 
 
-def _figure(members: Sequence[Member], column: str) -> go.Figure:
+def _figure(members: Sequence[Member], column: str) -> Figure:
     table = [ints(m.row[column]) for m in members]
     n_blocks = len(table[0]) if table else 0
     labels = [m.label for m in members]
-    heat = go.Heatmap(
+    heat = heatmap(
         x=list(range(n_blocks)),
         y=labels,
         z=table,
@@ -50,13 +48,17 @@ def _figure(members: Sequence[Member], column: str) -> go.Figure:
     )
     if len(members) <= 14:
         heat.update(text=[[str(b) for b in row] for row in table], texttemplate="%{text}")
-    figure = new_figure([heat, chosen_mark("triangle-right", 11)], "block", "front member")
-    figure.update_yaxes(
-        type="category",
-        categoryorder="array",
-        categoryarray=labels[::-1],
-        showgrid=False,
-        title={"standoff": 12},
+    return new_figure(
+        [heat, chosen_mark("triangle-right", 11)],
+        "block",
+        "front member",
+        height=min(620, max(380, 120 + 9 * len(members))),
+        xaxis={"tickvals": list(range(n_blocks)), "showgrid": False, "range": [-1.0, n_blocks - 0.5]},
+        yaxis={
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": labels[::-1],
+            "showgrid": False,
+            "title": {"text": "front member", "standoff": 12},
+        },
     )
-    figure.update_xaxes(tickvals=list(range(n_blocks)), showgrid=False, range=[-1.0, n_blocks - 0.5])
-    return figure

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
-from dashboards.figures.view import View, chosen_mark, new_figure
+from dashboards.figures.view import Trace, View, bar, chosen_mark, member_axis, new_figure
 from dashboards.members import Member, ReportData, records
 from dashboards.palette import block_colour
 from dashboards.text import percent, plain
@@ -15,11 +13,14 @@ from dashboards.text import percent, plain
 def view(data: ReportData, linked: Sequence[Member]) -> View:
     """Share of inputs leaving after each block, the deeper the lighter, grey for the whole network."""
     figure = new_figure(
-        [*_bars(data, linked), chosen_mark("triangle-down", 11)], "front member", "inputs leaving (%)"
+        [*_bars(data, linked), chosen_mark("triangle-down", 11)],
+        "front member",
+        "inputs leaving (%)",
+        xaxis=member_axis(linked),
+        yaxis={"range": [0, 106], "tickvals": [0, 25, 50, 75, 100]},
+        barmode="stack",
+        bargap=0.15,
     )
-    figure.update_layout(barmode="stack", bargap=0.15)
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=[m.label for m in linked])
-    figure.update_yaxes(range=[0, 106], tickvals=[0, 25, 50, 75, 100])
     return View(
         name="exit-ratios",
         title="Where inputs leave",
@@ -30,7 +31,7 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
     )
 
 
-def _bars(data: ReportData, members: Sequence[Member]) -> list[go.Bar]:
+def _bars(data: ReportData, members: Sequence[Member]) -> list[Trace]:
     by_block: dict[int, list[tuple[Member, float, str]]] = {}
     for member in members:
         for row in records(member.exits):
@@ -41,7 +42,7 @@ def _bars(data: ReportData, members: Sequence[Member]) -> list[go.Bar]:
             )
             by_block.setdefault(int(row["block"]), []).append((member, 100 * row["ratio"], hover))
     return [
-        go.Bar(
+        bar(
             x=[member.label for member, _, _ in parts],
             y=[share for _, share, _ in parts],
             name=f"block {block}",

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
-from dashboards.figures.view import View, chosen_mark, new_figure
+from dashboards.figures.view import Figure, Trace, View, chosen_mark, new_figure, scatter
 from dashboards.members import Member, ReportData, genome_text
-from dashboards.palette import BEST_STATIC, FRONT, OTHERS, STATIC
+from dashboards.palette import BEST_STATIC, FRONT, GIVEN, OTHERS, STATIC
 from dashboards.text import cycles_unit, energy_unit, plain
 
 MOST_OTHERS = 1500
@@ -20,22 +19,35 @@ MOST_OTHERS = 1500
 
 
 @dataclass(frozen=True)
-class _Axis:
+class CostAxis:
+    """A cost that designs are compared by.
+
+    Attributes:
+        column: Of `designs.csv`.
+        title: With its unit.
+        divisor: From the column's unit to the title's.
+    """
+
     column: str
     title: str
     divisor: float
 
 
+def cost_axes(data: ReportData) -> dict[str, CostAxis]:
+    """The costs of the study, in units that suit its static reference."""
+    cycles = cycles_unit(float(data.reference["mean_latency_cycles"]))
+    joules = energy_unit(float(data.reference["mean_energy_pj"]))
+    return {
+        "edp": CostAxis("edp_relative", "mean energy-latency product / static reference", 1.0),
+        "latency": CostAxis("mean_latency_cycles", f"mean latency ({cycles[1]})", cycles[0]),
+        "energy": CostAxis("mean_energy_pj", f"mean energy ({joules[1]})", joules[0]),
+    }
+
+
 def view(data: ReportData, linked: Sequence[Member]) -> View:
     """The front in accuracy and, by choice, mean energy-latency product, latency or energy."""
-    reference = data.reference
-    cycles = cycles_unit(float(reference["mean_latency_cycles"]))
-    joules = energy_unit(float(reference["mean_energy_pj"]))
-    axes = {
-        "edp": _Axis("edp_relative", "mean energy-latency product / static reference", 1.0),
-        "latency": _Axis("mean_latency_cycles", f"mean latency ({cycles[1]})", cycles[0]),
-        "energy": _Axis("mean_energy_pj", f"mean energy ({joules[1]})", joules[0]),
-    }
+    axes = cost_axes(data)
+    given = data.reference_front
     return View(
         name="front",
         title="Accuracy against cost",
@@ -49,57 +61,84 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
             key: {m.design: (m.row[axis.column] / axis.divisor, 100 * m.row["accuracy"]) for m in linked}
             for key, axis in axes.items()
         },
-        note="Means over the validation split under each design's exit policy. Click a point to choose it.",
+        alts={m.design: f"{m.label} chosen: {m.spoken}" for m in linked},
+        note="Means over the validation split under each design's exit policy. Click a point to choose it."
+        + (f" Stars: the front of {given.name}, as given." if given is not None else ""),
         wide=True,
     )
 
 
-def _figure(data: ReportData, axis: _Axis) -> go.Figure:
+def _figure(data: ReportData, axis: CostAxis) -> Figure:
     designs = data.feasible
-    on_front = {m.design for m in data.members}
     traces = []
     if len(designs):
-        others = _thinned(designs[~designs["design"].isin(on_front)], axis.column)
-        traces.append(
-            go.Scatter(
-                x=(others[axis.column] / axis.divisor).tolist(),
-                y=(100 * others["accuracy"]).tolist(),
-                mode="markers",
-                name="other designs",
-                marker={"size": 5, "color": OTHERS, "opacity": 0.45},
-                text=[
-                    f"trial {t}, exits {plain(e) or 'none'}"
-                    for t, e in zip(others["trial"], others["exits"], strict=True)
-                ],
-                hovertemplate="%{text}<br>%{y:.2f} % at %{x:.4g}<extra></extra>",
-            )
-        )
-        line = _staircase(designs, axis.column)
-        traces.append(
-            go.Scatter(
-                x=(line[axis.column] / axis.divisor).tolist(),
-                y=(100 * line["accuracy"]).tolist(),
-                mode="lines",
-                name="best for its cost",
-                line={"shape": "hv", "color": FRONT, "width": 1.5},
-                hoverinfo="skip",
-            )
-        )
+        traces += [_others(data, axis), _best_for_cost(data.leading, axis)]
     if data.members:
         traces.append(_members(data.members, axis))
+    if data.reference_front is not None and axis.column in data.reference_front.points:
+        traces.append(_given(data, axis))
     traces.append(_static(data.reference, axis, "static reference", STATIC, "diamond"))
     if data.best_static is not None:
         traces.append(_static(data.best_static, axis, "best static design", BEST_STATIC, "square"))
     traces.append(chosen_mark("circle-open", 18))
-    figure = new_figure(traces, axis.title, "validation accuracy (%)", height=460)
-    if axis.column == "edp_relative":
-        figure.update_xaxes(rangemode="tozero")
-    _keep_front_in_view(figure, data)
-    return figure
+    return new_figure(
+        traces,
+        axis.title,
+        "validation accuracy (%)",
+        height=460,
+        xaxis={"rangemode": "tozero"} if axis.column == "edp_relative" else {},
+        yaxis={"range": _accuracy_range(data)},
+    )
 
 
-def _members(members: Sequence[Member], axis: _Axis) -> go.Scatter:
-    return go.Scatter(
+def others(data: ReportData, column: str, most: int = MOST_OTHERS) -> pd.DataFrame:
+    """Designs off the front, evenly along a cost where there are too many, so that the cloud keeps its outline."""
+    designs = data.feasible
+    rest = designs[~designs["design"].isin({m.design for m in data.members})]
+    if len(rest) <= most:
+        return rest
+    keep = np.linspace(0, len(rest) - 1, most).round().astype(int)
+    return rest.sort_values(column).iloc[keep]
+
+
+def _others(data: ReportData, axis: CostAxis) -> Trace:
+    rest = others(data, axis.column)
+    return scatter(
+        x=(rest[axis.column] / axis.divisor).tolist(),
+        y=(100 * rest["accuracy"]).tolist(),
+        mode="markers",
+        name="other designs",
+        marker={"size": 5, "color": OTHERS, "opacity": 0.45},
+        text=[
+            f"trial {t}, exits {plain(e) or 'none'}"
+            for t, e in zip(rest["trial"], rest["exits"], strict=True)
+        ],
+        hovertemplate="%{text}<br>%{y:.2f} % at %{x:.4g}<extra></extra>",
+    )
+
+
+def _best_for_cost(designs: pd.DataFrame, axis: CostAxis) -> Trace:
+    line = staircase(designs, axis.column)
+    return scatter(
+        x=(line[axis.column] / axis.divisor).tolist(),
+        y=(100 * line["accuracy"]).tolist(),
+        mode="lines",
+        name="best for its cost",
+        line={"shape": "hv", "color": FRONT, "width": 1.5},
+        hoverinfo="skip",
+    )
+
+
+def member_hover(member: Member) -> str:
+    """A member of the front in lines."""
+    return (
+        f"<b>{member.label}</b> design {plain(member.design)}, trial {member.row['trial']}<br>"
+        f"EDP {member.row['edp_relative']:.3f} of the static reference<br>{genome_text(member.row)}"
+    )
+
+
+def _members(members: Sequence[Member], axis: CostAxis) -> Trace:
+    return scatter(
         x=[m.row[axis.column] / axis.divisor for m in members],
         y=[100 * m.row["accuracy"] for m in members],
         mode="markers",
@@ -110,17 +149,29 @@ def _members(members: Sequence[Member], axis: _Axis) -> go.Scatter:
             "opacity": [1.0 if m.headline else 0.6 for m in members],
         },
         customdata=[m.design for m in members],
-        text=[
-            f"<b>{m.label}</b> design {plain(m.design)}, trial {m.row['trial']}<br>"
-            f"EDP {m.row['edp_relative']:.3f} of the static reference<br>{genome_text(m.row)}"
-            for m in members
-        ],
+        text=[member_hover(m) for m in members],
         hovertemplate="%{text}<br>%{y:.2f} % at %{x:.4g}<extra></extra>",
     )
 
 
-def _static(row: dict[str, Any], axis: _Axis, name: str, colour: str, symbol: str) -> go.Scatter:
-    return go.Scatter(
+def _given(data: ReportData, axis: CostAxis) -> Trace:
+    given = data.reference_front
+    assert given is not None
+    points = given.points.dropna(subset=[axis.column]).sort_values(axis.column)
+    return scatter(
+        x=(points[axis.column] / axis.divisor).tolist(),
+        y=(100 * points["accuracy"]).tolist(),
+        mode="lines+markers",
+        name=plain(given.name, 40),
+        line={"shape": "hv", "color": GIVEN, "width": 1, "dash": "dot"},
+        marker={"symbol": "star", "size": 11, "color": GIVEN},
+        text=[plain(name) for name in points["name"]],
+        hovertemplate="%{text}<br>%{y:.2f} % at %{x:.4g}<extra></extra>",
+    )
+
+
+def _static(row: dict[str, Any], axis: CostAxis, name: str, colour: str, symbol: str) -> Trace:
+    return scatter(
         x=[row[axis.column] / axis.divisor],
         y=[100 * row["accuracy"]],
         mode="markers",
@@ -131,25 +182,19 @@ def _static(row: dict[str, Any], axis: _Axis, name: str, colour: str, symbol: st
     )
 
 
-def _thinned(designs: pd.DataFrame, column: str) -> pd.DataFrame:
-    """At most `MOST_OTHERS` designs, evenly along the cost axis, so that the cloud keeps its outline."""
-    if len(designs) <= MOST_OTHERS:
-        return designs
-    keep = np.linspace(0, len(designs) - 1, MOST_OTHERS).round().astype(int)
-    return designs.sort_values(column).iloc[keep]
-
-
-def _staircase(designs: pd.DataFrame, column: str) -> pd.DataFrame:
+def staircase(designs: pd.DataFrame, column: str) -> pd.DataFrame:
     """Designs that no cheaper one equals in accuracy, by rising cost."""
     ordered = designs.sort_values([column, "accuracy"], ascending=[True, False])
     best_before = ordered["accuracy"].cummax().shift(fill_value=-1.0)
     return ordered[ordered["accuracy"] > best_before]
 
 
-def _keep_front_in_view(figure: go.Figure, data: ReportData) -> None:
+def _accuracy_range(data: ReportData) -> list[float]:
     """Starts zoomed to the front and the static designs; untrained-like designs far below would flatten it."""
     rows = [m.row for m in data.members] + [r for r in (data.reference, data.best_static) if r]
-    accuracy = [100 * row["accuracy"] for row in rows]
+    accuracy = [100 * float(row["accuracy"]) for row in rows]
+    if data.reference_front is not None:
+        accuracy += (100 * data.reference_front.points["accuracy"]).tolist()
     low, high = min(accuracy), max(accuracy)
     span = max(high - low, 1.0)
-    figure.update_yaxes(range=[max(low - 0.15 * span, -1.0), min(high + 0.15 * span, 101.0)])
+    return [max(low - 0.15 * span, -1.0), min(high + 0.15 * span, 101.0)]

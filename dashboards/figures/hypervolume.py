@@ -1,74 +1,113 @@
-"""How the front grew: hypervolume after each finished trial."""
+"""How the front grew: hypervolume after each finished trial, over trials or over time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-import plotly.graph_objects as go
+import numpy as np
+import pandas as pd
 
-from dashboards.figures.view import View, new_figure
+from dashboards.figures.view import Figure, View, new_figure, scatter
 from dashboards.members import Member, ReportData, truths
 from dashboards.palette import FRONT
+from study.front import REFERENCE_POINT, dominated_share
+from study.metrics import metric_named
 
-WORST_EDP = 1.2
-"""Reference point: accuracy 0 and 1.2 times the energy-latency product of the static reference."""
+DEFAULT_CLASSES = 10
+"""For environments that do not name the classes."""
+
+MOST_POINTS = 200
+"""Of the curve: a hypervolume of thousands of points takes milliseconds."""
+
+DEFAULT_OBJECTIVES = ("error", "mean_latency", "mean_energy")
+"""Of studies whose configuration does not name them."""
 
 
-def running_area(points: Iterable[tuple[float, float]], worst_cost: float = WORST_EDP) -> list[float]:
-    """Share of the box [0, 1] x [0, worst_cost] that the points so far dominate, after each point.
+def finished_in_order(trials: pd.DataFrame) -> pd.DataFrame:
+    """The finished trials in the order in which they finished."""
+    if not len(trials):
+        return trials
+    finished = trials[trials["state"] == "COMPLETE"]
+    if "finished_seconds" in finished.columns:
+        finished = finished.sort_values("finished_seconds", kind="stable")
+    return finished
 
-    Args:
-        points: (accuracy to be maximised, cost to be minimised) in the order they came.
-        worst_cost: Costs at or above it add nothing.
+
+def running_hypervolume(data: ReportData) -> tuple[list[int], list[float]]:
+    """The study's own hypervolume (`study.front`) as trials finish, out of the trials alone.
+
+    Errors are divided by the error of chance, everything else by what the static reference has.
+
+    Returns:
+        Numbers of finished trials, evenly spread where there are more than `MOST_POINTS`, and the hypervolume after
+        so many.
     """
-    front: list[tuple[float, float]] = []  # by rising cost, and so by rising accuracy
-    areas = []
-    for accuracy, cost in points:
-        if cost < worst_cost and not any(a >= accuracy and c <= cost for a, c in front):
-            front = [(a, c) for a, c in front if not (accuracy >= a and cost <= c)]
-            front = sorted([*front, (accuracy, cost)], key=lambda point: point[1])
-        ends = [*(cost for _, cost in front), worst_cost][1:]
-        areas.append(sum(a * (end - c) for (a, c), end in zip(front, ends, strict=True)) / worst_cost)
-    return areas
+    finished = finished_in_order(data.results.trials)
+    if not len(finished):
+        return [], []
+    columns = [metric_named(name).column(seconds=False) for name in _objectives(data)]
+    points = np.column_stack([_scaled(data, finished, column) for column in columns])
+    counted = set(data.longest_trained(finished).index)
+    feasible = truths(finished["feasible"]).to_numpy() & np.array([i in counted for i in finished.index])
+    wanted = set(np.linspace(1, len(finished), min(len(finished), MOST_POINTS)).round().astype(int).tolist())
+    front = np.empty((0, len(columns)))
+    counts: list[int] = []
+    volumes: list[float] = []
+    for count, (point, counts_in) in enumerate(zip(points, feasible, strict=True), start=1):
+        if counts_in and not (front <= point).all(axis=1).any():
+            front = np.vstack([front[~(point <= front).all(axis=1)], point])
+        if count in wanted:
+            counts.append(count)
+            volumes.append(dominated_share(front))
+    return counts, volumes
+
+
+def _objectives(data: ReportData) -> tuple[str, ...]:
+    return tuple(data.results.config.get("search", {}).get("objectives", DEFAULT_OBJECTIVES))
+
+
+def _scaled(data: ReportData, finished: pd.DataFrame, column: str) -> np.ndarray:
+    """(n_trials,) an objective of each trial in parts of what makes it comparable."""
+    if column != "error":
+        return finished[column].to_numpy(dtype=float) / float(data.reference[column])
+    facts = data.results.environment.get("data")
+    classes = len(facts.get("classes", ())) if isinstance(facts, dict) else 0
+    return (1.0 - finished["accuracy"].to_numpy(dtype=float)) / (1.0 - 1.0 / (classes or DEFAULT_CLASSES))
 
 
 def view(data: ReportData, linked: Sequence[Member]) -> View:
-    """Hypervolume over trials: the study's own where `trials.csv` has it, otherwise in two dimensions."""
-    trials = data.results.trials
-    finished = trials[trials["state"] == "COMPLETE"] if len(trials) else trials
-    own = "hypervolume" in finished.columns
-    if own:
-        volumes = finished["hypervolume"].astype(float).tolist()
-    elif len(finished):
-        feasible = truths(finished["feasible"])
-        volumes = running_area(
-            (float(accuracy), float(cost)) if ok else (0.0, WORST_EDP)
-            for accuracy, cost, ok in zip(
-                finished["accuracy"], finished["edp_relative"], feasible, strict=True
-            )
+    """A rising line; the reader picks trials or time."""
+    counts, volumes = running_hypervolume(data)
+    finished = finished_in_order(data.results.trials)
+    figures = {"trials": _figure([float(n) for n in counts], volumes, "finished trials", "")}
+    labels = {"trials": "over trials"}
+    if len(finished) and "finished_seconds" in finished.columns:
+        seconds = finished["finished_seconds"].to_numpy(dtype=float)[np.array(counts) - 1]
+        divisor, unit = (3600.0, "h") if seconds.max() > 2 * 3600 else (60.0, "min")
+        figures["time"] = _figure(
+            (seconds / divisor).tolist(), volumes, f"time since the first trial ({unit})", unit
         )
-    else:
-        volumes = []
-    trace = go.Scatter(
-        x=list(range(1, len(volumes) + 1)),
-        y=volumes,
-        mode="lines",
-        line={"shape": "hv", "color": FRONT, "width": 2},
-        hovertemplate="after %{x} trials: %{y:.4f}<extra></extra>",
-    )
-    figure = new_figure([trace], "finished trials", "hypervolume", height=280)
-    figure.update_layout(showlegend=False)
-    note = (
-        "Share of the box to the worst point, in error, mean latency and mean energy."
-        if own
-        else "Share of the box to the worst point, in accuracy and mean energy-latency product: accuracy 0 and "
-        f"{WORST_EDP} times the product of the static reference."
-    )
+        labels["time"] = "over time"
+    last = f"; {volumes[-1]:.3f} after {len(finished)} trials" if volumes else ""
     return View(
         name="hypervolume",
         title="Progress of the search",
-        alt="Line: hypervolume of the front after each finished trial; higher is better.",
-        figures={"all": figure},
-        note=note,
-        wide=True,
+        alt=f"Line: hypervolume of the front as trials finish; higher is better{last}.",
+        figures=figures,
+        labels=labels,
+        note=f"Share of the box in {', '.join(metric_named(name).text for name in _objectives(data))} that the "
+        f"feasible trials dominate; its far corner is {REFERENCE_POINT} times the error of chance and what the "
+        "static reference has. Without designs derived from trained networks.",
     )
+
+
+def _figure(x: list[float], volumes: list[float], title: str, unit: str) -> Figure:
+    after = f"%{{x:.4g}} {unit}" if unit else "%{x} trials"
+    trace = scatter(
+        x=x,
+        y=volumes,
+        mode="lines",
+        line={"shape": "hv", "color": FRONT, "width": 2},
+        hovertemplate=f"after {after}: %{{y:.4f}}<extra></extra>",
+    )
+    return new_figure([trace], title, "hypervolume", showlegend=False)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
-from dashboards.figures.layers import layer_axis
-from dashboards.figures.view import View, new_figure
+from dashboards.figures.layers import dearest_layers, layer_axis
+from dashboards.figures.view import Figure, View, bar, new_figure
 from dashboards.members import Member, ReportData
 from dashboards.palette import level_colours
 from dashboards.text import energy_unit, plain
@@ -21,13 +19,14 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
         name="layer-energy",
         title="Energy by layer",
         alt="Stacked bars: energy of each layer of the chosen design by memory level.",
+        alts={m.design: dearest_layers(m, "energy_pj", "of the energy with all exits run") for m in linked},
         figures={m.design: _figure(m, data.levels, unit) for m in linked},
         linked=True,
         note="Each layer when it runs; how many inputs run it is in the latency figure.",
     )
 
 
-def _figure(member: Member, levels: Sequence[str], unit: tuple[float, str]) -> go.Figure:
+def _figure(member: Member, levels: Sequence[str], unit: tuple[float, str]) -> Figure:
     layers = member.layers
     colours = level_colours(levels)
     traces = []
@@ -36,7 +35,7 @@ def _figure(member: Member, levels: Sequence[str], unit: tuple[float, str]) -> g
         if not values.any():
             continue
         traces.append(
-            go.Bar(
+            bar(
                 y=values.tolist(),
                 x0=0,
                 dx=1,
@@ -45,7 +44,6 @@ def _figure(member: Member, levels: Sequence[str], unit: tuple[float, str]) -> g
                 hovertemplate=f"%{{x}}<br>{plain(level)}: %{{y:.4g}} {unit[1]}<extra></extra>",
             )
         )
-    figure = new_figure(traces, "", f"energy ({unit[1]})", height=420)
-    figure.update_layout(barmode="stack", bargap=0.1)
-    figure.update_xaxes(**layer_axis(layers))
-    return figure
+    return new_figure(
+        traces, "", f"energy ({unit[1]})", height=420, xaxis=layer_axis(layers), barmode="stack", bargap=0.1
+    )

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import plotly.graph_objects as go
-
-from dashboards.figures.layers import layer_axis, layer_hover
-from dashboards.figures.view import View, new_figure
+from dashboards.figures.layers import core_colours, dearest_layers, layer_axis, layer_hover
+from dashboards.figures.view import Figure, View, bar, new_figure
 from dashboards.members import Member, ReportData
-from dashboards.palette import qualitative
 from dashboards.text import cycles_unit, plain
 
 
@@ -17,19 +14,21 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
     """Bars by layer in order of execution, one colour a core."""
     layers = data.results.layers
     unit = cycles_unit(float(layers["latency_cycles"].max()) if len(layers) else 0.0)
-    cores = sorted({str(core) for core in layers["core"]}) if len(layers) else []
-    colours = qualitative(cores)
+    colours = core_colours(data)
     return View(
         name="layer-latency",
         title="Latency by layer",
         alt="Bars: cycles of each layer of the chosen design, coloured by the core that runs it.",
+        alts={
+            m.design: dearest_layers(m, "latency_cycles", "of the cycles with all exits run") for m in linked
+        },
         figures={m.design: _figure(m, colours, unit) for m in linked},
         linked=True,
         note="Each layer when it runs. Hatched: exit heads. Hover: bits of weights, input and output.",
     )
 
 
-def _figure(member: Member, colours: dict[str, str], unit: tuple[float, str]) -> go.Figure:
+def _figure(member: Member, colours: dict[str, str], unit: tuple[float, str]) -> Figure:
     layers = member.layers.assign(hover=layer_hover(member), place=range(len(member.layers)))
     traces = []
     for core, colour in colours.items():
@@ -37,7 +36,7 @@ def _figure(member: Member, colours: dict[str, str], unit: tuple[float, str]) ->
         if part.empty:
             continue
         traces.append(
-            go.Bar(
+            bar(
                 x=part["place"].tolist(),
                 y=(part["latency_cycles"] / unit[0]).tolist(),
                 name=plain(core),
@@ -51,7 +50,6 @@ def _figure(member: Member, colours: dict[str, str], unit: tuple[float, str]) ->
                 hovertemplate=f"%{{text}}<br>%{{y:.4g}} {unit[1]} on {plain(core)}<extra></extra>",
             )
         )
-    figure = new_figure(traces, "", f"latency ({unit[1]})", height=420)
-    figure.update_layout(barmode="stack", bargap=0.1)
-    figure.update_xaxes(**layer_axis(layers))
-    return figure
+    return new_figure(
+        traces, "", f"latency ({unit[1]})", height=420, xaxis=layer_axis(layers), barmode="stack", bargap=0.1
+    )

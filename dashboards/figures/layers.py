@@ -1,4 +1,4 @@
-"""What the two figures by layer share."""
+"""What the figures about layers and cores share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from dashboards.members import Member, records
+from dashboards.members import Member, ReportData, records
+from dashboards.palette import qualitative
 from dashboards.text import percent, plain
 
 
@@ -34,3 +35,25 @@ def layer_hover(member: Member) -> list[str]:
             text += f"<br>bits {row['weight_bits']}, {row['input_bits']}, {row['output_bits']}"
         texts.append(text)
     return texts
+
+
+def core_names(data: ReportData) -> list[str]:
+    """Cores that run any layer of the front, in the order of their names."""
+    layers = data.results.layers
+    return sorted({str(core) for core in layers["core"]}) if len(layers) else []
+
+
+def core_colours(data: ReportData) -> dict[str, str]:
+    """A colour for each core, the same in every figure."""
+    return qualitative(core_names(data))
+
+
+def dearest_layers(member: Member, column: str, of_what: str) -> str:
+    """The three layers that cost most, for those who do not see the bars."""
+    layers = member.layers
+    total = float(layers[column].sum()) if len(layers) else 0.0
+    if not total:
+        return f"{member.label}: no layers"
+    top = layers.nlargest(3, column)
+    parts = [f"{row['layer']} {percent(float(row[column]) / total, 0)}" for row in records(top)]
+    return f"{member.label}: the dearest of {len(layers)} layers are {', '.join(parts)} {of_what}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import plotly.graph_objects as go
 
-from dashboards.figures.view import View, chosen_mark, new_figure
+from dashboards.figures.view import Figure, View, bar, chosen_mark, member_axis, new_figure
 from dashboards.members import Member, ReportData
 from dashboards.palette import level_colours
 from dashboards.text import energy_unit, percent, plain
@@ -52,11 +51,11 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
 
 def _figure(
     data: ReportData, members: Sequence[Member], rows: list[dict[str, float]], unit: tuple[float, str]
-) -> go.Figure:
+) -> Figure:
     colours = level_colours(data.levels)
     totals = [sum(row.values()) or 1.0 for row in rows]
-    traces: list[go.Bar | go.Scatter] = [
-        go.Bar(
+    traces = [
+        bar(
             x=[m.label for m in members],
             y=[row[level] / unit[0] for row in rows],
             name=plain(level),
@@ -69,8 +68,18 @@ def _figure(
         for level in data.levels
         if any(row[level] for row in rows)
     ]
-    figure = new_figure([*traces, chosen_mark("triangle-down", 11)], "front member", f"energy ({unit[1]})")
-    figure.update_layout(barmode="stack", bargap=0.15)
-    figure.update_xaxes(type="category", categoryorder="array", categoryarray=[m.label for m in members])
-    figure.add_hline(y=float(data.reference["mean_energy_pj"]) / unit[0], line={"dash": "dot", "width": 1.5})
-    return figure
+    reference = float(data.reference["mean_energy_pj"]) / unit[0]
+    return new_figure(
+        [*traces, chosen_mark("triangle-down", 11)],
+        "front member",
+        f"energy ({unit[1]})",
+        xaxis=member_axis(members),
+        barmode="stack",
+        bargap=0.15,
+        shapes=[
+            {
+                "type": "line", "xref": "x domain", "x0": 0, "x1": 1, "y0": reference, "y1": reference,
+                "line": {"dash": "dot", "width": 1.5},
+            }
+        ],
+    )  # fmt: skip

@@ -12,7 +12,9 @@ import pandas as pd
 from study.atomic import write_text
 from study.config_io import to_toml
 from study.derived import read_derived
+from study.policy_curves import policy_curves
 from study.reference import StaticReference
+from study.reliability import reliability
 from study.samplers import generation_of
 from study.storage import record_of
 from study.tables import Design, TableMaker, unique
@@ -73,6 +75,8 @@ def export(
     generations = [generation_of(trial) for trial in trials]
     designs = evaluated_designs(study, context)
     pareto, members = maker.pareto(designs)
+    find, score = context.evaluator.longest_known, context.config.space.score
+    reference_edp = reference.record.mean_edp_pj_cycles
     exported = Exported(maker.trials(trials, generations), pareto, maker.designs(designs))
     write_text(out / "config.toml", to_toml(context.config))
     write_text(out / "environment.json", json.dumps(environment, indent=2) + "\n")
@@ -83,6 +87,8 @@ def export(
         ("pareto", exported.pareto),
         ("exits", maker.exits(members)),
         ("layers", maker.layers(members)),
+        ("policy_curves", policy_curves(members, find, context.hardware, score, reference_edp)),
+        ("reliability", reliability(members, find)),
     ):
         write_text(out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     return exported

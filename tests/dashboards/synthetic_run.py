@@ -73,6 +73,8 @@ def write_run(
                 rows.append(common | row | {"generation": trial // 8, "finished_seconds": 30.0 * (trial + 1)})
     front = [(d, True) for d in designs if d["row"]["feasible"]] if all_on_front else _front(designs)
     _write_tables(folder, rows, designs, front)
+    _write_curves(folder, front, static["row"]["mean_edp_pj_cycles"])
+    _write_reliability(folder, front)
     reference = static["row"] | {"trained": "jointly", "accuracy_alone": 0.80, "accuracy_jointly": 0.81}
     reference |= {"edp_relative": 1.0, "accuracy_drop": 0.0, "best_static": best_static}
     (folder / "static_reference.json").write_text(json.dumps(reference), encoding="utf-8")
@@ -141,7 +143,8 @@ def _design(rng: np.random.Generator, name: str, trial: int, static: bool, core_
             "design": name, "trial": trial, "exit": range(len(ratios)), "block": [*exits, 11], "head": heads,
             "threshold": [*rng.uniform(0.6, 0.98, n_exits), None], "ratio": ratios,
             "leaving_accuracy": leaving, "exit_accuracy": alone, "latency_cycles": latency, "energy_pj": energy,
-            "edp_pj_cycles": latency * energy, "split": "validation",
+            "edp_pj_cycles": latency * energy, "split": "validation", "temperature": 1.0,
+            "calibration_error": rng.uniform(0.01, 0.05, len(ratios)), "raw_calibration_error": 0.06,
         }
     )  # fmt: skip
     return {"row": row, "exits": points, "layers": layers.assign(design=name, trial=trial)}
@@ -171,7 +174,8 @@ def _layers(
             {
                 "layer": layer, "op": op, "segment": segment, "head": head, "core": f"{core_prefix}_{core}",
                 "pe_array": arrays[core], "macs": macs, "weight_bits": weight, "input_bits": activation,
-                "output_bits": activation, "latency_cycles": macs / 700 + float(rng.uniform(500, 2_000)),
+                "output_bits": activation, "start_cycles": sum(r["latency_cycles"] for r in rows),
+                "latency_cycles": macs / 700 + float(rng.uniform(500, 2_000)),
                 "energy_pj": sum(energy.values()), **{f"energy_{k}_pj": v for k, v in energy.items()},
             }
         )  # fmt: skip
@@ -227,3 +231,44 @@ def _write_tables(
     }
     for name, frame in tables.items():
         frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")
+
+
+def _write_curves(folder: Path, front: list[tuple[dict, bool]], reference: float) -> None:
+    """More and more samples leave at the first exits; costs follow from the ratios."""
+    rows = []
+    for design, _ in front:
+        exits = design["exits"]
+        if len(exits) < 2:
+            continue
+        latency, energy = exits["latency_cycles"].to_numpy(), exits["energy_pj"].to_numpy()
+        alone = exits["exit_accuracy"].to_numpy()
+        for curve, n_points in (("shared", 33), ("per_exit", 19)):
+            for point in range(n_points):
+                leave = 1 - point / (n_points - 1) if curve == "shared" else point / (n_points - 1)
+                ratios = np.array([*(leave * (1 - leave) ** i for i in range(len(exits) - 1)), 0.0])
+                ratios[-1] = 1 - ratios.sum()
+                product = float(ratios @ (latency * energy))
+                rows.append(
+                    {
+                        "design": design["row"]["design"], "trial": design["row"]["trial"], "curve": curve,
+                        "point": point, "target": point / 18 if curve == "per_exit" else None,
+                        "thresholds": " ".join(["inf" if leave == 0 else f"{1 - leave:.4f}"] * (len(exits) - 1)),
+                        "ratios": " ".join(f"{r:.6g}" for r in ratios), "accuracy": float(ratios @ alone),
+                        "mean_latency_cycles": float(ratios @ latency), "mean_energy_pj": float(ratios @ energy),
+                        "mean_edp_pj_cycles": product, "edp_relative": product / reference, "split": "validation",
+                    }
+                )  # fmt: skip
+    pd.DataFrame(rows).to_csv(folder / "policy_curves.csv", index=False, lineterminator="\n")
+
+
+def _write_reliability(folder: Path, front: list[tuple[dict, bool]]) -> None:
+    rows = []
+    for name, exits in {d["row"]["architecture"]: d["exits"] for d, _ in front}.items():
+        for index, block in enumerate(exits["block"]):
+            for number in range(15):
+                confidence = 0.3 + 0.7 * (number + 0.5) / 15
+                place = {"architecture": name, "exit": index, "block": block, "bin": number, "samples": 333}
+                rows.append(
+                    place | {"confidence": confidence, "accuracy": confidence**1.2, "split": "validation"}
+                )
+    pd.DataFrame(rows).to_csv(folder / "reliability.csv", index=False, lineterminator="\n")

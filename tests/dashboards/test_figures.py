@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+from xml.etree import ElementTree
+
 import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
 import pytest
 
 from dashboards.figures import (
-    FIGURES,
     bits,
+    core_costs,
     exit_ratios,
     front,
     hypervolume,
     layer_latency,
     memory_energy,
-    network,
+    parallel,
+    policy,
+    reliability,
+    timeline,
 )
-from dashboards.members import linked_members
-from dashboards.palette import level_colours, qualitative
+from dashboards.figures.catalogue import FIGURES
+from dashboards.members import linked_members, report_data
+from dashboards.network_picture import network_picture
+from dashboards.palette import bits_colour, ink_on, level_colours, qualitative
+from dashboards.text import cycles_unit, energy_unit
+
+
+def named(axis, data):
+    """Whether an axis says by its ticks what it is: layers, cores, genes, measures."""
+    return axis.ticktext is not None or axis.type == "category" or any(isinstance(t.y[0], str) for t in data)
 
 
 @pytest.fixture(scope="module")
@@ -29,22 +46,26 @@ def test_every_figure_has_axes_a_description_and_no_title_baked_in(make, data, m
     view = make(data, members)
     assert view.title
     assert len(view.alt) > 30
-    assert view.figures
-    for figure in view.figures.values():
+    assert view.shows_anything
+    for spec in view.figures.values():
+        figure = go.Figure(spec)  # refuses what plotly does not know
         assert figure.layout.title.text is None
-        assert figure.layout.yaxis.title.text
-        named_layers = figure.layout.xaxis.ticktext is not None
-        assert figure.layout.xaxis.title.text or named_layers
+        if view.name == "front3d":
+            axes = [figure.layout.scene.xaxis, figure.layout.scene.yaxis, figure.layout.scene.zaxis]
+        else:
+            axes = [figure.layout.xaxis, figure.layout.yaxis]
+        assert all(axis.title.text or named(axis, figure.data) for axis in axes)
     if view.linked:
-        assert set(view.figures) == {m.design for m in members}
+        assert set(view.figures or view.pictures) <= {m.design for m in members}
     for variant, marks in view.marks.items():
         assert variant in view.figures
         assert set(marks) == {m.design for m in members}
-        assert view.figures[variant].data[-1].name == "chosen"
+        assert view.figures[variant]["data"][-1]["name"] == "chosen"
 
 
 def test_front_draws_every_member_the_reference_and_the_best_static(data, members):
     figure = front.view(data, members).figures["edp"]
+    figure = go.Figure(figure)
     traces = {trace.name: trace for trace in figure.data}
     assert sorted(traces["front"].x) == pytest.approx(sorted(m.row["edp_relative"] for m in data.members))
     assert (traces["static reference"].x[0], traces["static reference"].y[0]) == (1.0, pytest.approx(81.0))
@@ -56,7 +77,11 @@ def test_front_draws_every_member_the_reference_and_the_best_static(data, member
 
 
 def test_front_staircase_is_what_no_design_beats(data, members):
-    trace = next(t for t in front.view(data, members).figures["energy"].data if t.name == "best for its cost")
+    trace = next(
+        t
+        for t in go.Figure(front.view(data, members).figures["energy"]).data
+        if t.name == "best for its cost"
+    )
     rows = data.feasible
     beaten = 0
     for accuracy, energy in zip(rows["accuracy"], rows["mean_energy_pj"], strict=True):
@@ -68,6 +93,7 @@ def test_front_staircase_is_what_no_design_beats(data, members):
 
 def test_exit_ratios_stack_to_a_hundred(data, members):
     figure = exit_ratios.view(data, members).figures["all"]
+    figure = go.Figure(figure)
     sums = dict.fromkeys((m.label for m in members), 0.0)
     for trace in figure.data[:-1]:
         for label, share in zip(trace.x, trace.y, strict=True):
@@ -75,18 +101,9 @@ def test_exit_ratios_stack_to_a_hundred(data, members):
     assert all(total == pytest.approx(100.0) for total in sums.values())
 
 
-def test_network_shows_reach_and_exits(data, members):
-    member = max(members, key=lambda m: len(m.exits))
-    reach, exits, cells = network.view(data, members).figures[member.design].data
-    assert reach.y[0] == pytest.approx(100.0)
-    assert reach.y[11] == pytest.approx(100 * member.exits["ratio"].iloc[-1])
-    assert list(exits.x) == member.exits["block"].tolist()
-    assert " ".join(str(b) for b in cells.z[1]) == member.row["weight_bits"]
-
-
 def test_layer_latency_has_each_layer_once_on_its_core(data, members):
     member = members[0]
-    figure = layer_latency.view(data, members).figures[member.design]
+    figure = go.Figure(layer_latency.view(data, members).figures[member.design])
     places = sorted(place for trace in figure.data for place in trace.x)
     assert places == list(range(len(member.layers)))
     assert list(figure.layout.xaxis.ticktext) == member.layers["layer"].tolist()
@@ -101,29 +118,136 @@ def test_memory_energy_mean_adds_up_to_the_design(data, members):
 
 
 def test_bits_rows_are_members(data, members):
-    heat = bits.view(data, members).figures["activations"].data[0]
-    assert [" ".join(map(str, row)) for row in heat.z] == [m.row["activation_bits"] for m in members]
+    heat = bits.view(data, members).figures["activations"]["data"][0]
+    assert [" ".join(map(str, row)) for row in heat["z"]] == [m.row["activation_bits"] for m in members]
 
 
-def test_running_area_against_hand_and_grid():
-    # One point: 0.5 x (1.2 - 0.6) / 1.2; a dominated one adds nothing; one that is better and dearer adds its corner.
-    areas = hypervolume.running_area([(0.5, 0.6), (0.4, 0.7), (0.8, 0.9), (0.9, 1.3)])
-    assert areas == pytest.approx([0.25, 0.25, 0.325, 0.325])
+def test_hypervolume_is_the_studys_own(data):
+    """Against counting points of a grid in the box, one trial after the other."""
+    finished = hypervolume.finished_in_order(data.results.trials)
     rng = np.random.default_rng(0)
-    points = list(zip(rng.random(12), 1.2 * rng.random(12), strict=True))
-    grid = (np.arange(400) + 0.5) / 400
-    covered = np.zeros((400, 400), bool)
-    for (accuracy, cost), area in zip(points, hypervolume.running_area(points), strict=True):
-        covered |= (grid[:, None] <= accuracy) & (1.2 * grid[None, :] >= cost)
-        assert area == pytest.approx(covered.mean(), abs=0.01)
+    samples = 1.2 * rng.random((40_000, 3))
+    reference = data.reference
+    scale = np.array([1 - 1 / 2, reference["mean_latency_cycles"], reference["mean_energy_pj"]])
+    covered = np.zeros(len(samples), bool)
+    counts, volumes = hypervolume.running_hypervolume(data)
+    assert counts == list(range(1, len(finished) + 1))
+    assert len(counts) > 20
+    for row, volume in zip(finished.to_dict("records"), volumes, strict=True):
+        point = np.array([1 - row["accuracy"], row["mean_latency_cycles"], row["mean_energy_pj"]]) / scale
+        if str(row["feasible"]) == "True":
+            covered |= (samples >= point).all(axis=1)
+        assert volume == pytest.approx(covered.mean(), abs=0.01)
 
 
-def test_the_studys_own_hypervolume_goes_first(data, members):
-    import dataclasses
+def test_hypervolume_of_many_trials_is_computed_at_some_of_them(data, monkeypatch):
+    counts, volumes = hypervolume.running_hypervolume(data)
+    monkeypatch.setattr(hypervolume, "MOST_POINTS", 7)
+    fewer, fewer_volumes = hypervolume.running_hypervolume(data)
+    assert len(fewer) == 7
+    assert (fewer[0], fewer[-1]) == (1, counts[-1])
+    assert fewer_volumes == [volumes[n - 1] for n in fewer]
 
-    trials = data.results.trials.assign(hypervolume=0.5)
-    given = dataclasses.replace(data, results=dataclasses.replace(data.results, trials=trials))
-    assert set(hypervolume.view(given, members).figures["all"].data[0].y) == {0.5}
+
+def test_trials_count_in_the_order_they_finish(data):
+    trials = data.results.trials.assign(finished_seconds=data.results.trials["finished_seconds"].max())
+    trials.loc[trials.index[3], "finished_seconds"] = 0.5
+    assert hypervolume.finished_in_order(trials)["trial"].iloc[0] == trials["trial"].iloc[3]
+
+
+def test_timeline_places_each_layer_and_waits_in_between(data, members):
+    member = members[0]
+    figure = timeline.view(data, members).figures[member.design]
+    waiting, *cores = figure["data"]
+    spans = sorted((b, b + x) for t in cores for b, x in zip(t["base"], t["x"], strict=True))
+    assert len(spans) == len(member.layers)
+    assert all(b[0] == pytest.approx(a[1]) for a, b in itertools.pairwise(spans))  # one layer at a time
+    total = spans[-1][1]
+    busy = sum(sum(t["x"]) for t in cores)
+    n_cores = len({y for t in (waiting, *cores) for y in t["y"]})
+    assert sum(waiting["x"]) + busy == pytest.approx(n_cores * total)
+
+
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
+        ([(0, 5)], [(5, 9)]),
+        ([(2, 5), (0, 1)], [(1, 2), (5, 9)]),
+        ([], [(0, 9)]),
+        ([(0, 6), (1, 3)], [(6, 9)]),
+    ],
+)
+def test_waits_are_the_gaps(layers, expected):
+    starts, ends = np.array(layers, dtype=float).reshape(-1, 2).T
+    assert timeline.waits(starts, ends, 9.0) == expected
+
+
+def test_policy_slider_covers_both_ends_and_starts_at_the_studys_choice(data, members):
+    view = policy.view(data, members)
+    assert set(view.figures) == {m.design for m in members if len(m.exits) > 1}
+    for member in members:
+        for slider in view.sliders.get(member.design, {}).values():
+            shares = np.array([stop.shares for stop in slider.stops])
+            assert shares.sum(axis=1) == pytest.approx(100, abs=1e-3)
+            assert shares[0, -1] == pytest.approx(100)  # at the left nobody leaves early
+            gaps = [abs(stop.x - member.row["edp_relative"]) for stop in slider.stops]
+            assert gaps[slider.start] == min(gaps)
+
+
+def test_policy_says_why_it_is_absent(data, members):
+    results = dataclasses.replace(data.results, policy_curves=pd.DataFrame(), reliability=pd.DataFrame())
+    old = report_data(results)
+    for module, name in ((policy, "policy_curves.csv"), (reliability, "reliability.csv")):
+        view = module.view(old, members)
+        assert not view.figures
+        assert name in view.absent
+
+
+def test_core_costs_add_up_to_the_design(data, members):
+    for member in members[:5]:
+        cycles, *levels = core_costs.view(data, members).figures[member.design]["data"]
+        unit = max(m.row["mean_latency_cycles"] for m in members)
+        assert sum(cycles["x"]) * cycles_unit(unit)[0] == pytest.approx(member.row["mean_latency_cycles"])
+        joules = energy_unit(max(m.row["mean_energy_pj"] for m in members))
+        total = sum(sum(level["x"]) for level in levels) * joules[0]
+        assert total == pytest.approx(member.row["mean_energy_pj"])
+
+
+def test_parallel_lines_go_through_every_measure(data, members):
+    view = parallel.view(data, members)
+    for member in members:
+        columns, places = view.marks["all"][member.design]
+        assert len(columns) == len(places) == 9
+    best = max(members, key=lambda m: m.row["accuracy"])
+    assert view.marks["all"][best.design][1][0] == pytest.approx(1)
+    cheapest = min(members, key=lambda m: m.row["mean_energy_pj"])
+    assert view.marks["all"][cheapest.design][1][4] == pytest.approx(0)
+
+
+def test_picture_is_sound_xml_with_every_block_and_exit(members):
+    member = max(members, key=lambda m: len(m.exits))
+    for width in (1180, 350):
+        root = ElementTree.fromstring(network_picture(member, width))
+        titles = [t.text for t in root.iter("{http://www.w3.org/2000/svg}title")]
+        assert sum(t.startswith("block ") for t in titles) == 12
+        assert sum("exit" in t for t in titles) == len(member.exits)
+        boxes = [
+            float(r.get("x")) + float(r.get("width")) for r in root.iter("{http://www.w3.org/2000/svg}rect")
+        ]
+        assert max(boxes) <= width
+
+
+def test_ink_is_readable_on_every_bit_width():
+    def luminance(colour):
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+    for number in range(2, 9):
+        light, dark = sorted(
+            [luminance(bits_colour(number)), luminance(ink_on(bits_colour(number)))], reverse=True
+        )
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
 
 
 def test_colours_are_stable_and_distinct():

@@ -1,113 +1,276 @@
-"""The report in a real browser, where a Chromium is installed."""
+"""The report in a real browser, used as a reader would."""
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-import subprocess
-from pathlib import Path
+import csv
+import io
 
 import pytest
 
 from dashboards.report import write_report
 from study.results import load_run
+from tests.dashboards.browser import MISSING, watched
 from tests.dashboards.synthetic_run import write_run
 from tests.dashboards.test_report import HOSTILE
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
-# Runs after the page's own script: uses the page as a reader would, then leaves what it saw in the document.
-PROBE = """
-<script>
-window.addEventListener("load", () => setTimeout(() => {
-  const seen = { bad: window.bad === 1, ready: document.body.dataset.ready };
-  seen.dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const plots = [...document.querySelectorAll(".plot")];
-  const shape = (name) => JSON.stringify(document.getElementById("plot-" + name).data.map((t) => [t.x, t.y, t.z]));
-  const names = plots.map((p) => p.id.slice(5));
-  seen.plots = plots.map((p) => p.querySelectorAll("svg.main-svg").length > 0);
-  seen.requests = performance.getEntriesByType("resource").length;
-  seen.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-  seen.background = getComputedStyle(document.body).backgroundColor;
-  const before = Object.fromEntries(names.map((n) => [n, shape(n)]));
-  const rows = [...document.querySelectorAll("tbody tr[data-design]")];
-  const other = rows.find((r) => !r.classList.contains("chosen"));
-  other.querySelector("button").click();
-  const picked = document.getElementById("choose").value === other.dataset.design;
-  seen.selected = picked && other.classList.contains("chosen");
-  seen.changed = names.filter((n) => shape(n) !== before[n]);
-  const sw = document.querySelector('[data-view="front"] select');
-  sw.value = "energy"; sw.dispatchEvent(new Event("change"));
-  seen.axis = document.getElementById("plot-front").layout.xaxis.title.text;
-  const column = 3, head = document.querySelectorAll("thead th")[column];
-  head.firstChild.click();
-  seen.sorted = [...document.querySelectorAll("tbody tr")].map((r) => Number(r.cells[column].dataset.value));
-  document.body.dataset.seen = JSON.stringify(seen);
-}, 300));
-</script>
-"""
+LINKED = (
+    "front", "network", "policy", "front3d", "reliability", "timeline", "layer-latency", "layer-energy",
+    "core-costs", "memory-energy", "exit-ratios", "bits", "parallel",
+)  # fmt: skip
 
-
-def browse(page: Path, profile: Path, width: int, *options: str) -> tuple[dict, str]:
-    """What the probe saw at a width in pixels, and the browser's console."""
-    framed = page.with_name("frame.html")
-    # Headless windows are at least 500 px wide; a frame is as narrow as a phone.
-    framed.write_text(
-        f'<body><iframe src="{page.name}" style="width:{width}px;height:900px;border:0"></iframe>'
-        "<script>addEventListener('message', (e) => { document.body.dataset.seen = e.data })</script>",
-        encoding="utf-8",
-    )
-    assert CHROMIUM is not None
-    command = [
-        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-        "--disable-background-networking", "--disable-component-update", "--disable-sync",
-        f"--user-data-dir={profile}", "--enable-logging=stderr", "--virtual-time-budget=15000",
-        "--window-size=1400,1000", *options, "--dump-dom", framed.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    found = re.search(r'data-seen="([^"]*)"', done.stdout)
-    console = "\n".join(line for line in done.stderr.splitlines() if "CONSOLE" in line)
-    assert found, f"the page's script did not finish: {console}"
-    return json.loads(found.group(1).replace("&quot;", '"')), console
+CONTENT = """(name) => {
+  const node = document.getElementById("plot-" + name);
+  const picture = node.querySelector(":scope > svg");
+  if (picture) return picture.outerHTML;
+  return JSON.stringify(node.data.map((t) => [t.x, t.y, t.z, t.base]));
+}"""
+CONTRAST = """() => {
+  const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = (rgb) => {
+    const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    const parts = rgb.slice(0, 3).map((c) => linear(c / 255));
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
+  };
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const colour = channels(getComputedStyle(node).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0.99) return colour;
+    }
+    return [255, 255, 255];
+  };
+  let worst = 99;
+  for (const node of document.querySelectorAll("h1, h2, p, dt, dd, td, th, label, span, button, select, input")) {
+    if (!node.offsetParent || !node.textContent.trim()) continue;
+    const pair = [luminance(channels(getComputedStyle(node).color)), luminance(behind(node))].sort((a, b) => b - a);
+    worst = Math.min(worst, (pair[0] + 0.05) / (pair[1] + 0.05));
+  }
+  return worst;
+}"""
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browser")
     run = write_run(folder / "run", trials=20, name=HOSTILE, data_name=HOSTILE, core_prefix=HOSTILE)
-    path = write_report(load_run(run), folder / "report.html")
-    text = path.read_text(encoding="utf-8")
-    probe = PROBE.replace("document.body.dataset.seen =", "parent.postMessage(").replace(
-        "JSON.stringify(seen);", 'JSON.stringify(seen), "*");'
+    return write_report(load_run(run), folder / "report.html")
+
+
+def opened(browser, report, width=1300, scheme="light"):
+    page = browser.new_page(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
     )
-    path.write_text(text.replace("</body>", probe + "</body>"), encoding="utf-8")
-    return path
+    page.set_default_timeout(60_000)
+    seen = watched(page)
+    page.goto(report.as_uri())
+    page.wait_for_selector("body[data-ready]", timeout=60_000)
+    return page, seen
 
 
-@pytest.mark.parametrize("width", [1300, 390])
-def test_opens_from_disk_links_its_views_and_sorts(page, tmp_path, width):
-    seen, console = browse(page, tmp_path / "profile", width)
-    assert console == ""
-    assert seen["ready"] == "yes"
-    assert seen["bad"] is False
-    assert seen["requests"] == 0
-    assert all(seen["plots"])
-    assert len(seen["plots"]) == 8
-    assert seen["selected"]
-    linked = {"front", "exit-ratios", "network", "layer-latency", "layer-energy", "memory-energy", "bits"}
-    assert set(seen["changed"]) == linked
-    assert seen["axis"].startswith("mean energy (")
-    assert seen["sorted"] == sorted(seen["sorted"])
-    assert seen["wide"] <= 0
+def draw_all(page, names=LINKED):
+    for name in names:
+        page.locator(f'[data-view="{name}"]').scroll_into_view_if_needed()
+        page.wait_for_selector(f"#plot-{name}[data-drawn]", state="attached")
 
 
-def test_follows_the_dark_scheme(page, tmp_path):
-    light, _ = browse(page, tmp_path / "light", 1300)
-    dark, console = browse(page, tmp_path / "dark", 1300, "--blink-settings=preferredColorScheme=0")
-    assert (light["dark"], dark["dark"]) == (False, True)
-    assert light["background"] != dark["background"]
-    assert console == ""
+def a_member_with_exits(page, but=None):
+    """The design of a row of the table with two early exits or more."""
+    return page.evaluate(
+        """(but) => [...document.querySelectorAll("tbody tr[data-design]")]
+        .filter((r) => r.cells[8].textContent.split(" ").length > 1)
+        .map((r) => r.dataset.design).find((d) => d !== but)""",
+        but,
+    )
+
+
+@pytest.fixture(scope="module")
+def wide(browser, report):
+    page, seen = opened(browser, report)
+    page.select_option("#choose", a_member_with_exits(page))
+    draw_all(page)
+    yield page, seen
+    page.close()
+
+
+def test_opens_from_disk_without_a_request_or_an_error(wide, report):
+    page, seen = wide
+    assert seen.requests == [report.as_uri()]
+    assert seen.errors == []
+    assert page.evaluate("performance.getEntriesByType('resource').length") == 0
+
+
+def test_names_with_markup_are_text(wide):
+    page, _ = wide
+    assert page.evaluate("window.bad") is None
+    assert page.locator("h1").text_content() == HOSTILE
+    assert page.locator("img").count() == 0
+    assert HOSTILE[:12] in page.locator("#plot-timeline").text_content()
+
+
+def test_choosing_in_the_table_moves_every_other_view(wide):
+    page, _ = wide
+    before = {name: page.evaluate(CONTENT, name) for name in LINKED}
+    other = a_member_with_exits(page, but=page.input_value("#choose"))
+    page.locator(f'tr[data-design="{other}"] button').click()
+    assert page.input_value("#choose") == other
+    assert page.locator("tr.chosen").get_attribute("data-design") == other
+    assert "chosen: accuracy" in page.locator("#said").text_content()
+    unchanged = [name for name in LINKED if page.evaluate(CONTENT, name) == before[name]]
+    assert unchanged == []
+
+
+def test_clicking_a_point_of_the_front_chooses_it(wide):
+    page, _ = wide
+    page.locator('[data-view="front"]').scroll_into_view_if_needed()
+    target = page.evaluate(
+        """() => {
+        const node = document.getElementById("plot-front"), trace = node.data.find((t) => t.name === "front");
+        const box = node.getBoundingClientRect(), size = node._fullLayout, chosen = document.body.dataset.chosen;
+        const points = trace.x.map((x, i) => ({
+          design: trace.customdata[i],
+          x: box.left + size.margin.l + size.xaxis.d2p(x) + (size._size.l - size.margin.l),
+          y: box.top + size._size.t + size.yaxis.d2p(trace.y[i]),
+        }));
+        const far = (p) => Math.min(...points.filter((q) => q !== p).map((q) => Math.hypot(p.x - q.x, p.y - q.y)));
+        return points.filter((p) => p.design !== chosen).sort((a, b) => far(b) - far(a))[0];
+        }"""
+    )
+    page.mouse.move(target["x"] - 2, target["y"])
+    page.mouse.click(target["x"], target["y"])
+    page.wait_for_function("(d) => document.body.dataset.chosen === d", arg=target["design"])
+    assert page.input_value("#choose") == target["design"]
+
+
+def test_slider_moves_along_the_curve_by_keyboard(wide):
+    page, _ = wide
+    page.select_option("#choose", a_member_with_exits(page))
+    slider = page.locator('[data-view="policy"] input[type="range"]')
+    slider.focus()
+    mark = "() => document.getElementById('plot-policy').data.at(-1).x[0]"
+    page.keyboard.press("Home")
+    first, words = page.evaluate(mark), page.locator("#at-policy").text_content()
+    page.keyboard.press("End")
+    assert page.evaluate(mark) < first  # from never leaving early to all at once
+    assert page.locator("#at-policy").text_content() != words
+    assert slider.get_attribute("aria-valuetext") == page.locator("#at-policy").text_content()
+    shares = page.evaluate(
+        "() => document.getElementById('plot-policy').data.filter((t) => t.meta === 'share').map((t) => t.x[0])"
+    )
+    assert sum(shares) == pytest.approx(100, abs=0.1)
+    assert shares[0] == pytest.approx(100, abs=0.1)
+
+
+def test_switch_shows_another_cost(wide):
+    page, _ = wide
+    page.select_option('[data-view="front"] select', "energy")
+    title = page.evaluate("document.getElementById('plot-front').layout.xaxis.title.text")
+    assert title.startswith("mean energy (")
+
+
+def test_table_sorts_and_filters(wide):
+    page, _ = wide
+    values = """() => [...document.querySelectorAll("#table tbody tr")].filter((r) => !r.hidden)
+        .map((r) => Number(r.cells[3].dataset.value))"""
+    head = page.locator('th[data-key="edp_relative"] button')
+    head.click()
+    rising = page.evaluate(values)
+    assert rising == sorted(rising)
+    head.press("Enter")
+    assert page.evaluate(values) == rising[::-1]
+    assert page.locator('th[data-key="edp_relative"]').get_attribute("aria-sort") == "descending"
+    middle = sorted(rising)[len(rising) // 2]
+    page.fill("#filter", f"product<{middle:.4f} fc")
+    kept = page.evaluate(values)
+    assert 0 < len(kept) < len(rising)
+    assert max(kept) < middle + 1e-4
+    assert page.locator("#count").text_content() == f"{len(kept)} of {len(rising)} rows"
+    page.fill("#filter", "")
+
+
+def test_table_copies_as_csv_and_latex(wide, browser, report):
+    context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    page.goto(report.as_uri())
+    page.wait_for_selector("body[data-ready]", timeout=60_000)
+    page.click("#copy-csv")
+    page.wait_for_function("document.getElementById('count').textContent.startsWith('CSV copied')")
+    rows = list(csv.DictReader(io.StringIO(page.evaluate("navigator.clipboard.readText()"))))
+    assert rows[0]["member"] == "static reference"
+    assert len(rows) == page.locator("#table tbody tr").count()
+    assert all(float(row["edp_relative"]) > 0 for row in rows)
+    page.click("#copy-latex")
+    page.wait_for_function("document.getElementById('count').textContent.startsWith('LaTeX copied')")
+    lines = page.evaluate("navigator.clipboard.readText()").splitlines()
+    assert lines[0].startswith("\\begin{tabular}{lrrr")
+    assert all(line.endswith("\\\\") for line in lines[4:-2])
+    assert any("fc\\_hidden" in line for line in lines)
+    assert "\\#1" in "".join(lines)
+    context.close()
+
+
+def test_a_figure_is_saved_as_svg(wide):
+    page, _ = wide
+    for name in ("exit-ratios", "network"):
+        with page.expect_download() as waiting:
+            page.locator(f'[data-view="{name}"] button.save').click()
+        saved = waiting.value
+        assert saved.suggested_filename == f"{name}.svg"
+        assert saved.path().read_text(encoding="utf-8").lstrip().startswith("<svg")
+
+
+def test_every_control_is_reached_by_keyboard_and_named(wide):
+    page, _ = wide
+    reached = set()
+    page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    count = page.locator("button:visible, select:visible, input:visible, a:visible").count()
+    for _ in range(count + 10):
+        page.keyboard.press("Tab")
+        reached.add(
+            page.evaluate(
+                "(document.activeElement.getAttribute('aria-label') || document.activeElement.id) || ''"
+            )
+        )
+    assert {"choose", "More accurate design", "Less accurate design"} <= reached
+    assert {"filter", "copy-csv", "copy-latex", "Table of the front"} <= reached
+    assert any("position on the curve" in name for name in reached)
+    unnamed = page.evaluate(
+        """() => [...document.querySelectorAll("button, select, input, .plot, svg[role=img]")]
+        .filter((n) => !(n.getAttribute("aria-label") || n.textContent.trim() || n.labels?.length)).length"""
+    )
+    assert unnamed == 0
+    alts = page.eval_on_selector_all(".plot", "nodes => nodes.map((n) => n.getAttribute('aria-label'))")
+    assert all(len(alt) > 40 for alt in alts)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1300, "dark")])
+def test_phone_width_and_the_dark_scheme(browser, report, wide, width, scheme):
+    page, seen = opened(browser, report, width, scheme)
+    page.select_option("#choose", a_member_with_exits(page))
+    draw_all(page)
+    assert seen.errors == []
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert page.evaluate(CONTRAST) >= 4.5
+    background = "getComputedStyle(document.body).backgroundColor"
+    assert (page.evaluate(background) != wide[0].evaluate(background)) == (scheme == "dark")
+    ink = page.evaluate("document.getElementById('plot-front').layout.font.color")
+    assert (ink == wide[0].evaluate("document.getElementById('plot-front').layout.font.color")) == (
+        scheme == "light"
+    )
+    page.close()
+
+
+def test_contrast_of_the_light_page(wide):
+    assert wide[0].evaluate(CONTRAST) >= 4.5
+
+
+def test_a_run_of_an_earlier_version_says_what_is_missing(browser, tmp_path):
+    run = write_run(tmp_path / "run", trials=6)
+    (run / "policy_curves.csv").unlink()
+    (run / "reliability.csv").unlink()
+    page, seen = opened(browser, write_report(load_run(run), tmp_path / "r.html"))
+    page.locator('[data-view="policy"]').scroll_into_view_if_needed()
+    assert "policy_curves.csv" in page.locator('[data-view="policy"] .absent').text_content()
+    assert page.locator('[data-view="policy"] .absent').is_visible()
+    assert seen.errors == []
+    page.close()

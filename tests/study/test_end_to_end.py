@@ -139,7 +139,7 @@ def test_the_terminal_shows_the_front_and_what_to_do_next(folder: Path) -> None:
         "static",
         "hypervolume",
         "feasible",
-        "optuna-dashboard",
+        "dashboards.serve",
         "dashboards.report",
         "pareto.csv",
     ):

@@ -44,7 +44,11 @@ def test_a_program_installed_somewhere_else_is_left_to_the_path(environment):
 def test_the_commands_can_be_copied(environment):
     console = Console(file=io.StringIO(), width=40)
     print_next_steps(console, "runs/my study", "sqlite:///runs/my study/study.db")
-    report, dashboard = console.file.getvalue().splitlines()[2:4]
+    report, figures, dashboard = console.file.getvalue().splitlines()[2:5]
     assert shlex.split(report)[1:5] == [".venv/bin/python", "-m", "dashboards.report", "runs/my study"]
-    assert shlex.split(dashboard)[1:] == [".venv/bin/optuna-dashboard", "sqlite:///runs/my study/study.db"]
+    assert shlex.split(figures)[1:5] == [".venv/bin/python", "-m", "dashboards.figures", "runs/my study"]
+    assert shlex.split(dashboard)[1:] == [
+        ".venv/bin/python", "-m", "dashboards.serve", "--storage", "sqlite:///runs/my study/study.db",
+        "--run", "runs/my study",
+    ]  # fmt: skip
     assert Path(report.split("written: ")[1].removesuffix(")")) == Path("runs/my study/report.html")

@@ -1,0 +1,220 @@
+"""Keeps the copy of a study, its figures, notes and files up to date while the study runs."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optuna.trial import FrozenTrial, Trial
+
+from dashboards.figures import bits, exit_ratios, front, hypervolume, memory_energy, parallel
+from dashboards.figures.view import Figure
+from dashboards.members import Member, ReportData, linked_members, records, report_data
+from dashboards.network_picture import network_picture
+from dashboards.serve.artifacts import Artifact, ArtifactShelf
+from dashboards.serve.copy import CONSTRAINTS_KEY, StudyCopy
+from dashboards.serve.notes import member_note, study_attributes, study_note
+from hwcost.errors import OfframpError
+
+if TYPE_CHECKING:
+    from study.live import LiveStudy
+    from study.tables import Design
+
+MOST_NOTES = 40
+_PICTURE = "network.svg"
+_PICTURE_WIDTH = 760
+_REST = 5
+"""So many times as long as an update took the next one waits at least: workers need the machine more."""
+
+
+@dataclass
+class LiveView:
+    """What the server shows.
+
+    Attributes:
+        live: The study.
+        copy: Its copy in memory.
+        shelf: Files of its designs.
+        checkpoints: Folder of weights; None where the run's folder is not known.
+        last_seconds: How long the last update took.
+    """
+
+    live: LiveStudy
+    copy: StudyCopy
+    shelf: ArtifactShelf
+    checkpoints: Path | None
+    last_seconds: float = 0.0
+    _saved: dict[str, str] = field(default_factory=dict)  # what is saved -> checksum of it
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def update(self) -> int:
+        """Takes over what is new and draws it; returns the number of trials that are new or finished.
+
+        Raises:
+            OfframpError: The tables cannot be made; the trials are in the copy all the same.
+        """
+        start = time.monotonic()
+        trials = self.live.study.get_trials(deepcopy=False)
+        with self._lock:
+            try:
+                results = self.live.results()
+                data = report_data(results) if results is not None else None
+            except OfframpError:
+                self.copy.update(trials, [], self._described)
+                raise
+            linked = linked_members(data.members, MOST_NOTES) if data is not None else []
+            leading = list(dict.fromkeys(int(m.row["trial"]) for m in linked))
+            changed = self.copy.update(trials, leading, self._described)
+            if data is not None and (changed or not self._saved):
+                self._draw(data, linked)
+                self._write_notes(data, linked)
+                self.copy.set_study_attributes(study_attributes(data))
+        self.last_seconds = time.monotonic() - start
+        return changed
+
+    def keep_updating(self, seconds: float, ended: threading.Event) -> None:
+        """Updates until told to end; trouble is told once on standard error and tried again."""
+        told = ""
+        while not ended.wait(max(seconds, _REST * self.last_seconds)):
+            try:
+                self.update()
+            except Exception as error:  # a storage that is away for a moment must not end the server
+                line = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+                if line != told:
+                    print(f"dashboards.serve: not updated, tried again: {line}", file=sys.stderr)
+                told = line
+
+    def _described(self, trial: FrozenTrial) -> tuple[dict[str, Any], dict[str, Any]]:
+        """User attributes that a person reads and sorts by, and what the dashboard lists or marks."""
+        design = self.live.design(trial)
+        shown: dict[str, Any] = {"trial": trial.number}
+        if design is None:
+            failure = trial.user_attrs.get("failure")
+            return shown | ({"failure": str(failure)} if failure else {}), {}
+        record, architecture = design.record, design.record.genome.architecture
+        shown |= {
+            "feasible": record.feasible,
+            "accuracy": record.accuracy,
+            "mean_edp_pj_cycles": record.mean_edp_pj_cycles,
+            "worst_latency_cycles": record.worst_latency_cycles,
+            "weight_memory_bits": record.weight_memory_bits,
+            "exits": " ".join(map(str, architecture.exits)),
+            "heads": " ".join(architecture.heads),
+            "weight_bits": " ".join(map(str, architecture.weight_bits)),
+            "activation_bits": " ".join(map(str, architecture.activation_bits)),
+            "source": record.source,
+            "design": design.identifier,
+        }
+        system: dict[str, Any] = {CONSTRAINTS_KEY: list(record.violations.values()) or [0.0]}
+        if record.trained:
+            for artifact in self._artifacts(design):
+                system |= self.shelf.offer(_owner(trial.number), artifact)
+        return shown, system
+
+    def _artifacts(self, design: Design) -> list[Artifact]:
+        def made(make: Callable[[Member], str]) -> Callable[[], bytes]:
+            def content() -> bytes:
+                with self._lock:
+                    return make(self._member(design)).encode("utf-8")
+
+            return content
+
+        files = [
+            Artifact(
+                _PICTURE, "image/svg+xml", made(lambda m: network_picture(m, _PICTURE_WIDTH, "#1b1f24"))
+            ),
+            Artifact("model_card.md", "text/markdown", made(lambda m: member_note(m, _PICTURE))),
+            Artifact(
+                "layers.csv", "text/csv", made(lambda m: m.layers.to_csv(index=False, lineterminator="\n"))
+            ),
+        ]
+        if self.checkpoints is not None:
+            path = self.checkpoints / f"{design.record.genome.architecture.key()[:32]}.safetensors"
+            if path.is_file():
+                files.append(Artifact("checkpoint.safetensors", "application/octet-stream", lambda: path))
+        return files
+
+    def _member(self, design: Design) -> Member:
+        rows, exits, layers = self.live.details(design)
+        (row,) = records(rows)
+        return Member(design.trial, row | {"headline": False}, exits, layers)
+
+    def _draw(self, data: ReportData, linked: list[Member]) -> None:
+        """Saves the figures that changed; each saved one is cut into hundreds of attributes."""
+        import plotly.graph_objects as go
+        from optuna_dashboard import save_plotly_graph_object
+
+        for identifier, figure in dashboard_figures(data, linked).items():
+            drawn = go.Figure(figure)
+            if self._changed(identifier, drawn.to_json()):
+                save_plotly_graph_object(self.copy.study, drawn, graph_object_id=identifier)
+
+    def _write_notes(self, data: ReportData, linked: list[Member]) -> None:
+        from optuna_dashboard import save_note
+        from optuna_dashboard.artifact import get_artifact_path
+
+        note = study_note(data, self.copy.thinned)
+        if self._changed("study note", note):
+            save_note(self.copy.study, note)
+        for member in linked:
+            number = int(member.row["trial"])
+            if number not in self.copy.numbers:
+                continue
+            trial = Trial(self.copy.study, self.copy.trial_id(number))
+            picture = get_artifact_path(trial, self.shelf.identifier(_owner(number), _PICTURE))
+            note = member_note(member, picture)
+            if self._changed(f"note of trial {number}", note):
+                save_note(trial, note)
+
+    def _changed(self, what: str, content: str) -> bool:
+        checksum = hashlib.sha256(content.encode()).hexdigest()
+        before = self._saved.get(what)
+        self._saved[what] = checksum
+        return before != checksum
+
+
+def dashboard_figures(data: ReportData, linked: list[Member]) -> dict[str, Figure]:
+    """The figures for optuna-dashboard by identifier, with titles, as nothing is written above them there."""
+    views = {drawn.name: drawn for drawn in (view(data, linked) for view in _VIEWS)}
+    figures = {
+        f"{name}-{variant}": _titled(
+            view.figures[variant], f"{view.title}{_suffix(view.labels.get(variant))}"
+        )
+        for name, view in views.items()
+        for variant in view.figures
+    }
+    return dict(sorted(figures.items()))
+
+
+_VIEWS = (
+    front.view, exit_ratios.view, bits.view, memory_energy.view, hypervolume.view, parallel.view,
+)  # fmt: skip
+
+
+def _suffix(label: str | None) -> str:
+    return f": {label}" if label else ""
+
+
+def _titled(figure: Figure, title: str) -> Figure:
+    traces = [trace for trace in figure["data"] if trace.get("name") != "chosen"]
+    margin = figure["layout"]["margin"] | {"t": 84}
+    layout = figure["layout"] | {
+        "title": {"text": title, "x": 0.01, "y": 0.98, "yanchor": "top", "font": {"size": 16}},
+        "margin": margin,
+        "paper_bgcolor": "#ffffff",
+        "plot_bgcolor": "#ffffff",
+        "font": {"color": "#1b1f24"},
+    }
+    for axis in ("xaxis", "yaxis"):
+        layout[axis] = layout[axis] | {"gridcolor": "#e7eaee", "linecolor": "#d8dee4"}
+    return {"data": traces, "layout": layout}
+
+
+def _owner(number: int) -> str:
+    return f"trial {number}"

@@ -1,0 +1,190 @@
+"""The tables of a study that is still running, out of its storage alone: nothing is trained, nothing is written.
+
+What is derived from trained networks (other allocations and policy targets) is not in the storage and so not here;
+`study.results` reads it from the folder of a run that has ended.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pandas as pd
+from optuna.trial import FrozenTrial
+from sqlalchemy.engine import make_url
+
+from hwcost.errors import OfframpError
+from study.config import StudyConfig
+from study.config_io import resolve
+from study.hardware import HardwareCosts
+from study.reference import StaticReference
+from study.results import RunResults, as_read
+from study.samplers import generation_of
+from study.setup import build_accelerator, build_backbone, build_objectives
+from study.storage import kept_reference, open_storage, record_of, storage_failures, without_password
+from study.tables import Design, TableMaker, unique
+
+ENVIRONMENT_KEY = "environment"
+IDENTITY_KEY = "identity"
+
+
+def keep_environment(study: optuna.Study, environment: Mapping[str, Any]) -> None:
+    """Keeps beside the study what it runs on and with, so that others can look at it while it runs."""
+    kept = json.loads(json.dumps(environment))
+    if study.user_attrs.get(ENVIRONMENT_KEY) != kept:
+        study.set_user_attr(ENVIRONMENT_KEY, kept)
+
+
+def find_study(url: str, name: str | None) -> optuna.Study:
+    """A study of `study.run` in a storage; nothing is created.
+
+    Args:
+        url: Of the storage.
+        name: Of the study; None where the storage holds one only.
+
+    Raises:
+        OfframpError: There is no such storage or study, or it is another tool's.
+    """
+    database = make_url(url).database if url.startswith("sqlite") else None
+    if database is not None and not Path(database).is_file():
+        raise OfframpError(
+            f"expected the database of a study, got {database}, which is not there; run study.run first"
+        )
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = open_storage(url)
+    names = sorted(optuna.get_all_study_names(storage))
+    wanted = names[0] if name is None and len(names) == 1 else name
+    if wanted not in names:
+        raise OfframpError(
+            f"expected --study-name out of {', '.join(map(repr, names)) or 'none'} in {without_password(url)}, "
+            f"got {name!r}"
+        )
+    study = optuna.load_study(
+        storage=storage, study_name=wanted, sampler=optuna.samplers.RandomSampler(seed=0)
+    )
+    if IDENTITY_KEY not in study.user_attrs:
+        raise OfframpError(
+            f"expected a study made by study.run, got {wanted!r} of another maker; name another one"
+        )
+    return study
+
+
+@dataclass
+class LiveStudy:
+    """A study and what has been computed of it; each call reads what has been finished since.
+
+    Attributes:
+        study: In its storage.
+        accelerator: The chip's file where the study used one of its own; presets are known by name.
+        most_detailed: Members of the front whose layers are listed.
+    """
+
+    study: optuna.Study
+    accelerator: Path | None = None
+    most_detailed: int = 40
+    _maker: TableMaker | None = None
+    _layers: dict[str, pd.DataFrame] = field(default_factory=dict)
+    _designs: dict[int, Design] = field(default_factory=dict)
+
+    def results(self) -> RunResults | None:
+        """The tables as they are now; None as long as the static reference is being trained.
+
+        Raises:
+            OfframpError: The study is of an earlier version, or its chip or backbone is not known here.
+        """
+        reference = kept_reference(self.study)
+        if reference is None:
+            return None
+        maker = self._tables(reference)
+        trials = self.study.get_trials(deepcopy=False)
+        designs = unique(design for design in map(self.design, trials) if design is not None)
+        pareto, members = maker.pareto(designs)
+        generations = [generation_of(trial) for trial in trials]
+        return RunResults(
+            name=self.study.study_name,
+            trials=as_read(maker.trials(trials, generations)),
+            pareto=as_read(pareto),
+            designs=as_read(maker.designs(designs)),
+            exits=as_read(maker.exits(members)),
+            layers=self._layer_table(maker, members),
+            static_reference=maker.static_reference(),
+            environment=dict(self.study.user_attrs.get(ENVIRONMENT_KEY, {})),
+            config=self._config_values(),
+        )
+
+    def design(self, trial: FrozenTrial) -> Design | None:
+        """What is known of a finished trial's design."""
+        if trial.number not in self._designs:
+            record = record_of(trial) if trial.state.is_finished() else None
+            if record is None:
+                return None
+            self._designs[trial.number] = Design(record, trial.number)
+        return self._designs[trial.number]
+
+    def details(self, design: Design) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        """Its row of `designs.csv`, and its rows of `exits.csv` and `layers.csv`.
+
+        Raises:
+            OfframpError: The static reference is still being trained.
+        """
+        reference = kept_reference(self.study)
+        if reference is None:
+            raise OfframpError(
+                "expected a study with a static reference, got one that is still training it; wait"
+            )
+        maker = self._tables(reference)
+        return as_read(maker.designs([design])), as_read(maker.exits([design])), maker.layers([design])
+
+    def _layer_table(self, maker: TableMaker, members: list[Design]) -> pd.DataFrame:
+        """Layers of the members of least product; those that were listed before are kept."""
+        shown = sorted(members, key=lambda d: d.record.mean_edp_pj_cycles)[: self.most_detailed]
+        for member in shown:
+            if member.identifier not in self._layers:
+                self._layers[member.identifier] = maker.layers([member])
+        frames = [self._layers[member.identifier] for member in shown]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+    def _tables(self, reference: StaticReference) -> TableMaker:
+        if self._maker is None:
+            config = self._config()
+            data = self.study.user_attrs.get(ENVIRONMENT_KEY, {}).get("data", {})
+            if "channels" not in data or "classes" not in data:
+                raise OfframpError(
+                    "expected a study that says what its images are like, got one of an earlier version; run its "
+                    "command once more with this version"
+                )
+            spec = build_backbone(config, int(data["channels"]))
+            accelerator = build_accelerator(config)
+            hardware = HardwareCosts.from_config(config, spec, len(data["classes"]), accelerator)
+            self._maker = TableMaker(hardware, reference, build_objectives(config, accelerator))
+        return self._maker
+
+    def _config(self) -> StudyConfig:
+        values = self._config_values()
+        values["backbone"].pop("weights", None)  # a name and a checksum here, and of no use without training
+        chip = str(values["hardware"]["accelerator"])
+        if self.accelerator is not None:
+            values["hardware"]["accelerator"] = str(self.accelerator)
+        elif chip.endswith(")"):
+            raise OfframpError(
+                f"expected --accelerator with the chip's file, as this study used {chip}; name the same file"
+            )
+        return resolve([values])
+
+    def _config_values(self) -> dict[str, Any]:
+        values: dict[str, Any] = json.loads(self.study.user_attrs[IDENTITY_KEY])
+        return values
+
+
+def live_study(url: str, name: str | None, accelerator: Path | None = None) -> LiveStudy:
+    """Opens a study for looking at it.
+
+    Raises:
+        OfframpError: See `find_study`.
+    """
+    with storage_failures(url):
+        return LiveStudy(find_study(url, name), accelerator)

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from dashboards.serve.notes import escaped, member_note, study_attributes, study_note
+from tests.dashboards.test_report import HOSTILE
+
+
+@pytest.mark.parametrize(
+    "text", ["[a](http://x)", "![a](x)", "<b>", "# a", "a|b", "`a`", "a\nb", "https://x", "1. a", HOSTILE]
+)
+def test_escaped_text_has_no_markup_left(text):
+    shown = escaped(text)
+    assert "<" not in shown
+    assert "\n" not in shown
+    for sign in "[]()`|#*!":
+        assert shown.count(sign) == shown.count("\\" + sign)
+
+
+def test_a_card_names_results_and_every_exit(data):
+    member = max(data.members, key=lambda m: len(m.exits))
+    note = member_note(member, "/artifacts/0/1/abc")
+    assert "![the network and its exits](/artifacts/0/1/abc)" in note
+    for block in member.exits["block"]:
+        assert f"| {block} | " in note
+    assert f"{100 * member.row['accuracy']:.2f}".replace(".", "\\.") in note
+    assert "takes the rest" in note
+
+
+def test_the_study_says_what_it_is_and_that_it_is_a_copy(data):
+    assert "copy of the study" in study_note(data, thinned=False)
+    assert "latest trials" in study_note(data, thinned=True)
+    attributes = study_attributes(data)
+    assert attributes["accelerator"] == "edge_tpu_quad"
+    assert attributes["static reference"].startswith("81.00 %")

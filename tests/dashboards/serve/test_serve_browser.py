@@ -1,0 +1,54 @@
+"""optuna-dashboard in a real browser, with our figures, notes and files."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.dashboards.browser import MISSING, watched
+from tests.dashboards.test_report import HOSTILE
+
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+
+
+@pytest.fixture(scope="module")
+def page(browser, serving):
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(60_000)
+    yield page
+    page.close()
+
+
+def test_shows_our_figures(page, serving):
+    seen = watched(page)
+    page.goto(serving.address)
+    figure = page.locator("[id='user-defined-plot:front-edp']")
+    figure.wait_for(state="attached")
+    figure.locator(".gtitle").wait_for(state="attached")
+    assert "energy-latency product" in figure.locator(".gtitle").text_content()
+    assert "static reference" in figure.text_content()
+    for name in ("exit-ratios-all", "bits-weights", "memory-energy-mean", "hypervolume-time"):
+        assert page.locator(f"[id='user-defined-plot:{name}'] svg.main-svg").count() > 0
+    assert seen.errors == []
+    assert all(
+        url.startswith(serving.address.split("/dashboard")[0]) for url in seen.requests if "://" in url
+    )
+
+
+def test_shows_the_note_of_a_front_member_with_its_picture(page, serving):
+    view = serving.view
+    number = next(int(key.split()[-1]) for key in view._saved if key.startswith("note of trial"))
+    page.goto(f"{serving.address}/trials?numbers={number}")
+    page.get_by_text("Front member").first.wait_for()
+    picture = page.locator("img[alt='the network and its exits']")
+    picture.wait_for()
+    page.wait_for_function(
+        "document.querySelector(\"img[alt='the network and its exits']\").naturalWidth > 100"
+    )
+    assert "exit after block" in page.locator("body").text_content()
+    assert page.get_by_text("checkpoint.safetensors").count() > 0
+
+
+def test_names_with_markup_are_text(page, serving):
+    page.goto(serving.address)
+    page.get_by_text(HOSTILE[:20]).first.wait_for()
+    assert page.evaluate("window.bad") is None

@@ -1,0 +1,143 @@
+"""The comparison page: bands against percentiles by hand, and the page in a real browser."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from dashboards.compare import comparison_html, main, span
+from dashboards.figures.compared import band, views
+from study.compare_runs import compare_runs
+from study.results import load_run
+from tests.dashboards.browser import MISSING, watched
+from tests.dashboards.synthetic_run import write_run
+from tests.dashboards.test_report import HOSTILE
+
+LABEL = f"ours {HOSTILE}"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    base = tmp_path_factory.mktemp("compared")
+    return {
+        LABEL: [write_run(base / f"a{seed}", trials=12, seed=seed) for seed in (1, 2, 3)],
+        "other": [write_run(base / f"b{seed}", trials=14, seed=10 + seed, name=HOSTILE) for seed in (1, 2)],
+    }
+
+
+@pytest.fixture(scope="module")
+def runs(folders):
+    return {label: [load_run(folder) for folder in group] for label, group in folders.items()}
+
+
+@pytest.fixture(scope="module")
+def drawn(runs):
+    return {view.name: view for view in views(compare_runs(runs), runs)}
+
+
+def test_band_is_quartiles_of_many_runs_and_the_range_of_few():
+    rows = np.arange(15.0).reshape(5, 3)
+    low, middle, high = band(rows)
+    assert (low.tolist(), middle.tolist(), high.tolist()) == ([3, 4, 5], [6, 7, 8], [9, 10, 11])
+    low, middle, high = band(rows[:3])
+    assert (low.tolist(), middle.tolist(), high.tolist()) == ([0, 1, 2], [3, 4, 5], [6, 7, 8])
+
+
+def test_band_is_left_out_where_half_of_the_runs_have_nothing_yet():
+    rows = np.array([[np.nan, np.nan, 1.0], [np.nan, 2.0, 3.0], [4.0, 4.0, 5.0]])
+    low, middle, high = band(rows)
+    assert np.isnan([low[0], middle[0], high[0]]).all()
+    assert (low[1], middle[1], high[1]) == (2, 3, 4)
+    assert (low[2], high[2]) == (1, 5)
+
+
+def test_fronts_are_medians_of_what_each_run_has_at_a_cost(drawn, runs):
+    figure = drawn["compared-fronts"].figures["all"]
+    line = next(t for t in figure["data"] if t.get("name", "").startswith("other"))
+    for cost, accuracy in list(zip(line["x"], line["y"], strict=True))[::20]:
+        best = []
+        for run in runs["other"]:
+            designs = run.designs[run.designs["feasible"] & (run.designs["edp_relative"] <= cost + 1e-12)]
+            best.append(100 * designs["accuracy"].max())
+        assert accuracy == pytest.approx(np.median(best))
+
+
+def test_every_figure_is_one_that_plotly_takes_with_named_axes(drawn):
+    assert set(drawn) == {"compared-fronts", "compared-progress", "compared-indicators", "compared-attained"}
+    for view in drawn.values():
+        for spec in view.figures.values():
+            figure = go.Figure(spec)
+            assert figure.layout.xaxis.title.text
+            assert figure.layout.yaxis.title.text
+
+
+def test_progress_rises_and_ends_at_the_shortest_run(drawn, runs):
+    assert set(drawn["compared-progress"].figures) == {"trials", "seconds"}
+    line = next(
+        t
+        for t in drawn["compared-progress"].figures["trials"]["data"]
+        if t.get("name", "").startswith("other")
+    )
+    assert (np.diff(line["y"]) >= 0).all()
+    assert max(line["x"]) == min((run.trials["state"] == "COMPLETE").sum() for run in runs["other"])
+
+
+def test_indicators_have_a_point_for_each_run(drawn, runs):
+    comparison = compare_runs(runs)
+    points = [
+        t for t in drawn["compared-indicators"].figures["hypervolume"]["data"] if t["mode"] == "markers"
+    ]
+    for trace, label in zip(points, comparison.labels, strict=True):
+        assert trace["y"] == label.values("hypervolume")
+
+
+def test_span():
+    assert span([1.0, 3.0, 2.0], ".1f") == "2.0 (1.0 to 3.0)"
+    assert span([1.0, 1.0], ".1f") == "1.0"
+
+
+def test_command_writes_a_page_with_names_as_text(folders, tmp_path, capsys):
+    out = tmp_path / "c.html"
+    given = [f"{label}={folder}" for label, group in folders.items() for folder in group if label == "other"]
+    given += [str(folder) for folder in folders[LABEL]]
+    assert main([*given, "--out", str(out)]) == 0
+    assert "wrote" in capsys.readouterr().out
+    page = out.read_text(encoding="utf-8")
+    assert "<img" not in page
+    assert "onerror" not in page.replace("onerror=&quot;", "")
+    assert len(page.encode()) < 3e6
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"), [(["A"], "at least two"), (["A", "A"], "twice"), (["A", "/nowhere"], "folder")]
+)
+def test_bad_input_is_one_line_and_status_two(runs, said, folders, tmp_path, capsys):
+    given = [str(folders["other"][0]) if run == "A" else run for run in runs]
+    assert main([*given, "--out", str(tmp_path / "c.html")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert not (tmp_path / "c.html").exists()
+
+
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+@pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (390, "dark")])
+def test_page_in_a_browser(browser, runs, tmp_path, width, scheme):
+    path = tmp_path / "c.html"
+    path.write_text(comparison_html(runs), encoding="utf-8")
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page.set_default_timeout(60_000)
+    seen = watched(page)
+    page.goto(path.as_uri())
+    page.wait_for_selector("body[data-ready]", timeout=60_000)
+    assert page.locator(".plot svg.main-svg").count() >= 4
+    before = page.evaluate("document.getElementById('plot-compared-progress').layout.xaxis.title.text")
+    page.select_option('[data-view="compared-progress"] select', "seconds")
+    assert (
+        page.evaluate("document.getElementById('plot-compared-progress').layout.xaxis.title.text") != before
+    )
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    assert page.evaluate("window.bad") is None
+    assert seen.requests == [path.as_uri()]
+    assert seen.errors == []
+    page.close()

@@ -1,0 +1,77 @@
+"""Curves of thresholds against a plain loop over samples, and what must hold for any curve."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from study.export.run_tables import evaluated_designs
+from study.policy_curves import COLUMNS, DROPS, policy_curves, shared_thresholds
+from study.tables import TableMaker
+from tests.study.bench import bench_context, run_trials, static_reference
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    context = bench_context(tmp_path_factory.mktemp("run"))
+    maker = TableMaker(context.hardware, static_reference(context))
+    designs = evaluated_designs(run_trials(context, 4), context)
+    early = [d for d in designs if d.record.feasible and d.record.genome.architecture.exits]
+    reference = maker.reference.record.mean_edp_pj_cycles
+    curves = policy_curves(
+        early[::5], context.evaluator.longest_known, context.hardware, "max_softmax", reference
+    )
+    return context, early[::5], curves, reference
+
+
+def test_points_against_a_loop_over_samples(made):
+    context, members, curves, reference = made
+    design = members[0]
+    genome = design.record.genome
+    predictions = context.evaluator.longest_known(genome.architecture).validation
+    costs = context.hardware.stage_costs(genome.architecture, np.array([genome.allocation]))
+    rows = curves[curves["design"] == design.identifier]
+    for row in rows.iloc[::7].to_dict("records"):
+        # Seven digits are in the table, so the score a threshold was taken from is found again.
+        words = [float(word) for word in row["thresholds"].split()]
+        left, right, product = np.zeros(len(words) + 1), 0, 0.0
+        for scores, correct in zip(predictions.confidence, predictions.correct, strict=True):
+            taken = next((k for k, t in enumerate(words) if float(f"{scores[k]:.6g}") >= t), len(words))
+            left[taken] += 1
+            right += bool(correct[taken])
+            product += costs.latency_cycles[0, taken] * costs.energy_pj[0, taken]
+        n = len(predictions.correct)
+        assert [float(r) for r in row["ratios"].split()] == pytest.approx(left / n, abs=1e-5)
+        assert row["accuracy"] == pytest.approx(right / n)
+        assert row["edp_relative"] == pytest.approx(product / n / reference)
+
+
+def test_every_member_has_both_curves_from_one_end_to_the_other(made):
+    _, members, curves, _ = made
+    assert tuple(curves.columns) == COLUMNS
+    assert set(curves["design"]) == {m.identifier for m in members}
+    for _, rows in curves.groupby("design"):
+        shared = rows[rows["curve"] == "shared"]
+        assert float(shared["ratios"].iloc[0].split()[0]) == 1  # everybody leaves at the first exit
+        assert float(shared["ratios"].iloc[-1].split()[-1]) == 1  # nobody leaves early
+        assert shared["mean_edp_pj_cycles"].is_monotonic_increasing
+        tuned = rows[rows["curve"] == "per_exit"]
+        assert tuned["target"].tolist() == list(DROPS)
+        assert (tuned["split"] == "validation").all()
+
+
+def test_thresholds_rise_and_end_beyond_every_score(made):
+    context, members, _, _ = made
+    predictions = context.evaluator.longest_known(members[0].record.genome.architecture).validation
+    values = shared_thresholds(predictions, "max_softmax")
+    assert (np.diff(values) > 0).all()
+    assert values[0] == predictions.confidence[:, :-1].min()
+    assert values[-1] == np.inf
+
+
+def test_static_designs_and_lost_predictions_have_no_rows(made):
+    context, members, _, reference = made
+    for chosen, find in ((members, lambda _: None), ([], context.evaluator.longest_known)):
+        frame = policy_curves(chosen, find, context.hardware, "max_softmax", reference)
+        assert frame.empty
+        assert tuple(frame.columns) == COLUMNS
