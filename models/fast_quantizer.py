@@ -17,6 +17,10 @@ PIECE_ELEMENTS = 1 << 18
 and the cost of calling operators stays small."""
 
 
+COMPACT_BYTES = 16 * 2**20
+"""Maps from this size on are kept for the backward pass in less memory, which costs time: about 7 % of a step of
+small maps, where memory is not what runs out."""
+
 _CODES = "quantizer_codes"
 """Attribute under which a quantized map carries its integers to the layer that reads it."""
 
@@ -43,40 +47,49 @@ class _Quantize(torch.autograd.Function):
 
     The gradient of the scale is sum(g * (q - x / scale)) inside and sum(g * q) outside the limits, with q the
     integer (Esser et al. 2020, "Learned step size quantization", equation 3, without its factor), here
-    computed as (sum(g * y) - sum(gx * x)) / scale from the output y and the gradient gx of x. The integers are the
-    second output; they are kept for the backward pass in place of the output.
+    computed as (sum(g * y) - sum(gx * x)) / scale from the output y and the gradient gx of x. Of a large map the
+    integers are the second output; they are kept for the backward pass in place of the first.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
         step = float(scale)
         output = torch.empty_like(x)
-        codes = torch.empty_like(x, dtype=torch.int8 if low < 0 else torch.uint8)
+        ctx.compact = is_large(x)
+        codes = output
+        if ctx.compact:
+            codes = torch.empty_like(x, dtype=torch.int8 if low < 0 else torch.uint8)
         for source, target, code in zip(pieces(x), pieces(output), pieces(codes), strict=True):
             if x.dtype == torch.float32:
                 torch.div(source, step, out=target)
-                code.copy_(target.round_().clamp_(low, high))
+                integers = target.round_().clamp_(low, high)
+                if ctx.compact:
+                    code.copy_(integers)
                 target.mul_(step)
             else:
                 integers = source.float().div_(step).round_().clamp_(low, high)
-                code.copy_(integers)
+                if ctx.compact:
+                    code.copy_(integers)
                 target.copy_(integers.mul_(step))
         ctx.save_for_backward(x, codes)
+        if not ctx.compact:
+            codes = x.new_empty(0)
         ctx.mark_non_differentiable(codes)
         ctx.step, ctx.low, ctx.high, ctx.shape = step, low, high, scale.shape
         return output, codes
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        x, codes = ctx.saved_tensors
+        x, kept = ctx.saved_tensors  # `kept` are integers of large maps, values of others
+        unit = ctx.step if ctx.compact else 1.0
         gradient = match_layout(gradients[0], x)
         result = torch.empty_like(x)
         # Rounding half to even decides which side of the limit a tie falls: odd limits are left, even ones
         # are kept. Ties have measure zero; strict comparison is used for both.
         low, high = (ctx.low - 0.5) * ctx.step, (ctx.high + 0.5) * ctx.step
         total = 0.0
-        for g, source, code, target in zip(
-            pieces(gradient), pieces(x), pieces(codes), pieces(result), strict=True
+        for g, source, y, target in zip(
+            pieces(gradient), pieces(x), pieces(kept), pieces(result), strict=True
         ):
             if x.dtype == torch.float32:
                 torch.ops.aten.hardtanh_backward.grad_input(g, source, low, high, grad_input=target)
@@ -85,7 +98,7 @@ class _Quantize(torch.autograd.Function):
                 g, source = g.float(), source.float()
                 inside = torch.ops.aten.hardtanh_backward(g, source, low, high)
                 target.copy_(inside)
-            total += ctx.step * float(torch.dot(g, code.float())) - float(torch.dot(inside, source))
+            total += unit * float(torch.dot(g, y.float())) - float(torch.dot(inside, source))
         return result, torch.full(ctx.shape, total / ctx.step), None, None
 
 
@@ -103,9 +116,14 @@ def quantize(x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
     """
     result, integers = _Quantize.apply(dense(x), scale, float(low), float(high))
     quantized: Tensor = result
-    if quantized.dtype == torch.float32:
+    if integers.numel() and quantized.dtype == torch.float32:
         setattr(quantized, _CODES, Codes(integers, float(scale.detach())))
     return quantized
+
+
+def is_large(x: Tensor) -> bool:
+    """Whether a map is kept in less memory."""
+    return x.numel() * x.element_size() >= COMPACT_BYTES
 
 
 def kept_as_codes(x: Tensor) -> contextlib.AbstractContextManager[object]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from models.fast_quantizer import is_large
+
 
 @dataclass(frozen=True, eq=False)
 class _Normalized:
@@ -32,7 +34,7 @@ class _Normalized:
 
 
 def normalize_and_act(x: Tensor, norm: nn.Module, act: nn.Module) -> Tensor:
-    """The same as `act(norm(x))`, in training on a CPU with less memory.
+    """The same as `act(norm(x))`, in training on a CPU with less memory for large maps.
 
     Args:
         x: (n, c, h, w).
@@ -40,7 +42,7 @@ def normalize_and_act(x: Tensor, norm: nn.Module, act: nn.Module) -> Tensor:
         act: Any function that does not work in place; what it saves for its gradient is kept, but for the normalized
             map itself.
     """
-    trains = torch.is_grad_enabled() and norm.training and x.device.type == "cpu"
+    trains = torch.is_grad_enabled() and norm.training and x.device.type == "cpu" and is_large(x)
     if (
         not trains
         or not isinstance(norm, nn.BatchNorm2d)

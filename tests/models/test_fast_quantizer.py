@@ -6,8 +6,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models import fast_quantizer
 from models.brevitas_adapter import QuantLayers, activation_scale, scale_parameters, set_activation_threshold
 from models.fast_quantizer import PIECE_ELEMENTS, kept_as_codes
+
+
+@pytest.fixture(autouse=True, params=["kept as integers", "kept as values"])
+def _size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs as for large maps and as for small ones."""
+    monkeypatch.setattr(
+        fast_quantizer, "COMPACT_BYTES", 0 if request.param == "kept as integers" else 1 << 40
+    )
 
 
 def quantizer(fast: bool, signed: bool, bits: int) -> nn.Module:
@@ -94,7 +103,10 @@ def test_the_input_is_not_changed() -> None:
 
 
 @pytest.mark.parametrize("signed", [True, False])
-def test_a_layer_that_reads_a_quantized_map_keeps_its_integers(signed: bool) -> None:
+def test_a_layer_that_reads_a_large_quantized_map_keeps_its_integers(
+    signed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fast_quantizer, "COMPACT_BYTES", 0)
     x = torch.randn((2, 4, 6, 6), generator=torch.Generator().manual_seed(0))
     weight = torch.randn((5, 4, 3, 3), generator=torch.Generator().manual_seed(1)).requires_grad_()
     y = quantizer(True, signed, 8)(x)
@@ -112,7 +124,8 @@ def test_a_layer_that_reads_a_quantized_map_keeps_its_integers(signed: bool) -> 
     assert values.unique().numel() > 50
 
 
-def test_integers_are_the_map_bit_by_bit() -> None:
+def test_integers_are_the_map_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_quantizer, "COMPACT_BYTES", 0)
     for signed, bits in ((True, 8), (False, 8), (True, 2), (False, 3)):
         y = quantizer(True, signed, bits)(torch.randn((2, 3, 4, 4)).to(memory_format=torch.channels_last))
         codes = y.quantizer_codes

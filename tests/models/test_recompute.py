@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from models import fast_quantizer
 from models.backbone import ConvNormAct
 from models.brevitas_adapter import (
     QuantLayers,
@@ -15,6 +16,11 @@ from models.brevitas_adapter import (
 from models.layers import FloatLayers, LayerFactory
 from models.loop import arithmetic
 from models.recompute import normalize_and_act
+
+
+@pytest.fixture(autouse=True)
+def _all_maps_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fast_quantizer, "COMPACT_BYTES", 0)
 
 
 def chain(layers: LayerFactory) -> nn.Sequential:
