@@ -25,7 +25,7 @@ class DesignRecord:
             allocation or policy target of a trained network, never a trial.
         feasible: Every constraint is met.
         violations: Relative excess over each bound by the metric's name; at most 0 where it is met. Of a design that
-            was not trained only those that are known all the same.
+            was not trained, what hardware alone says, and for the rest the error of chance.
         accuracy: Fraction of the validation split that is right under the exit policy.
         mean_latency_cycles: Mean over samples of the latency up to the exit taken, in cycles of the nominal clock.
         mean_energy_pj: The same for energy.
