@@ -157,4 +157,4 @@ def test_what_derived_designs_have_is_no_gain():
     assert predictor.update(
         np.vstack([designs, best]), np.vstack([values, values[:1]]), none, None, everything[None]
     )
-    assert predictor.dominated(best) == 1.0
+    assert predictor.dominated(best) > 0.95
