@@ -15,7 +15,6 @@ from typing import Any
 import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial
-from sqlalchemy.engine import make_url
 
 from hwcost.errors import OfframpError
 from study.config import StudyConfig
@@ -25,7 +24,14 @@ from study.reference import StaticReference
 from study.results import RunResults, as_read
 from study.samplers import generation_of
 from study.setup import build_accelerator, build_backbone, build_objectives
-from study.storage import kept_reference, open_storage, record_of, storage_failures, without_password
+from study.storage import (
+    StorageAddress,
+    kept_reference,
+    open_storage,
+    record_of,
+    storage_failures,
+    without_password,
+)
 from study.tables import Design, TableMaker, unique
 
 ENVIRONMENT_KEY = "environment"
@@ -49,10 +55,10 @@ def find_study(url: str, name: str | None) -> optuna.Study:
     Raises:
         OfframpError: There is no such storage or study, or it is another tool's.
     """
-    database = make_url(url).database if url.startswith("sqlite") else None
-    if database is not None and not Path(database).is_file():
+    file = StorageAddress.parse(url).file
+    if file is not None and not file.is_file():
         raise OfframpError(
-            f"expected the database of a study, got {database}, which is not there; run study.run first"
+            f"expected the file of a study's storage, got {file}, which is not there; run study.run first"
         )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(url)
