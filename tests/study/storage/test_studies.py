@@ -49,7 +49,7 @@ def test_every_connection_has_the_fast_settings(url):
     with storage.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 1  # NORMAL
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 60_000
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 300_000
 
 
 def test_the_same_study_is_found_again(url):
