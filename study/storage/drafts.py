@@ -36,6 +36,14 @@ class _DraftStorage(ForwardingStorage):
         self._read, self._answers = trials, {None: trials}
         self.draft = None
 
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        answer = super().get_study_system_attrs(study_id)
+        # Another process may have chosen parents that had not finished when the trials were read.
+        draft = self.draft
+        self.begin(self.behind.get_all_trials(study_id, deepcopy=False))
+        self.draft = draft
+        return answer
+
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
