@@ -21,6 +21,14 @@ def resolve_device(name: str) -> str:
     return "cuda" if present else "cpu"
 
 
+def release_cached() -> None:
+    """Gives memory that PyTorch keeps for later back to the GPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def device_name(device: str) -> str:
     """The GPU's name, or `cpu`."""
     if device != "cuda":

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 
 from models.fast_quantizer import is_large
@@ -42,6 +43,9 @@ def normalize_and_act(x: Tensor, norm: nn.Module, act: nn.Module) -> Tensor:
         act: Any function that does not work in place; what it saves for its gradient is kept, but for the normalized
             map itself.
     """
+    if isinstance(x, torch.fx.Proxy):  # a tracer sees the layers as they are
+        traced: Tensor = act(norm(x))
+        return traced
     trains = torch.is_grad_enabled() and norm.training and x.device.type == "cpu" and is_large(x)
     if (
         not trains

@@ -83,6 +83,19 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, meta
 
 
+def check_layout(path: Path) -> None:
+    """Checks names, shapes and the length of a file; reads no tensor.
+
+    Raises:
+        OfframpError: It is damaged or of another kind.
+    """
+    try:
+        with safetensors.safe_open(path, framework="np") as tensors:
+            tensors.keys()
+    except (OSError, safetensors.SafetensorError) as error:
+        raise OfframpError(f"expected a tensor file {path.name}, got {error}; it is damaged") from error
+
+
 def _header(content: bytes) -> dict[str, str]:
     """The metadata of a safetensors file: 8 bytes of length, then JSON."""
     length = int.from_bytes(content[:8], "little")

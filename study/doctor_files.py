@@ -147,13 +147,9 @@ def _checkpoints(folder: Path, networks: set[str], mend: _Mender) -> list[Findin
 
 def _read_header(file: Path) -> None:
     """Checks names, shapes and the length of the file; reads no weights."""
-    from safetensors import SafetensorError, safe_open
+    from models.tensor_file import check_layout
 
-    try:
-        with safe_open(file, framework="np") as tensors:
-            tensors.keys()
-    except SafetensorError as error:
-        raise ValueError(str(error)) from error
+    check_layout(file)
 
 
 def _leftovers(out: Path, mend: _Mender) -> list[Finding]:

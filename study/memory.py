@@ -65,8 +65,7 @@ def with_smaller_batches(train: Callable[[QatRecipe], Result], recipe: QatRecipe
 
 
 def _release() -> None:
-    import torch
+    from models.device import release_cached
 
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    release_cached()

@@ -112,9 +112,7 @@ class TableMaker:
             row["failure"] = trial.user_attrs.get("failure")
             rows.append(row)
         frame = pd.DataFrame(rows, columns=["trial", "state", *self._shared(), *_TRIAL_ONLY])
-        return frame.astype(
-            dict.fromkeys(("generation", "weight_memory_bits", "training_samples", "rung"), "Int64")
-        )
+        return frame.astype(dict.fromkeys(WHOLE_NUMBERS, "Int64"))
 
     def designs(self, designs: Sequence[Design]) -> pd.DataFrame:
         """One row a design that was evaluated, the derived ones included."""
@@ -221,6 +219,12 @@ class TableMaker:
 
     def _shared(self) -> list[str]:
         return list(self.columns(self.reference.record))
+
+
+# Whole numbers, also in a table with rows that have none: a column is written alike whatever the trials are.
+WHOLE_NUMBERS = (
+    "generation", "weight_memory_bits", "training_samples", "rung", "head_weight_bits", "head_activation_bits",
+)  # fmt: skip
 
 
 def unique(designs: Iterable[Design]) -> list[Design]:

@@ -12,11 +12,7 @@ from hwcost.errors import OfframpError
 from study.live import LiveStudy, find_study
 from study.results import RunResults, load_run
 from study.storage import default_url
-
-# Whole numbers with gaps, which pandas reads as floats.
-_INTEGERS = (
-    "generation", "weight_memory_bits", "training_samples", "rung", "head_weight_bits", "head_activation_bits",
-)  # fmt: skip
+from study.tables import WHOLE_NUMBERS
 
 
 @dataclass(frozen=True)
@@ -60,11 +56,12 @@ def open_folder(folder: Path, storage: str | None, name: str | None, accelerator
     if url is None:
         assert run is not None
         return Source(run, _written(folder), ())
+    name = name or _marked(folder)
     if run is not None:
-        finished = sum(trial.state.name == "COMPLETE" for trial in find_study(url, name or run.name).trials)
+        finished = sum(trial.state.name == "COMPLETE" for trial in find_study(url, name).trials)
         if finished <= (run.trials["state"] == "COMPLETE").sum():
             return Source(run, _written(folder), ())
-    return open_storage_alone(url, name or (None if run is None else run.name), accelerator)
+    return open_storage_alone(url, name, accelerator)
 
 
 def open_storage_alone(url: str, name: str | None, accelerator: Path | None) -> Source:
@@ -86,13 +83,17 @@ def open_storage_alone(url: str, name: str | None, accelerator: Path | None) -> 
     running = sum(trial.state.name == "RUNNING" for trial in study.trials)
     if running:
         missing.append(f"{running} trial(s) in progress")
-    wanted = run.config.get("search", {}).get("trials")
-    finished = int((run.trials["state"] == "COMPLETE").sum()) if len(run.trials) else 0
-    if wanted is not None and finished < wanted:
-        missing.append(f"{wanted - finished} of {wanted} trials")
     if not run.environment:
         missing.append("the environment: versions, machine, data")
     return Source(run, _as_written(run), tuple(missing))
+
+
+def _marked(folder: Path) -> str | None:
+    """The study that a folder belongs to, as `study.runner.claim_folder` has noted it."""
+    try:
+        return (folder / ".study").read_text(encoding="utf-8").removesuffix("\n") or None
+    except OSError:
+        return None
 
 
 def _written(folder: Path) -> dict[str, str]:
@@ -106,7 +107,7 @@ def _as_written(run: RunResults) -> dict[str, str]:
     for field in fields(run):
         frame = getattr(run, field.name)
         if isinstance(frame, pd.DataFrame):
-            whole = {name: "Int64" for name in _INTEGERS if name in frame}
+            whole = {name: "Int64" for name in WHOLE_NUMBERS if name in frame}
             text: str = frame.astype(whole).to_csv(index=False, lineterminator="\n")
             found[f"{field.name}.csv"] = text
     return found

@@ -113,11 +113,11 @@ def test_an_archive_with_a_path_that_climbs_out(tmp_path: Path) -> None:
 def test_a_full_disk_while_results_are_written_keeps_what_was_finished(
     tmp_path: Path, study_cache: Path
 ) -> None:
-    """The folder holds the database, the predictions and the tables, but not the report of five megabytes."""
+    """The folder holds the database, the predictions and the tables, but not the report of two megabytes."""
     run = tmp_path / "run"
     run.mkdir()
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.mount(b"tmpfs", str(run).encode(), b"tmpfs", 0, b"size=6m") != 0:
+    if libc.mount(b"tmpfs", str(run).encode(), b"tmpfs", 0, b"size=3600k") != 0:
         pytest.skip("mounting a file system needs root")
     try:
         full = run_study(tmp_path, study_cache, "--trials", "3", "--workers", "1", "--out", "run")

@@ -28,7 +28,9 @@ from study.config_io import (
 # One other legal value for every key of a configuration; the test below fails when a key is missing here.
 OTHER = {
     "search": {"trials": 25, "workers": 3, "seed": 1, "redraws": 3, "max_failures": 9, "predictor": False,
-               "skip_confidence": 0.75, "train_skipped": 0.5, "rungs": [1.0, 3.0],
+               "skip_confidence": 0.75, "train_skipped": 0.5,
+               "sampler": "random", "hardware_first": False, "memo": False, "derive": False,
+               "start_designs": False, "skip": False, "rungs": [1.0, 3.0],
                "objectives": ["error", "worst_latency"]},
     "data": {"source": "cifar10", "image_size": 48},
     "splits": {"calibration": 0.3, "validation": 77, "seed": 5},
@@ -58,7 +60,8 @@ OTHER = {
         "mean_energy": "300 uJ", "mean_edp": 0.5, "area": "3 mm2",
     },
     "refine": {"epochs": 9.0, "seeds": 5},
-    "run": {"name": "n", "out": "o", "storage": "sqlite:///x.db", "device": "cpu", "cache": "c"},
+    "run": {"name": "n", "out": "o", "storage": "sqlite:///x.db", "device": "cpu", "cache": "c",
+            "lease_seconds": 60.0},
 }  # fmt: skip
 NOT_IDENTITY = {
     ("search", "trials"), ("search", "workers"), ("search", "max_failures"),

@@ -53,6 +53,7 @@ def test_one_other_gene_is_one_other_design_exactly_where_it_matters(design, dat
             a.head_activation_bits if inner else None,
             tuple(tuple(sorted(genome.allocation[c] for c in group)) for group in space.allocations.groups),
             genome.policy_target if early else None,
+            genome.level,
         )  # fmt: skip
 
     assert (one.key() == two.key()) == (phenotype(one) == phenotype(two))

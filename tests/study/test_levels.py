@@ -126,7 +126,7 @@ def test_the_array_call_gives_what_a_loop_over_designs_gives(tmp_path):
         "space": {"levels": "all", "policy_targets": [0.0, 0.02]},
         "search": {"objectives": ["error", "mean_energy", "area"]},
         "hardware": {"accelerator": str(chip_with_areas(tmp_path))},
-        "constraints": {"worst_latency": 1.3, "mean_energy": "16 uJ", "area": 1.2},
+        "constraints": {"worst_latency": 1.3, "mean_energy": "7.5 uJ", "area": 1.2},
     }
     context = bench_context(tmp_path, **changes)
     architecture = feasible(context, 2).architecture

@@ -14,7 +14,7 @@ from tests.study.bench import bench_context, run_trials, static_reference
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     context = bench_context(tmp_path_factory.mktemp("run"))
-    maker = TableMaker(context.hardware, static_reference(context))
+    maker = TableMaker(context.hardware, static_reference(context), context.evaluator.objectives)
     designs = evaluated_designs(run_trials(context, 4), context)
     early = [d for d in designs if d.record.feasible and d.record.genome.architecture.exits]
     reference = maker.reference.record.mean_edp_pj_cycles

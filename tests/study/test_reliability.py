@@ -51,7 +51,7 @@ def test_one_entry_a_network_of_the_front(tmp_path):
     memo.store(early, TrainedNetwork(predictions(seed=1), predictions(seed=2), 1, 1.0))
     memo.store(static, TrainedNetwork(predictions().select([1]), predictions().select([1]), 1, 1.0))
     designs = [
-        Design(replace(record(), genome=Genome(network, (1, 1, core), 0.0)), 0)
+        Design(replace(record(), genome=Genome(network, (1, 1, core), 0.0, 0)), 0)
         for network in (early, static, lost)
         for core in (0, 1)
     ]

@@ -12,12 +12,17 @@ from optuna.trial import TrialState
 from study.export.__main__ import main
 from study.export.bibtex import references
 from study.export.run_tables import export
+from study.live import keep_environment
 from study.results import TABLES, load_run
 from study.storage import default_url, keep_reference
 from tests.python_sources import ROOT
 from tests.study.bench import bench_context, run_trials, static_reference
 
-ENVIRONMENT = {"commit": "abc123", "data": {"name": "digits"}, "seeds": {"study": 0}}
+ENVIRONMENT = {
+    "commit": "abc123",
+    "data": {"name": "digits", "channels": 1, "classes": [str(digit) for digit in range(10)]},
+    "seeds": {"study": 0},
+}
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +103,7 @@ def test_a_running_study_is_exported_from_its_storage(tmp_path, capsys):
     context = bench_context(tmp_path / "run")
     study = run_trials(context, 5)
     keep_reference(study, static_reference(context))
+    keep_environment(study, ENVIRONMENT)
     study.ask(context.space.distributions())
     before = {
         p: p.stat().st_mtime_ns for p in context.paths.out.rglob("*") if p.suffix in (".csv", ".npz", ".toml")
@@ -131,6 +137,7 @@ def test_tables_that_are_behind_the_storage_are_not_exported(tmp_path):
     context = bench_context(tmp_path)
     study = run_trials(context, 2)
     keep_reference(study, static_reference(context))
+    keep_environment(study, ENVIRONMENT)
     export(study, context, static_reference(context), ENVIRONMENT)
     run_trials(context, 2)
     assert main([str(tmp_path), "--format", "csv"]) == 0
@@ -142,7 +149,7 @@ def test_tables_that_are_behind_the_storage_are_not_exported(tmp_path):
     [
         ([], "a run's folder or --storage"),
         (["nowhere"], "expected the folder of a run"),
-        (["--storage", "sqlite:///nowhere.db"], "expected the database of a study"),
+        (["--storage", "sqlite:///nowhere.db"], "expected the file of a study's storage"),
         (["nowhere", "--rows", "0"], "--rows of at least 1"),
         (["nowhere", "--format", "word"], "invalid choice: 'word'"),
     ],

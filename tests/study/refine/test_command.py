@@ -131,7 +131,7 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
         (["--seeds", "0"], "refine.seeds: expected greater than or equal to 1, got 0"),
         (["--seeds", "two"], "invalid int value: 'two'"),
         (["--epochs", "0"], "refine.epochs: expected greater than 0, got 0"),
-        (["--epochs", "inf"], "expected a finite number of epochs, got inf"),
+        (["--epochs", "inf"], "expected epochs above 0, got inf"),
         (["--members", "some"], "expected --members all, headline or a number from 1, got 'some'"),
         (["--members", "0"], "expected --members all, headline or a number from 1, got '0'"),
         (["--workers", "0"], "search.workers: expected greater than or equal to 1, got 0"),
