@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,14 +123,10 @@ def test_the_best_front_is_that_of_every_design(study):
     """Every recorded network under every target, one by one."""
     values = []
     for architecture in study.architectures:
-        for target in range(len(study.config.space.policy_targets)):
-            genes = {name: 0 for name in study.space.genes()} | {"policy_target": target}
-            genome = study.space.decode(genes)
-            record = study.evaluate(
-                study.space.whole.canonical(
-                    type(genome)(architecture, genome.allocation, genome.policy_target, genome.level)
-                )
-            )
+        for target in study.config.space.policy_targets:
+            genes = {name: 0 for name in study.space.genes()}
+            genome = replace(study.space.decode(genes), architecture=architecture, policy_target=target)
+            record = study.evaluate(study.space.whole.canonical(genome))
             if record.may_lead:
                 values.append(study.evaluator.objectives.values(record))
     everything = np.array(values)

@@ -46,9 +46,9 @@ def _running(folder: Path) -> list[tuple[object, ...]]:
     return _rows(folder, "SELECT number FROM trials WHERE state = 'RUNNING'")
 
 
-def _start(folder: Path, cache: Path, workers: int = 1) -> subprocess.Popen[str]:
+def _start(folder: Path, cache: Path, workers: int = 1, trials: int = TRIALS) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        study_command("--trials", str(TRIALS), "--workers", str(workers)),
+        study_command("--trials", str(trials), "--workers", str(workers)),
         cwd=folder, env=environment(cache), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -110,7 +110,7 @@ def test_kill_9_loses_at_most_the_trials_in_progress(tmp_path: Path, study_cache
 def test_a_polite_signal_writes_results_and_leaves_nothing_running(
     tmp_path: Path, study_cache: Path, number: int
 ) -> None:
-    process = _start(tmp_path, study_cache)
+    process = _start(tmp_path, study_cache, trials=100)  # more than are finished before the signal comes
     _wait_for_finished(tmp_path, process, 1)
     workers = _children(process.pid)
     os.kill(process.pid, number)
