@@ -20,6 +20,7 @@ from optuna_dashboard._pareto_front import get_pareto_front_trials
 
 from benchmarks.harness import Timing, provenance, write_json
 from dashboards.report import report_html
+from dashboards.serve.__main__ import MOST_TRIALS
 from dashboards.serve.artifacts import ArtifactShelf
 from dashboards.serve.copy import StudyCopy
 from dashboards.serve.live_view import LiveView
@@ -125,7 +126,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         study = large_study(Path(folder), options.trials)
         result: dict[str, Any] = provenance(PACKAGES, trials=options.trials, rounds=options.rounds)
-        result["viewer"] = {"1000 at most": measure_viewer(study, 1000, options.rounds)}
+        result["viewer"] = {f"{MOST_TRIALS} at most": measure_viewer(study, MOST_TRIALS, options.rounds)}
         if options.whole:
             result["viewer"]["all"] = measure_viewer(study, 10 * options.trials, 1)
     result["reports"] = measure_reports(options.rounds)

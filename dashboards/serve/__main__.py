@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dashboards.serve.live_view import LiveView
 
 DEFAULT_RUN = Path("runs/quickstart")
-MOST_TRIALS = 1000
+MOST_TRIALS = 500
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--refresh", type=float, default=10.0, metavar="SECONDS", help="between two updates (default: 10)")
     add(
         "--most-trials", type=int, default=MOST_TRIALS, metavar="N",
-        help="of a larger study the front and the latest trials are shown (default: 1000)",
+        help="of a larger study the front and the latest trials are shown (default: 500)",
     )  # fmt: skip
     return parser
 
