@@ -161,7 +161,7 @@ def test_the_command_prints_and_writes(table, tmp_path, monkeypatch, capsys):
     table.save(tmp_path / "table.npz")
     options = [
         "--seeds",
-        "2",
+        "1",
         "--evaluations",
         "20",
         "--samplers",
