@@ -13,7 +13,9 @@ from tests.dashboards.browser import MISSING, watched
 from tests.dashboards.synthetic_run import write_run
 from tests.dashboards.test_report import HOSTILE
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+if MISSING:
+    pytest.skip(MISSING, allow_module_level=True)
+from playwright.sync_api import expect
 
 LINKED = (
     "front", "network", "policy", "front3d", "reliability", "timeline", "layer-latency", "layer-energy",
@@ -138,7 +140,7 @@ def test_clicking_a_point_of_the_front_chooses_it(wide):
     )
     page.mouse.move(target["x"] - 2, target["y"])
     page.mouse.click(target["x"], target["y"])
-    page.wait_for_function("(d) => document.body.dataset.chosen === d", arg=target["design"])
+    expect(page.locator("body")).to_have_attribute("data-chosen", target["design"])
     assert page.input_value("#choose") == target["design"]
 
 
@@ -194,13 +196,13 @@ def test_table_copies_as_csv_and_latex(wide, browser, report):
     page.goto(report.as_uri())
     page.wait_for_selector("body[data-ready]", timeout=60_000)
     page.click("#copy-csv")
-    page.wait_for_function("document.getElementById('count').textContent.startsWith('CSV copied')")
+    expect(page.locator("#count")).to_contain_text("CSV copied")
     rows = list(csv.DictReader(io.StringIO(page.evaluate("navigator.clipboard.readText()"))))
     assert rows[0]["member"] == "static reference"
     assert len(rows) == page.locator("#table tbody tr").count()
     assert all(float(row["edp_relative"]) > 0 for row in rows)
     page.click("#copy-latex")
-    page.wait_for_function("document.getElementById('count').textContent.startsWith('LaTeX copied')")
+    expect(page.locator("#count")).to_contain_text("LaTeX copied")
     lines = page.evaluate("navigator.clipboard.readText()").splitlines()
     assert lines[0].startswith("\\begin{tabular}{lrrr")
     assert all(line.endswith("\\\\") for line in lines[4:-2])
