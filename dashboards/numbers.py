@@ -14,7 +14,7 @@ from dashboards.members import DESIGN_COLUMNS, ReportData, records
 
 
 def report_numbers(data: ReportData) -> dict[str, Any]:
-    """Headline, static designs and front members with their exits and energy by memory level, as plain values."""
+    """Headline, static designs, front members with exits and energy by level, refined designs, as plain values."""
     return {
         "study": data.results.name,
         "trials": len(data.results.trials),
@@ -29,18 +29,19 @@ def report_numbers(data: ReportData) -> dict[str, Any]:
                 "trial": int(member.row["trial"]),
                 "headline": member.headline,
                 **{key: member.row[key] for key in DESIGN_COLUMNS},
-                "exit_points": _plain_rows(member.exits),
+                "exit_points": _plain_rows(member.exits.drop(columns=["design", "trial"], errors="ignore")),
                 "mean_energy_by_level_pj": energy_by_level(member, data.levels, mean=True),
                 "worst_energy_by_level_pj": energy_by_level(member, data.levels, mean=False),
             }
             for member in data.members
         ],
+        "refined": _plain_rows(data.results.refined),
     }
 
 
 def _plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows as plain values; what is missing or infinite becomes null."""
-    rows = records(frame.drop(columns=["design", "trial"], errors="ignore"))
+    rows = records(frame)
     return [
         {
             key: None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,7 @@
 """The genes that training depends on: where exits sit, what they look like, how many bits everything has."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -102,7 +103,7 @@ class Architecture:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, strings and integers, ready for JSON."""
-        plain = dataclasses.asdict(self)
+        plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
     def canonical(self) -> "Architecture":
@@ -121,6 +122,10 @@ class Architecture:
 
     def key(self) -> str:
         """SHA-256 (hex) over the canonical form: equal for architectures that train the same network."""
+        return self._key
+
+    @functools.cached_property
+    def _key(self) -> str:
         return hashlib.sha256(json.dumps(self.canonical().to_dict(), sort_keys=True).encode()).hexdigest()
 
     @property

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import moocore
 import numpy as np
@@ -55,40 +56,59 @@ def read_derived(context: StudyContext, architecture: Architecture, rung: int = 
     return write_derived(context, architecture)
 
 
+class DerivedFiles:
+    """The derived designs in a run's folder, read as files appear.
+
+    Args:
+        folder: Where they are; it need not be there yet.
+        identity_values: Of the study's configuration, as `study.config_io.identity` gives them.
+    """
+
+    def __init__(self, folder: Path, identity_values: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self._study = _mark(identity_values)
+        self._known: set[str] = set()
+
+    def new(self) -> list[DesignRecord]:
+        """Designs of the files that appeared since the last call; those of other machines are not among them."""
+        found: list[DesignRecord] = []
+        for path in sorted(self._folder.glob(f"{self._study}-*.jsonl")):
+            if path.name not in self._known:
+                self._known.add(path.name)
+                with contextlib.suppress(*_DAMAGE):  # its designs are evaluated again when tables are written
+                    found += _read(path)
+        return found
+
+
 class DerivedFront:
-    """The best objectives of all designs that were derived so far in a run's folder, read as files appear.
+    """The best objectives of all designs that were derived so far in a run's folder.
 
     Args:
         context: Of the study.
     """
 
     def __init__(self, context: StudyContext) -> None:
-        self._context = context
-        self._known: set[str] = set()
-        self._front = np.zeros((0, len(context.evaluator.objectives.columns)))
+        self._objectives = context.evaluator.objectives
+        self._files = DerivedFiles(context.paths.derived, identity(context.config))
+        self._front = np.zeros((0, len(self._objectives.columns)))
 
     def __call__(self) -> np.ndarray:
-        """(n, n_objectives); those of other machines' folders are not among them."""
-        objectives = self._context.evaluator.objectives
-        for path in sorted(self._context.paths.derived.glob(f"{_study(self._context)}-*.jsonl")):
-            if path.name in self._known:
-                continue
-            self._known.add(path.name)
-            with contextlib.suppress(*_DAMAGE):  # its designs are evaluated again when tables are written
-                leading = [objectives.values(record) for record in _read(path) if record.may_lead]
-                values = np.array(leading).reshape(-1, self._front.shape[1])
-                merged = np.vstack([self._front, values])
-                self._front = merged[moocore.is_nondominated(merged)] if len(merged) else merged
+        """(n, n_objectives)."""
+        leading = [self._objectives.values(record) for record in self._files.new() if record.may_lead]
+        if leading:
+            merged = np.vstack([self._front, np.array(leading)])
+            self._front = merged[moocore.is_nondominated(merged)]
         return self._front
 
 
-def _study(context: StudyContext) -> str:
-    return fingerprint(identity(context.config))[:12]
+def _mark(identity_values: Mapping[str, Any]) -> str:
+    return fingerprint(identity_values)[:12]
 
 
 def _path(context: StudyContext, architecture: Architecture, rung: int) -> Path:
     # Not the memo's key: a newer version of the training code must not make finished designs disappear.
-    return context.paths.derived / f"{_study(context)}-{architecture.key()[:32]}-{rung}.jsonl"
+    mark = _mark(identity(context.config))
+    return context.paths.derived / f"{mark}-{architecture.key()[:32]}-{rung}.jsonl"
 
 
 def _read(path: Path) -> list[DesignRecord]:

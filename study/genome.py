@@ -7,6 +7,7 @@ one phenotype share one canonical form and so one key.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -41,6 +42,10 @@ class Genome:
 
     def key(self) -> str:
         """SHA-256 (hex) that is equal for genomes with the same canonical form."""
+        return self._key
+
+    @functools.cached_property
+    def _key(self) -> str:
         values = [self.architecture.key(), list(self.allocation), self.policy_target, self.level]
         return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 

@@ -1,7 +1,7 @@
-"""The tables of a study that is still running, out of its storage alone: nothing is trained, nothing is written.
+"""The tables of a study that is still running, out of its storage: nothing is trained, nothing is written.
 
-What is derived from trained networks (other allocations and policy targets) is not in the storage and so not here;
-`study.results` reads it from the folder of a run that has ended.
+What is derived from trained networks (other allocations and policy targets) is not in the storage: it is read from
+the folder of the run where that is known, as far as it may be on the front.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import moocore
+import numpy as np
 import optuna
 import pandas as pd
 from optuna.trial import FrozenTrial
@@ -19,11 +21,14 @@ from optuna.trial import FrozenTrial
 from hwcost.errors import OfframpError
 from study.config import StudyConfig
 from study.config_io import resolve
+from study.derived import DerivedFiles
 from study.hardware import HardwareCosts
+from study.metrics import Objectives
+from study.record import DesignRecord
 from study.reference import StaticReference
 from study.results import RunResults, as_read
 from study.samplers import generation_of
-from study.setup import build_accelerator, build_backbone, build_objectives
+from study.setup import Paths, build_accelerator, build_backbone, build_objectives
 from study.storage import (
     StorageAddress,
     kept_reference,
@@ -86,15 +91,18 @@ class LiveStudy:
     Attributes:
         study: In its storage.
         accelerator: The chip's file where the study used one of its own; presets are known by name.
+        derived: Designs derived from the trained networks; None where the run's folder is not known.
         most_detailed: Members of the front whose layers are listed.
     """
 
     study: optuna.Study
     accelerator: Path | None = None
+    derived: DerivedFiles | None = None
     most_detailed: int = 40
     _maker: TableMaker | None = None
     _layers: dict[str, pd.DataFrame] = field(default_factory=dict)
     _designs: dict[int, Design] = field(default_factory=dict)
+    _leading: list[DesignRecord] = field(default_factory=list)
 
     def results(self) -> RunResults | None:
         """The tables as they are now; None as long as the static reference is being trained.
@@ -107,7 +115,8 @@ class LiveStudy:
             return None
         maker = self._tables(reference)
         trials = self.study.get_trials(deepcopy=False)
-        designs = unique(design for design in map(self.design, trials) if design is not None)
+        proposed = [design for design in map(self.design, trials) if design is not None]
+        designs = unique([*proposed, *self._derived(maker.objectives, proposed)])
         pareto, members = maker.pareto(designs)
         generations = [generation_of(trial) for trial in trials]
         return RunResults(
@@ -130,6 +139,18 @@ class LiveStudy:
                 return None
             self._designs[trial.number] = Design(record, trial.number)
         return self._designs[trial.number]
+
+    def _derived(self, objectives: Objectives, proposed: list[Design]) -> list[Design]:
+        """Derived designs that no other derived one beats in every objective, accuracy and mean product."""
+        fresh = [record for record in self.derived.new() if record.may_lead] if self.derived else []
+        if fresh:
+            pool = [*self._leading, *fresh]
+            values = [(*objectives.values(r), -r.accuracy, r.mean_edp_joule_seconds) for r in pool]
+            best = moocore.is_nondominated(np.array(values))
+            self._leading = [record for record, leads in zip(pool, best, strict=True) if leads]
+        trained_by = {_network(d.record): d.trial for d in reversed(proposed) if d.record.trained}
+        known = [record for record in self._leading if _network(record) in trained_by]
+        return [Design(record, trained_by[_network(record)]) for record in known]
 
     def details(self, design: Design) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """Its row of `designs.csv`, and its rows of `exits.csv` and `layers.csv`.
@@ -186,11 +207,25 @@ class LiveStudy:
         return values
 
 
-def live_study(url: str, name: str | None, accelerator: Path | None = None) -> LiveStudy:
+def _network(record: DesignRecord) -> tuple[str, int]:
+    return record.genome.architecture.key(), record.rung
+
+
+def live_study(
+    url: str, name: str | None, accelerator: Path | None = None, run: Path | None = None
+) -> LiveStudy:
     """Opens a study for looking at it.
+
+    Args:
+        url: Of the storage.
+        name: Of the study; None where the storage holds one only.
+        accelerator: The chip's file where the study used one of its own.
+        run: Folder of the run, for the designs that were derived there.
 
     Raises:
         OfframpError: See `find_study`.
     """
     with storage_failures(url):
-        return LiveStudy(find_study(url, name), accelerator)
+        study = find_study(url, name)
+    derived = run and DerivedFiles(Paths(run, run).derived, json.loads(study.user_attrs[IDENTITY_KEY]))
+    return LiveStudy(study, accelerator, derived or None)

@@ -53,6 +53,7 @@ class RunResults:
         layers: One row a layer of each front member.
         policy_curves: One row a point of the threshold curves of each front member.
         reliability: One row a bin of each exit of the front's networks.
+        refined: One row a design that `study.refine` measured on the test split.
         static_reference: The static reference with the names of `trials.csv`.
         environment: Versions, machine, data.
         config: Of the study.
@@ -69,6 +70,7 @@ class RunResults:
     config: dict[str, Any]
     policy_curves: pd.DataFrame = field(default_factory=pd.DataFrame)
     reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
+    refined: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def load_run(folder: Path) -> RunResults:
@@ -83,7 +85,7 @@ def load_run(folder: Path) -> RunResults:
         )
     try:
         tables = {name: _table(folder / f"{name}.csv") for name in TABLES}
-        for name in LATER_TABLES:
+        for name in (*LATER_TABLES, "refined"):  # the last is of study.refine
             path = folder / f"{name}.csv"
             tables[name] = _table(path) if path.exists() else pd.DataFrame()
         reference = json.loads((folder / "static_reference.json").read_text(encoding="utf-8"))
@@ -143,4 +145,6 @@ _NUMERIC_GAPS = (
     "worst_latency_seconds",
     "area_mm2",
     "target",
+    "accuracy_std",
+    "mean_edp_pj_cycles_std",
 )

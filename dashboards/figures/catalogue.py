@@ -18,6 +18,7 @@ from dashboards.figures import (
     network,
     parallel,
     policy,
+    refined,
     reliability,
     timeline,
 )
@@ -28,6 +29,7 @@ FIGURES: tuple[Callable[[ReportData, Sequence[Member]], View], ...] = (
     front.view,
     network.view,
     policy.view,
+    refined.view,
     front3d.view,
     reliability.view,
     timeline.view,

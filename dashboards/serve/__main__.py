@@ -55,7 +55,7 @@ def prepare(
     Args:
         storage: URL; None: the database of the run's folder.
         study_name: None where the storage holds one study.
-        run: Folder of the run, for weights; None: that of a sqlite database.
+        run: Folder of the run, for weights and derived designs; None: that of a sqlite database.
         accelerator: The chip's file where the study used one of its own.
         host: To bind to.
         port: To bind to; 0 takes a free one.
@@ -78,7 +78,7 @@ def prepare(
     from dashboards.serve.live_view import LiveView
     from study.live import live_study
 
-    live = live_study(url, study_name, accelerator)
+    live = live_study(url, study_name, accelerator, folder)
     copy = StudyCopy.of(live.study, most_trials)
     checkpoints = folder / "checkpoints" if folder is not None else None
     view = LiveView(live, copy, ArtifactShelf(checkpoints), checkpoints)
@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         "--run",
         type=Path,
         metavar="RUN",
-        help="folder of the run, for its weights (default: that of the database)",
+        help="folder of the run, for weights and derived designs (default: that of the database)",
     )
     add(
         "--accelerator",

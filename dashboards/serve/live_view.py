@@ -159,16 +159,15 @@ class LiveView:
         from optuna_dashboard import save_note
         from optuna_dashboard.artifact import get_artifact_path
 
-        note = study_note(data, self.copy.thinned)
+        note = study_note(data, self.copy.thinned, self.live.derived is not None)
         if self._changed("study note", note):
             save_note(self.copy.study, note)
-        for member in linked:
-            number = int(member.row["trial"])
+        for number, members in _by_trial(linked).items():
             if number not in self.copy.numbers:
                 continue
             trial = Trial(self.copy.study, self.copy.trial_id(number))
             picture = get_artifact_path(trial, self.shelf.identifier(_owner(number), _PICTURE))
-            note = member_note(member, picture)
+            note = member_note(members[0], picture, members[1:])
             if self._changed(f"note of trial {number}", note):
                 save_note(trial, note)
 
@@ -177,6 +176,14 @@ class LiveView:
         before = self._saved.get(what)
         self._saved[what] = checksum
         return before != checksum
+
+
+def _by_trial(members: list[Member]) -> dict[int, list[Member]]:
+    """Members of the front by the trial that trained their network: what it proposed first, then by product."""
+    found: dict[int, list[Member]] = {}
+    for member in sorted(members, key=lambda m: (m.row["source"] == "derived", m.row["mean_edp_pj_cycles"])):
+        found.setdefault(int(member.row["trial"]), []).append(member)
+    return found
 
 
 def dashboard_figures(data: ReportData, linked: list[Member]) -> dict[str, Figure]:

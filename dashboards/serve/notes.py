@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from dashboards.headline import savings
 from dashboards.members import Member, ReportData, records
 from dashboards.network_picture import threshold_text
 from dashboards.text import cycles_unit, energy_unit, percent, signed_percent, with_unit
+
+DERIVED_UNKNOWN = (
+    "Designs derived from trained networks (other PE arrays, other thresholds) are in the folder of the run and not "
+    "shown: name it with `--run`."
+)
 
 
 def escaped(value: object, longest: int = 120) -> str:
@@ -19,12 +25,13 @@ def escaped(value: object, longest: int = 120) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|~:])", r"\\\1", text)
 
 
-def member_note(member: Member, picture: str) -> str:
+def member_note(member: Member, picture: str, others: Sequence[Member] = ()) -> str:
     """The card of a member of the front.
 
     Args:
         member: Of the front.
         picture: Address of the drawing of its network.
+        others: Further members with the same network.
     """
     row = member.row
     joules, cycles = energy_unit(row["mean_energy_pj"]), cycles_unit(row["mean_latency_cycles"])
@@ -54,11 +61,41 @@ def member_note(member: Member, picture: str) -> str:
         "|---|---|---|---|---|",
         *(_exit_line(row) for row in records(member.exits)),
     ]
+    if member.row.get("source") == "derived":
+        lines += [
+            "",
+            "Derived: the trial's network on other PE arrays or with other thresholds. Picture and files show the "
+            "design that the trial proposed.",
+        ]
+    if others:
+        lines += [
+            "",
+            "Further members of the front with this network:",
+            "",
+            "| member | accuracy (validation) | energy-latency product | PE arrays | design |",
+            "|---|---|---|---|---|",
+            *(_other_line(other) for other in others),
+        ]
     return "\n".join(lines) + "\n"
 
 
-def study_note(data: ReportData, thinned: bool) -> str:
-    """What the study has found so far, in a few lines."""
+def _other_line(member: Member) -> str:
+    row = member.row
+    values = (
+        member.number, percent(row["accuracy"], 2), signed_percent(row["edp_relative"] - 1), row["pe_arrays"],
+        member.design,
+    )  # fmt: skip
+    return f"| {' | '.join(map(escaped, values))} |"
+
+
+def study_note(data: ReportData, thinned: bool, derived: bool) -> str:
+    """What the study has found so far, in a few lines.
+
+    Args:
+        data: The study.
+        thinned: Whether the copy lacks trials.
+        derived: Whether designs derived from trained networks are known.
+    """
     lines = [f"### {escaped(data.results.name, 300)}", ""]
     for saving in savings(data):
         allowed = f"at most {100 * saving.accuracy_drop:g} points less accuracy"
@@ -71,8 +108,8 @@ def study_note(data: ReportData, thinned: bool) -> str:
             )
     lines += [
         "",
-        "Best designs of the trials; `python -m dashboards.report` adds those derived from their networks. This is a "
-        "copy of the study in memory: nothing that is changed here reaches it.",
+        "This is a copy of the study in memory: nothing that is changed here reaches it. "
+        + ("" if derived else DERIVED_UNKNOWN),
     ]
     if thinned:
         lines.append(

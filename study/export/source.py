@@ -106,7 +106,7 @@ def _as_written(run: RunResults) -> dict[str, str]:
     found = {}
     for field in fields(run):
         frame = getattr(run, field.name)
-        if isinstance(frame, pd.DataFrame):
+        if isinstance(frame, pd.DataFrame) and len(frame.columns):
             whole = {name: "Int64" for name in WHOLE_NUMBERS if name in frame}
             text: str = frame.astype(whole).to_csv(index=False, lineterminator="\n")
             found[f"{field.name}.csv"] = text

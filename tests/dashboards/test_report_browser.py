@@ -270,9 +270,11 @@ def test_a_run_of_an_earlier_version_says_what_is_missing(browser, tmp_path):
     run = write_run(tmp_path / "run", trials=6)
     (run / "policy_curves.csv").unlink()
     (run / "reliability.csv").unlink()
+    (run / "refined.csv").unlink()
     page, seen = opened(browser, write_report(load_run(run), tmp_path / "r.html"))
     page.locator('[data-view="policy"]').scroll_into_view_if_needed()
     assert "policy_curves.csv" in page.locator('[data-view="policy"] .absent').text_content()
     assert page.locator('[data-view="policy"] .absent').is_visible()
+    assert "study.refine" in page.locator('[data-view="refined"] .absent').text_content()
     assert seen.errors == []
     page.close()

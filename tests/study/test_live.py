@@ -12,7 +12,8 @@ from hwcost.errors import OfframpError
 from study.export.run_tables import export
 from study.live import ENVIRONMENT_KEY, LiveStudy, find_study, keep_environment, live_study
 from study.results import load_run
-from study.storage import keep_reference
+from study.storage import keep_reference, record_of
+from study.tables import Design
 from tests.study.bench import bench_context, run_trials, static_reference
 
 ENVIRONMENT = {"data": {"name": "made up", "channels": 1, "classes": [str(i) for i in range(10)]}}
@@ -53,6 +54,30 @@ def test_tables_of_the_trials_are_those_of_the_export(made):
             mine = ours[ours["design"] == design].reset_index(drop=True)
             other = theirs[theirs["design"] == design].reset_index(drop=True)
             pd.testing.assert_frame_equal(mine[other.columns], other, check_dtype=False)
+
+
+def test_with_the_folder_of_the_run_the_front_is_that_of_the_export(made):
+    context, _, url = made
+    live = live_study(url, None, run=context.paths.out)
+    results, written = live.results(), load_run(context.paths.out)
+    assert (written.pareto["source"] == "derived").any()
+    columns = ["design", "trial", "source", "headline", "accuracy", "edp_relative", "pe_arrays"]
+    ours, theirs = (r.pareto[columns].sort_values("design", ignore_index=True) for r in (results, written))
+    pd.testing.assert_frame_equal(ours, theirs, check_dtype=False)
+    again = live.results()  # nothing new, nothing lost
+    assert again.pareto["design"].tolist() == results.pareto["design"].tolist()
+
+
+def test_designs_of_a_network_whose_trial_is_not_stored_yet_wait_for_it(made):
+    context, study, url = made
+    live = live_study(url, None, run=context.paths.out)
+    results = live.results()
+    number = int(results.pareto.loc[results.pareto["source"] == "derived", "trial"].iloc[0])
+    known = Design(record_of(study.trials[number]), number)
+    shown = live._derived(context.evaluator.objectives, [known])
+    assert {d.record.genome.architecture for d in shown} == {known.record.genome.architecture}
+    assert {d.trial for d in shown} == {number}
+    assert live._derived(context.evaluator.objectives, []) == []
 
 
 def test_layers_are_listed_for_the_members_of_least_product_only(made):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from dashboards.serve.notes import escaped, member_note, study_attributes, study_note
@@ -27,9 +29,22 @@ def test_a_card_names_results_and_every_exit(data):
     assert "takes the rest" in note
 
 
+def test_a_card_says_what_is_derived_and_lists_members_with_the_same_network(data):
+    first, *others = data.members[:3]
+    derived = dataclasses.replace(first, row=first.row | {"source": "derived"})
+    assert "Derived:" in member_note(derived, "x")
+    note = member_note(dataclasses.replace(first, row=first.row | {"source": "proposed"}), "x", others)
+    assert "Derived:" not in note
+    for other in others:
+        assert f"| {other.number} | {100 * other.row['accuracy']:.2f}".replace(".", "\\.") in note
+        assert other.design in note
+
+
 def test_the_study_says_what_it_is_and_that_it_is_a_copy(data):
-    assert "copy of the study" in study_note(data, thinned=False)
-    assert "latest trials" in study_note(data, thinned=True)
+    assert "copy of the study" in study_note(data, thinned=False, derived=True)
+    assert "latest trials" in study_note(data, thinned=True, derived=True)
+    assert "--run" in study_note(data, thinned=False, derived=False)
+    assert "--run" not in study_note(data, thinned=False, derived=True)
     attributes = study_attributes(data)
     assert attributes["accelerator"] == "edge_tpu_quad"
     assert attributes["static reference"].startswith("81.00 %")
