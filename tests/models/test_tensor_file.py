@@ -1,3 +1,6 @@
+import itertools
+import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -66,3 +69,32 @@ def test_a_failing_write_leaves_the_old_file(tmp_path: Path) -> None:
 def test_others_may_read_what_was_written(tmp_path: Path) -> None:
     write_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(1)}, {})
     assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+def write_without_end(path: Path) -> None:
+    """Files of one number each, larger from one to the next until they are 4 MB."""
+    for number in itertools.count():
+        write_tensors(path, {"w": torch.full((min(number + 1, 8) * 2**17,), float(number))}, {"n": number})
+
+
+def test_kill_9_while_a_file_is_written_leaves_a_whole_one(tmp_path: Path) -> None:
+    path = tmp_path / "network.safetensors"
+    write_tensors(path, {"w": torch.full((4,), -1.0)}, {"n": -1})
+    cut_off = 0
+    for _ in range(10):
+        writer = get_context("spawn").Process(target=write_without_end, args=(path,), daemon=True)
+        writer.start()
+        deadline = time.monotonic() + 60
+        before = set(tmp_path.iterdir())
+        while not set(tmp_path.iterdir()) - before - {path}:
+            assert time.monotonic() < deadline, "the writer never began"
+        writer.kill()  # a file beside the old one has just been opened
+        writer.join()
+        cut_off += bool(set(tmp_path.iterdir()) - before - {path})
+        tensors, meta = read_tensors(path)
+        assert bool((tensors["w"] == meta["n"]).all())
+        if cut_off >= 2:
+            break
+    assert cut_off >= 2, "no write was cut off"
+    write_tensors(path, TENSORS, {})
+    assert read_tensors(path)[1] == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.models.image_files import encoded, tree, write_folder
 from tests.study.command import environment, run_study, study_command
 
 TRIALS = 6
+PACKAGES = ("study", "models", "hwcost", "dashboards")
 
 
 def _rows(folder: Path, query: str) -> list[tuple[object, ...]]:
@@ -134,3 +137,37 @@ def test_a_killed_worker_is_replaced(tmp_path: Path, study_cache: Path) -> None:
     assert process.returncode == 0, stderr
     assert len(_finished(tmp_path)) == TRIALS
     assert "ended by signal 9" in stdout
+
+
+@pytest.mark.slow
+def test_another_version_of_the_code_goes_on_and_says_so(tmp_path: Path, study_cache: Path) -> None:
+    # Run in a copy of the source: the folder a command is called in comes first on its path.
+    for package in PACKAGES:
+        shutil.copytree(Path(package), tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    first = run_study(tmp_path, study_cache, "--trials", "2", "--workers", "1")
+    assert first.returncode == 0, first.stderr
+    before = _finished(tmp_path)
+    with (tmp_path / "models" / "train.py").open("a", encoding="utf-8") as source:
+        source.write("# another version\n")
+    again = run_study(tmp_path, study_cache, "--trials", "4", "--workers", "1")
+    assert again.returncode == 0, again.stderr
+    assert "another version of the training code" in again.stdout + again.stderr
+    after = _finished(tmp_path)
+    assert len(after) == 4
+    assert {number: after[number] for number in before} == before
+
+
+@pytest.mark.slow
+def test_other_images_under_the_same_name_are_refused(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    write_folder(images, tree(per_class=40))
+    options = ("--data", "images", "--workers", "1")
+    first = run_study(tmp_path, tmp_path / "cache", "--trials", "1", *options)
+    assert first.returncode == 0, first.stderr
+    before = _finished(tmp_path)
+    (images / "train" / "cat" / "0000.png").write_bytes(encoded(12345))
+    again = run_study(tmp_path, tmp_path / "cache", "--trials", "3", *options)
+    assert again.returncode == 2
+    assert "other images" in again.stderr
+    assert "Traceback" not in again.stderr
+    assert _finished(tmp_path) == before
