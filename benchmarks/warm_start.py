@@ -32,6 +32,7 @@ from models.loop import torch_threads
 from models.network import EarlyExitNetwork, architecture_mounts, initialize
 from models.recipe import PretrainRecipe, QatRecipe
 from models.seeds import derive_seed
+from models.splits import spread
 from models.train import empty_network, evaluate_splits, train_architecture, train_network
 from models.training_data import TrainingData
 from models.warm_start import pretrain
@@ -62,7 +63,8 @@ def scratch_network(
     mounts = architecture_mounts(architecture, spec)
     twin = EarlyExitNetwork(spec, mounts, data.classes, data.image_size)
     initialize(twin, torch.Generator().manual_seed(seed))
-    images = normalize_batch(data.train_images[:256], data.mean, data.std, channels_last=True)
+    some = torch.from_numpy(spread(len(data.train_images), 256))
+    images = normalize_batch(data.train_images[some], data.mean, data.std, channels_last=True)
     twin.train()
     with torch.no_grad():
         twin(images)  # one batch through the BatchNorms, or activations would have no scale to measure

@@ -93,6 +93,20 @@ class Splits:
         return digest.hexdigest()
 
 
+def spread(n_images: int, count: int) -> IntArray:
+    """Some images out of all, evenly: those of folders and splits come in order of their class.
+
+    Args:
+        n_images: Images there are.
+        count: Images wanted, at most.
+
+    Returns:
+        (min(count, n_images),) ascending, distinct indices.
+    """
+    wanted = min(count, n_images)
+    return np.arange(wanted, dtype=np.int64) * n_images // max(wanted, 1)
+
+
 def largest_remainder(class_counts: IntArray, total: int) -> IntArray:
     """Share ``total`` out over classes in proportion to their size.
 

@@ -24,12 +24,13 @@ from models.loop import batch_indices, collect_logits, measure_norms, torch_thre
 from models.network import EarlyExitNetwork, all_mounts
 from models.pretraining import Pretraining
 from models.recipe import PretrainRecipe
+from models.splits import spread
 from models.tensor_file import checksum, read_tensors, write_tensors
 from models.training_data import TrainingData
 
 _LOGGER = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same inputs would give another warm start."""
 
 RANGE_IMAGES = 512
@@ -204,7 +205,8 @@ def _train(
     teacher = collect_logits(network, on_device.train_images, on_device)[:, -n_final:].mean(1)
     validation = collect_logits(network, on_device.validation_images, on_device)
     accuracies = exit_predictions(validation, data.validation_labels).accuracies
-    images = on_device.train_images[:RANGE_IMAGES].split(128)
+    some = torch.from_numpy(spread(len(data.train_images), RANGE_IMAGES)).to(on_device.train_images.device)
+    images = on_device.train_images[some].split(128)
     ranges = measure_ranges(
         network, (normalize_batch(chunk, data.mean, data.std, channels_last=True) for chunk in images)
     )

@@ -19,6 +19,7 @@ from benchmarks.harness import provenance
 from benchmarks.recorded.space import RecordedSpace
 from benchmarks.recorded.table_file import Recorded, TableFile
 from models.architecture import Architecture
+from models.splits import spread
 from study.config import StudyConfig
 from study.config_io import to_toml
 from study.memo import PredictionMemo
@@ -65,7 +66,7 @@ def _thinned(data: TrainingData, count: int) -> TrainingData:
     parts = {}
     for split in ("calibration", "validation"):
         images = len(getattr(data, f"{split}_labels"))
-        chosen = np.linspace(0, images - 1, min(count, images)).astype(int)
+        chosen = spread(images, count)
         for what in ("images", "labels"):
             parts[f"{split}_{what}"] = getattr(data, f"{split}_{what}")[chosen]
     return replace(data, **parts)

@@ -81,7 +81,7 @@ def evaluation_images(
         mean, std = (notes.mean, notes.std) if notes is not None else channel_statistics(found.train_images)
         return _of_test(found, mean, std, n_images, "the split of the training is not known")
     mean, std = channel_statistics(found.train_images[torch.from_numpy(splits.train)])
-    rows = np.concatenate([splits.validation, splits.calibration])[:n_images]
+    rows = np.concatenate([_shuffled(splits.validation), _shuffled(splits.calibration)])[:n_images]
     indices = torch.from_numpy(rows)
     is_validation = np.arange(len(rows)) < len(splits.validation)
     n_validation = int(is_validation.sum())
@@ -120,16 +120,22 @@ def _statistics(found: ImageSet, splits: Splits) -> tuple[tuple[float, ...], tup
 def _of_test(
     found: ImageSet, mean: tuple[float, ...], std: tuple[float, ...], n_images: int, why: str
 ) -> EvaluationImages:
-    images = found.test_images[:n_images]
+    indices = torch.from_numpy(_shuffled(np.arange(len(found.test_images)))[:n_images])
+    images = found.test_images[indices]
     return EvaluationImages(
         _normalized(images, mean, std),
-        found.test_labels[:n_images].numpy(),
+        found.test_labels[indices].numpy(),
         f"{found.name}: {len(images)} test images ({why})",
         np.zeros(len(images), dtype=np.bool_),
         mean,
         std,
         found.class_names,
     )
+
+
+def _shuffled(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """In an order that is always the same: images come sorted by class, and any first few are to be of all."""
+    return np.random.default_rng(0).permutation(rows)
 
 
 def _normalized(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwcost.errors import OfframpError
-from models.splits import Splits, SplitSpec, largest_remainder, make_splits
+from models.splits import Splits, SplitSpec, largest_remainder, make_splits, spread
 
 CLASS_COUNTS = st.lists(st.integers(12, 60), min_size=2, max_size=8)
 SHARES = st.floats(0.1, 0.4)
@@ -109,6 +109,18 @@ def test_a_configuration_can_embed_the_spec() -> None:
     for bad in ({"calibration": 0}, {"sead": 1}):
         with pytest.raises(pydantic.ValidationError):
             adapter.validate_python(bad)
+
+
+@given(st.integers(0, 2000), st.integers(1, 300))
+def test_some_images_are_distinct_and_evenly_spread(n_images: int, count: int) -> None:
+    chosen = spread(n_images, count)
+    assert len(chosen) == min(n_images, count) == len(set(chosen.tolist()))
+    assert all(0 <= index < n_images for index in chosen)
+    gaps = np.diff(chosen)
+    assert gaps.size == 0 or gaps.max() - gaps.min() <= 1
+    # so every part of the order, such as a class, has its share of them, to within one
+    half = int((chosen < n_images // 2).sum())
+    assert abs(half - len(chosen) / 2) <= 1
 
 
 def test_importing_needs_no_torch() -> None:

@@ -13,8 +13,10 @@ import torch
 
 from hwcost.errors import OfframpError
 from hwcost.networks import load_backbone, uniform_precision
+from models.augment import normalize_batch
 from models.brevitas_adapter import SCALE_SUFFIX
-from models.network import EarlyExitNetwork, Mount
+from models.calibrate import ActivationRange, measure_ranges
+from models.network import EarlyExitNetwork, Mount, all_mounts
 from models.objective import NonFiniteLoss
 from models.train import empty_network
 from models.warm_start import load_warm_weights, pretrain, warm_start_key
@@ -211,3 +213,24 @@ def test_global_random_numbers_are_left_alone(tmp_path: Path) -> None:
     torch.manual_seed(3)
     pretrain(SPEC, ("fc",), digits(), dataclasses.replace(PRETRAIN, epochs=1), tmp_path, 0)
     assert torch.equal(torch.rand(1), expected)
+
+
+def test_scales_are_calibrated_on_images_of_the_whole_split() -> None:
+    """Folders of images are sorted by class: the first few hundred images would be of one class."""
+    warm, data = warm_start(), digits()
+    network = EarlyExitNetwork(SPEC, all_mounts(SPEC, HEADS), data.classes, data.image_size).eval()
+    network.load_state_dict(warm.state)
+    n = len(data.train_images)
+
+    def ranges(rows: list[int]) -> dict[str, ActivationRange]:
+        return measure_ranges(
+            network, [normalize_batch(data.train_images[rows], data.mean, data.std, channels_last=True)]
+        )
+
+    spread, first = ranges([i * n // 512 for i in range(512)]), ranges(list(range(512)))
+    moved = 0
+    for name, found in warm.ranges.items():
+        assert found.maximum == pytest.approx(spread[name].maximum, rel=1e-4)
+        assert found.threshold(4) == pytest.approx(spread[name].threshold(4), rel=0.02)
+        moved += found.maximum != pytest.approx(first[name].maximum, rel=1e-4)
+    assert moved > len(warm.ranges) / 4

@@ -21,16 +21,24 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
     return read_checkpoint(save(tmp_path / "network.safetensors"))
 
 
+def pairs(images: np.ndarray, labels: np.ndarray) -> set[tuple[bytes, int]]:
+    """Images with their labels, in no order."""
+    return {(image.tobytes(), int(label)) for image, label in zip(images, labels, strict=True)}
+
+
 def test_the_splits_of_the_training_are_made_again(checkpoint: Checkpoint, tmp_path: Path) -> None:
     data = digits()
     found = evaluation_images("digits", checkpoint, 1, tmp_path, 1000, 0)
     assert found.of_validation.tolist() == [True] * 200 + [False] * 200
-    np.testing.assert_array_equal(found.labels[:200], data.validation_labels.numpy())
-    np.testing.assert_array_equal(found.labels[200:], data.calibration_labels.numpy())
-    expected = normalize_batch(data.validation_images, data.mean, data.std).numpy()
-    np.testing.assert_array_equal(found.images[:200], expected)
+    for part, images, labels in (
+        (slice(0, 200), data.validation_images, data.validation_labels),
+        (slice(200, 400), data.calibration_images, data.calibration_labels),
+    ):
+        expected = normalize_batch(images, data.mean, data.std).numpy()
+        assert pairs(found.images[part], found.labels[part]) == pairs(expected, labels.numpy())
     assert (found.mean, found.std) == (data.mean, data.std)
     few = evaluation_images("digits", checkpoint, 1, tmp_path, 20, 0)
+    np.testing.assert_array_equal(few.images, found.images[:20])
     assert few.description == "digits: 20 images of the validation split"
 
 
@@ -57,6 +65,7 @@ def test_of_other_data_the_test_images_are_taken(checkpoint: Checkpoint, tmp_pat
                 Image.fromarray(pixels).save(folder / f"{index}.png")
     found = evaluation_images(str(tmp_path / "other"), checkpoint, 1, tmp_path / "cache", 25, 0)
     assert found.description == "other: 25 test images (not the data of the training)"
+    assert len(set(found.labels.tolist())) == 10  # not the first 25 of a folder, which are sorted by class
     assert not found.of_validation.any()
     assert found.mean == digits().mean  # an image is prepared as the network was trained
 
@@ -68,7 +77,8 @@ def test_a_checkpoint_of_the_first_format_says_less(tmp_path: Path) -> None:
     known = Checkpoint(keys, {})
     found = evaluation_images("digits", known, 1, tmp_path, 50, 0)
     assert found.description == "digits: 50 images of the validation split"
-    np.testing.assert_array_equal(found.labels, default.validation_labels.numpy()[:50])
+    expected = normalize_batch(default.validation_images, default.mean, default.std).numpy()
+    assert pairs(found.images, found.labels) < pairs(expected, default.validation_labels.numpy())
     assert notes_or_images(known, found).mean == default.mean
     unknown = Checkpoint(dataclasses.replace(keys, data="something else"), {})
     found = evaluation_images("digits", unknown, 1, tmp_path, 50, 0)
