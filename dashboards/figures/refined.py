@@ -50,7 +50,7 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
         alt=_spoken(refined, split),
         figures={
             "accuracy": _figure(refined, "accuracy", f"{split} accuracy (%)"),
-            "drop": _figure(refined, "accuracy_drop", "accuracy lost against the static reference (points)"),
+            "drop": _figure(refined, "accuracy_drop", "loss against the static reference (points)"),
         },
         labels={"accuracy": "accuracy", "drop": "loss of accuracy"},
         note=f"Means over {seeds} seed{'' if seeds == 1 else 's'}, the static designs trained again likewise; "
