@@ -29,6 +29,9 @@ from study.config import StudyConfig
 from study.genome import Genome
 from study.metrics import HardwareView, Metric
 
+MOST_KNOWN = 2048
+"""Designs whose costs are remembered: some 10 kB each."""
+
 
 @dataclass(frozen=True)
 class StaticCost:
@@ -106,6 +109,7 @@ class HardwareCosts:
         self._mapping = mapping
         self._model = CostModel(accelerator)
         self.accelerator = accelerator
+        self._known: dict[tuple[Architecture, tuple[int, ...], int], StageCosts] = {}
         self._nominal_hz = accelerator.levels[accelerator.nominal_level].clock_hz
         self.static_architecture = Architecture.static(spec.n_blocks)
         default = np.array([accelerator.default_allocation])
@@ -151,8 +155,27 @@ class HardwareCosts:
         return self._in_nominal_cycles(costs)
 
     def cost_of(self, genome: Genome) -> StageCosts:
-        """Cost of one design up to and including each exit."""
-        return self.stage_costs(genome.architecture, np.array([genome.allocation]), np.array([genome.level]))
+        """Cost of one design up to and including each exit; the latest are remembered."""
+        return self.costs_of([genome])[0]
+
+    def costs_of(self, genomes: Sequence[Genome]) -> list[StageCosts]:
+        """The same of several designs; those with one network in common are costed in one call."""
+        found: list[StageCosts | None] = [self._known.get(_place(genome)) for genome in genomes]
+        missing: dict[Architecture, list[int]] = {}
+        for index, genome in enumerate(genomes):
+            if found[index] is None:
+                missing.setdefault(genome.architecture, []).append(index)
+        for architecture, indices in missing.items():
+            costs = self.stage_costs(
+                architecture,
+                np.array([genomes[i].allocation for i in indices]),
+                np.array([genomes[i].level for i in indices]),
+            )
+            for row, index in enumerate(indices):
+                found[index] = self._known[_place(genomes[index])] = costs.take(np.array([row]))
+        while len(self._known) > MOST_KNOWN:
+            del self._known[next(iter(self._known))]
+        return [costs for costs in found if costs is not None]
 
     def stage_costs_of(
         self, architectures: Sequence[Architecture], allocations: np.ndarray, levels: np.ndarray | None = None
@@ -202,3 +225,8 @@ class HardwareCosts:
         area = self.accelerator.area_mm2(allocations)
         # The last digit of a sum depends on how many are summed at once; equal chips must have equal areas.
         return None if area is None else np.round(area, 9)
+
+
+def _place(genome: Genome) -> tuple[Architecture, tuple[int, ...], int]:
+    """What the cost of a design depends on: not its policy."""
+    return genome.architecture, genome.allocation, genome.level

@@ -141,9 +141,9 @@ class TableMaker:
     def exits(self, members: Sequence[Design]) -> pd.DataFrame:
         """One row an exit of each front member."""
         rows = []
-        for design in members:
+        known = self.hardware.costs_of([design.record.genome for design in members])
+        for design, costs in zip(members, known, strict=True):
             record, architecture = design.record, design.record.genome.architecture
-            costs = self.hardware.cost_of(record.genome)
             last = architecture.n_blocks - 1
             for index, block in enumerate((*architecture.exits, last)):
                 early = index < len(architecture.exits)

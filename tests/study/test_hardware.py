@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,3 +46,29 @@ def test_constraints_of_many_genomes(context):
     met = context.evaluator.bounds.met_before_training(view)
     assert met.tolist() == [context.evaluator.meets_constraints(genome) for genome in genomes]
     assert 0 < met.sum() < 25
+
+
+def test_costs_of_many_designs_are_those_of_each_alone(tmp_path, monkeypatch):
+    context = bench_context(tmp_path, space={"levels": "all"})
+    rng = np.random.default_rng(3)
+    drawn = [context.space.decode(context.space.random(rng)) for _ in range(6)]
+    # networks in common, designs in common, and one design with another policy
+    genomes = [*drawn, replace(drawn[0], allocation=drawn[1].allocation), drawn[2]]
+    genomes.append(replace(drawn[3], policy_target=1.0))
+    hardware = context.hardware
+    together = hardware.costs_of(genomes)
+    for genome, found in zip(genomes, together, strict=True):
+        alone = hardware.stage_costs(
+            genome.architecture, np.array([genome.allocation]), np.array([genome.level])
+        )
+        np.testing.assert_array_equal(found.latency_cycles, alone.latency_cycles)
+        np.testing.assert_array_equal(found.energy_pj, alone.energy_pj)
+        assert found.weight_memory_bits == alone.weight_memory_bits
+        assert found.clock_hz == alone.clock_hz
+        assert hardware.cost_of(genome) is hardware.cost_of(genome)
+    monkeypatch.setattr("study.hardware.MOST_KNOWN", 4)
+    hardware.cost_of(replace(drawn[0], allocation=drawn[5].allocation))
+    assert len(hardware._known) == 4
+    again = hardware.costs_of(genomes)
+    for found, before in zip(again, together, strict=True):
+        np.testing.assert_array_equal(found.energy_pj, before.energy_pj)
