@@ -1,6 +1,6 @@
 """What each part of the two recipes brings: everything trained again with one part left out or changed.
 
-    python -m benchmarks.recipe --json recipe.json                                   # digits, minutes
+    python -m benchmarks.recipe --json recipe.json                                   # digits, an hour
     python -m benchmarks.recipe --preset cifar10-small --data cifar10 --json recipe.json
 
 Data, backbone and recipes are those of a preset; `--set` changes them as in a study. Each variant of the pre-training
