@@ -30,8 +30,7 @@ def test_freed_blocks_are_not_mapped_anew() -> None:
 
 LARGE_BLOCK = """
 import resource
-import subprocess
-import sys
+from pathlib import Path
 import torch
 from models.allocator import LARGEST_KEPT_BYTES, keep_freed_memory
 
