@@ -15,6 +15,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,55 @@ from benchmarks.harness import provenance, write_json
 from hwcost import accelerator_names
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
-from models.predictions import ExitPredictions
 from study.bounds import Bounds
 from study.config import StudyConfig
 from study.config_io import load_file, merge, resolve
-from study.evaluate import Evaluator
+from study.evaluate import Evaluator, Placements
 from study.front import dominated_share, headline_front
 from study.hardware import HardwareCosts
-from study.memo import PredictionMemo, TrainedNetwork
+from study.memo import PredictionMemo, TrainedNetwork, stored_networks
 from study.record import DesignRecord
+from study.reference import NO_LOSS, REFERENCE_HEAD, StaticReference, choose_reference
 from study.results import load_run
 from study.setup import build_accelerator, build_backbone, build_objectives, build_space
 
-DROPS = (0.002, 0.01, 0.02)
+DROPS = (NO_LOSS, 0.01, 0.02)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What a run has trained.
+
+    Attributes:
+        trained: The longest training of every network, the static one trained alone among them.
+        jointly: Per kind of final head the static network of the training with all exits.
+    """
+
+    trained: Mapping[Architecture, TrainedNetwork]
+    jointly: Mapping[str, TrainedNetwork]
+
+    @classmethod
+    def of(cls, run: Path) -> Networks:
+        """Those in a run's folder.
+
+        Raises:
+            OfframpError: There is none.
+        """
+        trained: dict[Architecture, TrainedNetwork] = {}
+        jointly: dict[str, TrainedNetwork] = {}
+        for found in stored_networks(run / "predictions"):
+            known = trained.get(found.architecture)
+            if found.jointly:
+                jointly[found.architecture.heads[-1]] = found.network
+            elif known is None or known.rung < found.network.rung:
+                trained[found.architecture] = found.network
+        alone = any(architecture == Architecture.static(architecture.n_blocks) for architecture in trained)
+        if not alone or REFERENCE_HEAD not in jointly:
+            raise OfframpError(
+                f"expected the predictions of a run with both trainings of the static reference in {run.name}, got "
+                f"{len(trained)} networks and {len(jointly)} of a joint training; name the folder of a run that ended"
+            )
+        return cls(trained, jointly)
 
 
 @dataclass(frozen=True)
@@ -45,73 +82,96 @@ class Chip:
     """The run's networks on one accelerator.
 
     Attributes:
-        name: Of the accelerator.
         evaluator: Of the run, with this chip.
+        reference: The static reference there, and the best static design.
         designs: Feasible designs of all networks.
-        front: Those that no other one beats in accuracy and mean product, by falling accuracy.
-        best_static: Least relative product of the static networks within 0.2 points.
+        alike: The same with one PE array on all cores; none where the cores have none in common.
     """
 
-    name: str
     evaluator: Evaluator
+    reference: StaticReference
     designs: tuple[DesignRecord, ...]
-    front: tuple[DesignRecord, ...]
-    best_static: float | None
+    alike: tuple[DesignRecord, ...]
+
+    @classmethod
+    def of(cls, evaluator: Evaluator, networks: Networks) -> Chip:
+        """Every network on every allocation."""
+        alone = networks.trained[evaluator.hardware.static_architecture]
+        reference = choose_reference(alone, networks.jointly, evaluator)
+        evaluator = evaluator.relative_to(reference.record)
+        return cls(
+            evaluator,
+            reference,
+            _designs(evaluator, networks),
+            _designs(evaluator, networks, _equal_arrays(evaluator)),
+        )
+
+    @cached_property
+    def front(self) -> tuple[DesignRecord, ...]:
+        """Designs that no other one beats in accuracy and mean product, by falling accuracy."""
+        return tuple(self.designs[i] for i in headline_front(self.designs))
+
+    @property
+    def name(self) -> str:
+        """Of the accelerator."""
+        return self.evaluator.hardware.accelerator.name
 
     def relative(self, record: DesignRecord) -> float:
         """Mean product over that of the static reference on this chip."""
-        return record.mean_edp_pj_cycles / self.evaluator.hardware.static.edp_pj_cycles
+        return record.mean_edp_pj_cycles / self.reference.record.mean_edp_pj_cycles
 
-    def arrays(self, record: DesignRecord) -> tuple[str, ...]:
-        """PE array of each compute core."""
-        catalogues = self.evaluator.hardware.accelerator.catalogues
-        return tuple(c[i].label for c, i in zip(catalogues, record.genome.allocation, strict=True))
+    def cheapest(self, drop: float, alike: bool = False) -> float | None:
+        """Least relative product within a drop of accuracy.
+
+        Args:
+            drop: Below the static reference.
+            alike: Only allocations with one array on all cores.
+        """
+        floor = self.reference.record.accuracy - drop
+        near = (r for r in (self.alike if alike else self.designs) if r.accuracy >= floor)
+        return min(map(self.relative, near), default=None)
+
+    def volume(self, records: Sequence[DesignRecord]) -> float:
+        """Share of the box in error over that of chance and relative product that designs dominate."""
+        chance = 1.0 - 1.0 / self.evaluator.classes
+        points = [(r.error / chance, self.relative(r)) for r in records]
+        return dominated_share(np.array(points).reshape(-1, 2))
 
 
-def networks(run: Path, trained: str) -> dict[Architecture, TrainedNetwork]:
-    """Predictions of the longest training of every network of a run.
+def _designs(
+    evaluator: Evaluator, networks: Networks, among: Placements | None = None
+) -> tuple[DesignRecord, ...]:
+    if among is not None and not len(among.allocations):
+        return ()
+    return tuple(
+        replace(record, longest=True)
+        for architecture, network in networks.trained.items()
+        for record in evaluator.derive(architecture, network, among)
+        if record.feasible
+    )
 
-    Args:
-        run: Its folder.
-        trained: How the static reference was trained: `alone` or `jointly`; the static networks of that way count.
 
-    Raises:
-        OfframpError: There is none.
-    """
-    found: dict[Architecture, TrainedNetwork] = {}
-    for path in sorted((run / "predictions").glob("*.validation.npz")):
-        meta = ExitPredictions.read_meta(path)
-        architecture = Architecture.from_dict(meta["architecture"])
-        way = "jointly" if meta["context"].get("training") == "jointly" else "alone"
-        if way == "jointly" and trained != "jointly":
-            continue
-        if way == "alone" and trained == "jointly" and architecture.is_static and architecture in found:
-            continue
-        rung = int(meta["context"].get("rung", 0))
-        known = found.get(architecture)
-        if known is not None and way == "alone" and known.rung >= rung:
-            continue
-        calibration = path.with_name(path.name.replace(".validation.", ".calibration."))
-        found[architecture] = TrainedNetwork(
-            ExitPredictions.load(calibration), ExitPredictions.load(path), int(meta["training_samples"]),
-            float(meta["seconds"]), rung,
-        )  # fmt: skip
-    if not found:
-        raise OfframpError(
-            f"expected trained networks in {run.name}/predictions, got none; name a run's folder"
-        )
-    return found
+def _equal_arrays(evaluator: Evaluator) -> Placements:
+    """Allocations with one array on all cores; derived apart, as others dominate most of them."""
+    catalogues = evaluator.hardware.accelerator.catalogues
+    placements = Placements(*evaluator.space.placements())
+    alike = [
+        len({catalogue[i].label for catalogue, i in zip(catalogues, row, strict=True)}) == 1
+        for row in placements.allocations
+    ]
+    return placements.take(np.flatnonzero(alike))
 
 
 def evaluator_on(config: StudyConfig, chip: str, channels: int, classes: int) -> Evaluator:
-    """The evaluation of a study on another chip; it cannot train."""
-    there = replace_chip(config, chip)
+    """The evaluation of a study on another chip with its own PE budget at its nominal level; it cannot train."""
+    changed = {"hardware": {"accelerator": chip, "pe_budget": None}, "space": {"levels": "nominal"}}
+    there = resolve([merge(config.model_dump(mode="json"), changed)])
     accelerator = build_accelerator(there)
     spec = build_backbone(there, channels)
     hardware = HardwareCosts.from_config(there, spec, classes, accelerator)
 
     def no_training(architecture: Architecture) -> TrainedNetwork:
-        raise OfframpError(f"expected a trained network, got {architecture.key()[:12]}, which is not")
+        raise AssertionError(f"{architecture} is not among the trained networks")
 
     return Evaluator(
         build_space(there, spec, accelerator), hardware, build_objectives(there, accelerator),
@@ -119,111 +179,51 @@ def evaluator_on(config: StudyConfig, chip: str, channels: int, classes: int) ->
     )  # fmt: skip
 
 
-def replace_chip(config: StudyConfig, chip: str) -> StudyConfig:
-    """The configuration with another accelerator, its own PE budget and its nominal level."""
-    values = config.model_dump(mode="json")
-    changed = {"hardware": {"accelerator": chip, "pe_budget": None}, "space": {"levels": "nominal"}}
-    return resolve([merge(values, changed)])
-
-
-def on_chip(
-    name: str, evaluator: Evaluator, trained: Mapping[Architecture, TrainedNetwork], accuracy: float
-) -> Chip:
-    """Every network on every allocation.
-
-    Args:
-        name: Of the chip.
-        evaluator: With this chip.
-        trained: The networks.
-        accuracy: Of the static reference.
-    """
-    designs = [
-        replace(record, longest=True)
-        for architecture, network in trained.items()
-        for record in evaluator.derive(architecture, network)
-        if record.feasible
-    ]
-    front = tuple(designs[i] for i in headline_front(designs))
-    static = evaluator.hardware.static.edp_pj_cycles
-    equal = [
-        record.mean_edp_pj_cycles / static
-        for record in designs
-        if record.genome.architecture.is_static and record.accuracy >= accuracy - 0.002
-    ]
-    return Chip(name, evaluator, tuple(designs), front, min(equal, default=None))
-
-
-def volume(points: Sequence[tuple[float, float]], classes: int) -> float:
-    """Share of the box in error over that of chance and relative product that points dominate."""
-    scale = np.array([1.0 - 1.0 / classes, 1.0])
-    return dominated_share(np.array(points).reshape(-1, 2) / scale) if len(points) else 0.0
-
-
-def carried(home: Chip, there: Chip, trained: Mapping[Architecture, TrainedNetwork], tuned: bool) -> float:
+def carried(home: Chip, there: Chip, networks: Networks, tuned: bool) -> float:
     """Hypervolume of the home chip's front on another chip over that of the other chip's own front.
 
     Args:
         home: Where the designs were chosen.
         there: Where they run.
-        trained: The networks.
+        networks: Of the run.
         tuned: On all allocations of that chip; False: on its default one.
     """
-    chosen = {(r.genome.architecture, r.genome.policy_target) for r in home.front}
     if tuned:
+        chosen = {(r.genome.architecture, r.genome.policy_target) for r in home.front}
         records = [r for r in there.designs if (r.genome.architecture, r.genome.policy_target) in chosen]
     else:
-        default = there.evaluator.hardware.accelerator.default_allocation
+        default = tuple(there.evaluator.hardware.accelerator.default_allocation)
         nominal = there.evaluator.space.levels.nominal
-        records = [
-            there.evaluator.measured(
-                replace(r.genome, allocation=default, level=nominal), trained[r.genome.architecture]
-            )
-            for r in home.front
-        ]
-    classes = there.evaluator.classes
-    own = volume([(r.error, there.relative(r)) for r in there.front], classes)
-    return volume([(r.error, there.relative(r)) for r in records], classes) / own if own else float("nan")
-
-
-def equal_cores(chip: Chip, accuracy: float, drop: float) -> tuple[float | None, float | None]:
-    """Least relative product within a drop of accuracy: of all allocations, and with one array on all cores."""
-    near = [r for r in chip.designs if r.accuracy >= accuracy - drop]
-    alike = [r for r in near if len(set(chip.arrays(r))) == 1]
-    return (
-        min(map(chip.relative, near), default=None),
-        min(map(chip.relative, alike), default=None),
-    )
+        genomes = [replace(r.genome, allocation=default, level=nominal) for r in home.front]
+        records = [there.evaluator.measured(g, networks.trained[g.architecture]) for g in genomes]
+        records = [replace(r, longest=True) for r in records]
+    own = there.volume(there.front)
+    return there.volume(records) / own if own else float("nan")
 
 
 def measure(run: Path, names: Sequence[str]) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Figures of all chips, and a table with one row a chip."""
-    results = load_run(run)
-    config = run_config(run)
-    classes = len(results.environment["data"]["classes"])
-    channels = int(results.environment["data"]["channels"])
-    reference = results.static_reference
-    accuracy = float(reference["accuracy"])
-    trained = networks(run, str(reference["trained"]))
-    home_name = str(results.config["hardware"]["accelerator"])
-    chips = {
-        name: on_chip(name, evaluator_on(config, name, channels, classes), trained, accuracy)
-        for name in dict.fromkeys([home_name, *names])
+    """Figures of all chips, and a table with one row a chip.
+
+    Raises:
+        OfframpError: The folder is not that of a run, or an accelerator is not known.
+    """
+    results, networks = load_run(run), Networks.of(run)
+    config = resolve([load_file(run / "config.toml")])
+    data = results.environment["data"]
+    home = str(results.config["hardware"]["accelerator"])
+    chips = [
+        Chip.of(evaluator_on(config, name, int(data["channels"]), len(data["classes"])), networks)
+        for name in dict.fromkeys([home, *names])
+    ]
+    facts = {
+        "home": home,
+        "networks": len(networks.trained),
+        "static_accuracy": chips[0].reference.record.accuracy,
     }
-    home = chips[home_name]
-    return (
-        {"home": home_name, "networks": len(trained), "static_accuracy": accuracy},
-        pd.DataFrame([row(chip, home, trained, accuracy) for chip in chips.values()]),
-    )
+    return facts, pd.DataFrame([row(chip, chips[0], networks) for chip in chips])
 
 
-def run_config(run: Path) -> StudyConfig:
-    """The configuration of a run; its images need not be there."""
-    return resolve([load_file(run / "config.toml")])
-
-
-def row(
-    chip: Chip, home: Chip, trained: Mapping[Architecture, TrainedNetwork], accuracy: float
-) -> dict[str, Any]:
+def row(chip: Chip, home: Chip, networks: Networks) -> dict[str, Any]:
     """What is said of one chip."""
     static = chip.evaluator.hardware.static
     own = {r.genome.architecture for r in chip.front}
@@ -235,14 +235,13 @@ def row(
         "front": len(chip.front),
         "networks_on_front": len(own),
         "also_on_home_front": len(own & {r.genome.architecture for r in home.front}),
-        "best_static": chip.best_static,
+        "best_static": chip.relative(chip.reference.best_static),
     }
     for drop in DROPS:
-        best, alike = equal_cores(chip, accuracy, drop)
-        found[f"edp_relative_at_{100 * drop:g}_points"] = best
-        found[f"edp_relative_at_{100 * drop:g}_points_equal_cores"] = alike
-    found["home_front_default_arrays"] = carried(home, chip, trained, tuned=False)
-    found["home_front_best_arrays"] = carried(home, chip, trained, tuned=True)
+        found[f"edp_relative_at_{100 * drop:g}_points"] = chip.cheapest(drop)
+        found[f"edp_relative_at_{100 * drop:g}_points_equal_cores"] = chip.cheapest(drop, alike=True)
+    found["home_front_default_arrays"] = carried(home, chip, networks, tuned=False)
+    found["home_front_best_arrays"] = carried(home, chip, networks, tuned=True)
     return found
 
 

@@ -27,6 +27,7 @@ from models.splits import SplitSpec
 from models.train import quantized_network, train_network
 from models.training_data import prepare
 from models.warm_start import pretrain
+from study.memo import stored_networks
 
 LADDER = BackboneSpec(
     name="ladder",
@@ -122,12 +123,10 @@ def stored(folder: Path, width: float, image_size: int, classes: int) -> list[Ca
     """
     spec = load_backbone("paper").scaled(width)
     cases = []
-    for path in sorted(folder.glob("*.validation.npz")):
-        architecture = Architecture.from_dict(ExitPredictions.read_meta(path)["architecture"])
-        calibration = path.with_name(path.name.replace(".validation.", ".calibration."))
-        if architecture.exits and calibration.exists():
-            costs = simulated(architecture, spec, image_size, classes)
-            cases.append(Case(ExitPredictions.load(calibration), ExitPredictions.load(path), *costs))
+    for found in stored_networks(folder):
+        if found.architecture.exits:
+            costs = simulated(found.architecture, spec, image_size, classes)
+            cases.append(Case(found.network.calibration, found.network.validation, *costs))
     if not cases:
         raise OfframpError(
             f"expected predictions of networks with early exits in {folder.name}, got none; give the folder "

@@ -24,7 +24,12 @@ _REQUIRED = {
     "designs": ("design", "trial", "feasible", *DESIGN_COLUMNS),
     "exits": ("design", "exit", "block", "head", "threshold", "ratio", "exit_accuracy", "leaving_accuracy"),
     "layers": ("design", "layer", "segment", "head", "core", "macs", "latency_cycles", "energy_pj"),
-}
+    "refined": (
+        "design", "split", "role", "headline", "seeds", "accuracy", "accuracy_std", "accuracy_drop",
+        "accuracy_drop_low", "accuracy_drop_high", "edp_relative", "exits", "heads", "weight_bits", "activation_bits",
+        "pe_arrays",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,8 +172,8 @@ def report_data(results: RunResults, reference_front: ReferenceFront | None = No
         missing = [c for c in columns if c not in frame.columns]
         if missing and not (frame.empty and not len(frame.columns)):
             raise OfframpError(
-                f"expected the columns {', '.join(missing)} in {table}.csv, got none; "
-                "write the results again with this version of study.run"
+                f"expected the columns {', '.join(missing)} in {table}.csv, got none; write the results again with "
+                f"this version of study.{'refine' if table == 'refined' else 'run'}"
             )
     absent = [c for c in DESIGN_COLUMNS if c not in results.static_reference]
     if absent:

@@ -183,15 +183,22 @@ class Evaluator:
             seconds=record.seconds,
         )
 
-    def derive(self, architecture: Architecture, network: TrainedNetwork) -> list[DesignRecord]:
+    def derive(
+        self, architecture: Architecture, network: TrainedNetwork, among: Placements | None = None
+    ) -> list[DesignRecord]:
         """Other allocations, levels and policy targets of a trained network, in one array call.
 
         Hardware cost is known for every placement first. One that is dominated, no better than another in latency
         and in energy at any exit (and in area, where that is an objective), cannot be better under any thresholds and
         is not evaluated; every design that is evaluated is returned.
+
+        Args:
+            architecture: Of the network.
+            network: Trained.
+            among: Placements to choose from; None: all of the space.
         """
         start = time.monotonic()
-        placements = Placements(*self.space.placements())
+        placements = among or Placements(*self.space.placements())
         costs = self.hardware.stage_costs(architecture, placements.allocations, placements.levels)
         view = self.hardware.view(costs, placements.allocations)
         within = np.flatnonzero(self.bounds.met_before_training(view))

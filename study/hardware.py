@@ -30,7 +30,7 @@ from study.genome import Genome
 from study.metrics import HardwareView, Metric
 
 MOST_KNOWN = 2048
-"""Designs whose costs are remembered: some 10 kB each."""
+"""Designs whose costs are remembered; each is a handful of short arrays."""
 
 
 @dataclass(frozen=True)

@@ -227,5 +227,6 @@ def live_study(
     """
     with storage_failures(url):
         study = find_study(url, name)
-    derived = run and DerivedFiles(Paths(run, run).derived, json.loads(study.user_attrs[IDENTITY_KEY]))
-    return LiveStudy(study, accelerator, derived or None)
+        values = json.loads(study.user_attrs[IDENTITY_KEY])
+    derived = None if run is None else DerivedFiles(Paths(run, run).derived, values)
+    return LiveStudy(study, accelerator, derived)

@@ -18,6 +18,9 @@ from models.architecture import Architecture
 from models.predictions import ExitPredictions
 
 _log = logging.getLogger(__name__)
+_VALIDATION = ".validation.npz"
+JOINTLY = "jointly"
+"""What the context of a network says that is the final exit of a training with all exits."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,7 @@ class PredictionMemo:
         if not path.exists():
             return None
         try:
-            meta = ExitPredictions.read_meta(path)
-            return TrainedNetwork(
-                calibration=ExitPredictions.load(self._calibration_path(architecture)),
-                validation=ExitPredictions.load(path),
-                training_samples=int(meta["training_samples"]),
-                seconds=float(meta["seconds"]),
-                rung=int(self.context.get("rung", 0)),
-            )
+            return _read(path)
         except OfframpError as error:
             _log.warning("%s; the network is trained again", error)
             return None
@@ -117,11 +113,58 @@ class PredictionMemo:
             "seconds": trained.seconds,
         }
         # The validation file is written last: its presence says that both are whole.
-        trained.calibration.save(self._calibration_path(architecture), meta)
+        trained.calibration.save(_calibration_of(self._path(architecture)), meta)
         trained.validation.save(self._path(architecture), meta)
 
     def _path(self, architecture: Architecture) -> Path:
-        return self.folder / f"{self.key(architecture)[:32]}.validation.npz"
+        return self.folder / f"{self.key(architecture)[:32]}{_VALIDATION}"
 
-    def _calibration_path(self, architecture: Architecture) -> Path:
-        return self.folder / f"{self.key(architecture)[:32]}.calibration.npz"
+
+@dataclass(frozen=True)
+class StoredNetwork:
+    """A network as its files tell it, whatever study looks.
+
+    Attributes:
+        architecture: In canonical form.
+        network: Its predictions.
+        jointly: Whether it is the final exit of a training with all exits.
+    """
+
+    architecture: Architecture
+    network: TrainedNetwork
+    jointly: bool
+
+
+def stored_networks(folder: Path) -> list[StoredNetwork]:
+    """Every network in a folder of predictions, in the order of their files; half of a pair is left out.
+
+    Raises:
+        OfframpError: A file is damaged.
+    """
+    found = []
+    for path in sorted(folder.glob(f"*{_VALIDATION}")):
+        if _calibration_of(path).exists():
+            meta = ExitPredictions.read_meta(path)
+            jointly = meta["context"].get("training") == JOINTLY
+            found.append(StoredNetwork(Architecture.from_dict(meta["architecture"]), _read(path), jointly))
+    return found
+
+
+def _read(path: Path) -> TrainedNetwork:
+    """The pair of files of a network, by that of validation.
+
+    Raises:
+        OfframpError: One is missing or damaged.
+    """
+    meta = ExitPredictions.read_meta(path)
+    return TrainedNetwork(
+        calibration=ExitPredictions.load(_calibration_of(path)),
+        validation=ExitPredictions.load(path),
+        training_samples=int(meta["training_samples"]),
+        seconds=float(meta["seconds"]),
+        rung=int(meta["context"].get("rung", 0)),
+    )
+
+
+def _calibration_of(validation: Path) -> Path:
+    return validation.with_name(f"{validation.name.removesuffix(_VALIDATION)}.calibration.npz")

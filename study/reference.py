@@ -7,6 +7,7 @@ counts, because a reference that was trained worse than the candidates would fla
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,7 @@ from study.memo import TrainedNetwork
 from study.record import DesignRecord
 
 if TYPE_CHECKING:
-    from study.setup import StudyContext
+    from study.evaluate import Evaluator
 
 NO_LOSS = 0.002
 """Accuracy within which two designs count as equally accurate: 0.2 points."""
@@ -65,27 +66,27 @@ class StaticReference:
 
 
 def choose_reference(
-    alone: TrainedNetwork, jointly: dict[str, TrainedNetwork], context: StudyContext
+    alone: TrainedNetwork, jointly: Mapping[str, TrainedNetwork], evaluator: Evaluator
 ) -> StaticReference:
     """Compares the trainings and costs the static designs.
 
     Args:
         alone: The reference architecture trained without exits.
         jointly: Per kind of final head, the final exit's predictions of one training with all exits.
-        context: Of the study.
+        evaluator: Of the study.
     """
     joint = jointly[REFERENCE_HEAD]
     accuracy_alone = float(alone.validation.accuracies[-1])
     accuracy_jointly = float(joint.validation.accuracies[-1])
     trained: Literal["alone", "jointly"] = "alone" if accuracy_alone >= accuracy_jointly else "jointly"
     networks = {**jointly, REFERENCE_HEAD: alone if trained == "alone" else joint}
-    default = tuple(context.hardware.accelerator.default_allocation)
-    network, architecture = networks[REFERENCE_HEAD], _static(context, REFERENCE_HEAD)
-    evaluator = context.evaluator.relative_to(context.evaluator.measure(architecture, network, default))
+    default = tuple(evaluator.hardware.accelerator.default_allocation)
+    network, architecture = networks[REFERENCE_HEAD], evaluator.hardware.static_architecture
+    evaluator = evaluator.relative_to(evaluator.measure(architecture, network, default))
     designs = [
         design
         for head, trained_network in networks.items()
-        for design in evaluator.derive(_static(context, head), trained_network)
+        for design in evaluator.derive(Architecture.static(architecture.n_blocks, head), trained_network)
     ]
     record = replace(
         evaluator.measure(architecture, network, default),
@@ -96,7 +97,3 @@ def choose_reference(
     equal = [d for d in designs if d.feasible and d.accuracy >= record.accuracy - NO_LOSS]
     best = min([record, *equal], key=lambda d: d.mean_edp_pj_cycles)
     return StaticReference(record, trained, accuracy_alone, accuracy_jointly, best)
-
-
-def _static(context: StudyContext, head: str) -> Architecture:
-    return Architecture.static(context.spec.n_blocks, head)

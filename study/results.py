@@ -15,6 +15,8 @@ from hwcost.errors import OfframpError
 TABLES = ("trials", "pareto", "designs", "exits", "layers")
 LATER_TABLES = ("policy_curves", "reliability")
 """Tables that runs of earlier versions lack; they are then empty."""
+OPTIONAL_TABLES = (*LATER_TABLES, "refined")
+"""With the one that only `study.refine` writes."""
 
 # Lists of numbers with spaces between: without this pandas reads "8" as a number and "8 4" as text.
 _TEXT = dict.fromkeys(
@@ -85,7 +87,7 @@ def load_run(folder: Path) -> RunResults:
         )
     try:
         tables = {name: _table(folder / f"{name}.csv") for name in TABLES}
-        for name in (*LATER_TABLES, "refined"):  # the last is of study.refine
+        for name in OPTIONAL_TABLES:
             path = folder / f"{name}.csv"
             tables[name] = _table(path) if path.exists() else pd.DataFrame()
         reference = json.loads((folder / "static_reference.json").read_text(encoding="utf-8"))

@@ -286,7 +286,7 @@ def _reference(context: StudyContext, task: WorkerTask, progress: StageProgress)
             group.stop()
     # Whatever was trained above is found in the memo here.
     networks = [train_static(context, "alone"), train_static(context, "jointly")]
-    reference = choose_reference(networks[0]["fc"], networks[1], context)
+    reference = choose_reference(networks[0]["fc"], networks[1], context.evaluator)
     progress.update("static reference", total, total, f"accuracy {reference.record.accuracy:.1%}")
     return reference
 

@@ -32,7 +32,7 @@ from study.evaluate import Evaluator
 from study.genome import SearchSpace
 from study.hardware import HardwareCosts
 from study.levels import LevelSpace
-from study.memo import PredictionMemo, TrainedNetwork, training_code_version
+from study.memo import JOINTLY, PredictionMemo, TrainedNetwork, training_code_version
 from study.memory import with_smaller_batches
 from study.metrics import Objectives, metric_named
 from study.rungs import Rung
@@ -279,7 +279,7 @@ def rung_recipe(config: StudyConfig, rung: int) -> QatRecipe:
 def joint_memo(context: StudyContext) -> PredictionMemo:
     """Where the static networks are kept that were trained jointly with all exits."""
     memo = context.evaluator.rungs[-1].memo
-    return PredictionMemo(memo.folder, {**memo.context, "training": "jointly"})
+    return PredictionMemo(memo.folder, {**memo.context, "training": JOINTLY})
 
 
 def train_static(context: StudyContext, trained: Literal["alone", "jointly"]) -> dict[str, TrainedNetwork]:

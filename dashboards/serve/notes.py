@@ -108,9 +108,10 @@ def study_note(data: ReportData, thinned: bool, derived: bool) -> str:
             )
     lines += [
         "",
-        "This is a copy of the study in memory: nothing that is changed here reaches it. "
-        + ("" if derived else DERIVED_UNKNOWN),
+        "This is a copy of the study in memory: nothing that is changed here reaches it.",
     ]
+    if not derived:
+        lines.append(DERIVED_UNKNOWN)
     if thinned:
         lines.append(
             "It holds the front and the latest trials only, with numbers of their own: the attribute `trial` is the "

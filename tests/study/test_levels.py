@@ -169,7 +169,7 @@ def _cost(context, architecture, allocation, level) -> np.ndarray:
 def test_the_reference_is_at_the_nominal_level_and_the_best_static_design_at_any(context):
     static = context.hardware.static_architecture
     jointly = {head: predictions(static) for head in ("fc", "fc_hidden", "gap")}
-    reference = choose_reference(predictions(static), jointly, context)
+    reference = choose_reference(predictions(static), jointly, context.evaluator)
     assert reference.record.genome.level == NOMINAL
     nominal_only = [
         r for r in context.evaluator.derive(static, predictions(static)) if r.genome.level == NOMINAL
@@ -177,7 +177,7 @@ def test_the_reference_is_at_the_nominal_level_and_the_best_static_design_at_any
     assert reference.best_static.mean_edp_joule_seconds <= min(r.mean_edp_joule_seconds for r in nominal_only)
     pinned = replace(context.space, levels=LevelSpace((HIGH,), NOMINAL))
     elsewhere = replace(context, evaluator=replace(context.evaluator, space=pinned))
-    assert choose_reference(predictions(static), jointly, elsewhere).record == reference.record
+    assert choose_reference(predictions(static), jointly, elsewhere.evaluator).record == reference.record
 
 
 def test_a_bound_that_only_a_fast_clock_meets(tmp_path, context):

@@ -32,7 +32,7 @@ def context(tmp_path_factory):
     ("alone", "joint", "better"), [(0.8, 0.7, "alone"), (0.7, 0.8, "jointly"), (0.8, 0.8, "alone")]
 )
 def test_the_better_of_the_two_trainings_counts(context, alone, joint, better):
-    reference = choose_reference(network(alone, 10), jointly(joint, 0.1), context)
+    reference = choose_reference(network(alone, 10), jointly(joint, 0.1), context.evaluator)
     assert reference.trained == better
     assert (reference.accuracy_alone, reference.accuracy_jointly) == (alone, joint)
     assert reference.record.accuracy == max(alone, joint)
@@ -43,7 +43,7 @@ def test_the_better_of_the_two_trainings_counts(context, alone, joint, better):
 
 
 def test_the_reference_is_the_static_network_on_the_default_allocation(context):
-    record = choose_reference(network(0.8, 10), jointly(0.8, 0.8), context).record
+    record = choose_reference(network(0.8, 10), jointly(0.8, 0.8), context.evaluator).record
     assert record.genome.architecture == context.hardware.static_architecture
     assert record.genome.allocation == context.space.allocations.canonical(context.space.allocations.default)
     static = context.hardware.static
@@ -52,8 +52,8 @@ def test_the_reference_is_the_static_network_on_the_default_allocation(context):
 
 
 def test_the_best_static_design_is_the_cheapest_that_is_as_accurate(context):
-    as_good = choose_reference(network(0.8, 10), jointly(0.8, 0.8 - NO_LOSS), context)
-    worse = choose_reference(network(0.8, 10), jointly(0.8, 0.797), context)
+    as_good = choose_reference(network(0.8, 10), jointly(0.8, 0.8 - NO_LOSS), context.evaluator)
+    worse = choose_reference(network(0.8, 10), jointly(0.8, 0.797), context.evaluator)
     assert as_good.best_static.genome.architecture.heads == ("gap",)  # fewest weights
     assert worse.best_static.genome.architecture.heads == ("fc",)
     assert (
@@ -64,5 +64,5 @@ def test_the_best_static_design_is_the_cheapest_that_is_as_accurate(context):
 
 
 def test_it_survives_json(context):
-    reference = choose_reference(network(0.8, 10), jointly(0.8, 0.8), context)
+    reference = choose_reference(network(0.8, 10), jointly(0.8, 0.8), context.evaluator)
     assert StaticReference.from_json(reference.to_json()) == reference

@@ -49,7 +49,7 @@ def make_run(folder: Path, config: StudyConfig, trials: int = 4) -> None:
     who = StudyIdentity("tiny", identity(config), data.fingerprint, config.population(), objectives)
     study = open_study(open_storage(default_url(folder)), who)
     alone, jointly = train_static(context, "alone"), train_static(context, "jointly")
-    reference = choose_reference(alone["fc"], jointly, context)
+    reference = choose_reference(alone["fc"], jointly, context.evaluator)
     keep_reference(study, reference)
     context = context.relative_to(reference)
     study.sampler = GenomeNSGAIISampler(
