@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -99,12 +100,8 @@ class Chip:
         alone = networks.trained[evaluator.hardware.static_architecture]
         reference = choose_reference(alone, networks.jointly, evaluator)
         evaluator = evaluator.relative_to(reference.record)
-        return cls(
-            evaluator,
-            reference,
-            _designs(evaluator, networks),
-            _designs(evaluator, networks, _equal_arrays(evaluator)),
-        )
+        alike = _designs(evaluator, networks, _equal_arrays(evaluator))
+        return cls(evaluator, reference, _designs(evaluator, networks), alike)
 
     @cached_property
     def front(self) -> tuple[DesignRecord, ...]:
@@ -211,10 +208,12 @@ def measure(run: Path, names: Sequence[str]) -> tuple[dict[str, Any], pd.DataFra
     config = resolve([load_file(run / "config.toml")])
     data = results.environment["data"]
     home = str(results.config["hardware"]["accelerator"])
-    chips = [
-        Chip.of(evaluator_on(config, name, int(data["channels"]), len(data["classes"])), networks)
-        for name in dict.fromkeys([home, *names])
-    ]
+    chips = []
+    for name in dict.fromkeys([home, *names]):
+        started = time.monotonic()
+        evaluator = evaluator_on(config, name, int(data["channels"]), len(data["classes"]))
+        chips.append(Chip.of(evaluator, networks))
+        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     facts = {
         "home": home,
         "networks": len(networks.trained),
@@ -274,17 +273,18 @@ def main() -> int:
 def show(facts: Mapping[str, Any], table: pd.DataFrame) -> None:
     """For people."""
     print(f"{facts['networks']} networks; products relative to the static reference on each chip, in %")
-    print(f"{'':22s}{'static':>9s}{'at most so many points less':>29s}{'home front there, % of own':>29s}")
-    print(
-        f"{'accelerator':22s}{'best':>9s}{'0.2':>9s}{'1':>10s}{'2':>10s}{'default arrays':>17s}{'best':>12s}"
-    )
+    columns = {
+        "best_static": "best static",
+        **{f"edp_relative_at_{100 * drop:g}_points": f"-{100 * drop:g} points" for drop in DROPS},
+        "edp_relative_at_2_points_equal_cores": "-2, equal cores",
+        "home_front_default_arrays": "home, default arrays",
+        "home_front_best_arrays": "home, best arrays",
+    }
+    print(f"{'accelerator':20s}" + "".join(f"{title:>{len(title) + 3}s}" for title in columns.values()))
     for found in table.to_dict("records"):
-        values = [found["best_static"], *(found[f"edp_relative_at_{100 * drop:g}_points"] for drop in DROPS)]
-        kept = [found["home_front_default_arrays"], found["home_front_best_arrays"]]
-        print(
-            f"{found['accelerator']:22s}{_percent(values[0]):>9s}{_percent(values[1]):>9s}{_percent(values[2]):>10s}"
-            f"{_percent(values[3]):>10s}{_percent(kept[0]):>17s}{_percent(kept[1]):>12s}"
-        )
+        shown = (f"{_percent(found[name]):>{len(title) + 3}s}" for name, title in columns.items())
+        print(f"{found['accelerator']:20s}" + "".join(shown))
+    print(f"home: hypervolume of the front of {facts['home']} there, in % of that of the chip's own front")
 
 
 def _percent(value: float | None) -> str:
