@@ -187,12 +187,13 @@ def report_data(results: RunResults, reference_front: ReferenceFront | None = No
             ["accuracy", "mean_edp_pj_cycles"], ascending=[False, True], kind="stable"
         )
     exits, layers = _groups(results.exits, "design"), _groups(results.layers, "design")
+    no_exits, no_layers = results.exits.iloc[:0], results.layers.iloc[:0]
     members = tuple(
         Member(
             number=number,
             row=row,
-            exits=exits.get(str(row["design"]), results.exits.iloc[:0]),
-            layers=layers.get(str(row["design"]), results.layers.iloc[:0]),
+            exits=exits.get(str(row["design"]), no_exits),
+            layers=layers.get(str(row["design"]), no_layers),
         )
         for number, row in enumerate(records(pareto), start=1)
     )

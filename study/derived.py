@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,15 +70,25 @@ class DerivedFiles:
         self._folder = folder
         self._study = _mark(identity_values)
         self._known: set[str] = set()
+        self.pending = False
+        """Whether the last call left files for the next one."""
 
-    def new(self) -> list[DesignRecord]:
-        """Designs of the files that appeared since the last call; those of other machines are not among them."""
+    def new(self, until: float = math.inf) -> list[DesignRecord]:
+        """Designs of the files that appeared since the last call; those of other machines are not among them.
+
+        Args:
+            until: `time.monotonic()` after which the rest is left to the next call; a file is read all the same.
+        """
         found: list[DesignRecord] = []
-        for path in sorted(self._folder.glob(f"{self._study}-*.jsonl")):
-            if path.name not in self._known:
-                self._known.add(path.name)
-                with contextlib.suppress(*_DAMAGE):  # its designs are evaluated again when tables are written
-                    found += _read(path)
+        self.pending = False
+        unread = (p for p in sorted(self._folder.glob(f"{self._study}-*.jsonl")) if p.name not in self._known)
+        for path in unread:
+            self._known.add(path.name)
+            with contextlib.suppress(*_DAMAGE):  # its designs are evaluated again when tables are written
+                found += _read(path)
+            if time.monotonic() > until:
+                self.pending = next(unread, None) is not None
+                break
         return found
 
 

@@ -60,6 +60,11 @@ def hypervolume(
     return dominated_share(np.array(usable).reshape(-1, len(metrics)) / scale)
 
 
+def nondominated(points: np.ndarray) -> np.ndarray:
+    """The points that no other one beats in all columns, each once: (n, n_objectives), all to be minimised."""
+    return points[moocore.is_nondominated(points)]
+
+
 def dominated_share(points: np.ndarray) -> float:
     """Share of the box from 0 to the reference point that points dominate, 0 to 1.
 

@@ -7,6 +7,8 @@ the folder of the run where that is known, as far as it may be on the front.
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +86,23 @@ def find_study(url: str, name: str | None) -> optuna.Study:
     return study
 
 
+@dataclass(frozen=True)
+class _KeptRows(TableMaker):
+    """Remembers the columns of each record: several tables have them, and again at each update.
+
+    Attributes:
+        known: Identity of a record -> the record, which keeps the identity its own, and its columns.
+    """
+
+    known: dict[int, tuple[DesignRecord, dict[str, Any]]] = field(default_factory=dict)
+
+    def columns(self, record: DesignRecord) -> dict[str, Any]:
+        """The columns that every table of designs shares."""
+        if id(record) not in self.known:
+            self.known[id(record)] = record, super().columns(record)
+        return self.known[id(record)][1]
+
+
 @dataclass
 class LiveStudy:
     """A study and what has been computed of it; each call reads what has been finished since.
@@ -92,20 +111,26 @@ class LiveStudy:
         study: In its storage.
         accelerator: The chip's file where the study used one of its own; presets are known by name.
         derived: Designs derived from the trained networks; None where the run's folder is not known.
-        most_detailed: Members of the front whose layers are listed.
+        most_detailed: Members of the front whose exits and layers are listed.
+        pending: Whether the last tables lack something for want of time.
     """
 
     study: optuna.Study
     accelerator: Path | None = None
     derived: DerivedFiles | None = None
     most_detailed: int = 40
+    pending: bool = False
     _maker: TableMaker | None = None
-    _layers: dict[str, pd.DataFrame] = field(default_factory=dict)
+    _details: dict[tuple[str, int, int], tuple[pd.DataFrame, pd.DataFrame]] = field(default_factory=dict)
     _designs: dict[int, Design] = field(default_factory=dict)
     _leading: list[DesignRecord] = field(default_factory=list)
 
-    def results(self) -> RunResults | None:
+    def results(self, seconds: float = math.inf) -> RunResults | None:
         """The tables as they are now; None as long as the static reference is being trained.
+
+        Args:
+            seconds: After so many no more derived designs are read and no more members are costed layer by layer;
+                the next call goes on there. Each call gets some of both done.
 
         Raises:
             OfframpError: The study is of an earlier version, or its chip or backbone is not known here.
@@ -113,19 +138,24 @@ class LiveStudy:
         reference = kept_reference(self.study)
         if reference is None:
             return None
+        start = time.monotonic()
         maker = self._tables(reference)
         trials = self.study.get_trials(deepcopy=False)
-        proposed = [design for design in map(self.design, trials) if design is not None]
-        designs = unique([*proposed, *self._derived(maker.objectives, proposed)])
-        pareto, members = maker.pareto(designs)
+        finished = [(trial, design) for trial in trials if (design := self.design(trial)) is not None]
+        proposed = [design for _, design in finished]
+        # Half of the time for each: what is derived may lead, and what leads has to be costed.
+        designs = unique([*proposed, *self._derived(maker.objectives, proposed, start + seconds / 2)])
+        table = maker.designs(designs)
+        pareto, members = maker.pareto(designs, table)
+        exits, layers = self._detailed(maker, members, pareto["headline"].tolist(), start + seconds)
         generations = [generation_of(trial) for trial in trials]
         return RunResults(
             name=self.study.study_name,
-            trials=as_read(maker.trials(trials, generations)),
+            trials=as_read(maker.trials(trials, generations, {t.number: d.record for t, d in finished})),
             pareto=as_read(pareto),
-            designs=as_read(maker.designs(designs)),
-            exits=as_read(maker.exits(members)),
-            layers=self._layer_table(maker, members),
+            designs=as_read(table),
+            exits=as_read(exits),
+            layers=layers,
             static_reference=maker.static_reference(),
             environment=dict(self.study.user_attrs.get(ENVIRONMENT_KEY, {})),
             config=self._config_values(),
@@ -140,9 +170,11 @@ class LiveStudy:
             self._designs[trial.number] = Design(record, trial.number)
         return self._designs[trial.number]
 
-    def _derived(self, objectives: Objectives, proposed: list[Design]) -> list[Design]:
+    def _derived(
+        self, objectives: Objectives, proposed: list[Design], until: float = math.inf
+    ) -> list[Design]:
         """Derived designs that no other derived one beats in every objective, accuracy and mean product."""
-        fresh = [record for record in self.derived.new() if record.may_lead] if self.derived else []
+        fresh = [record for record in self.derived.new(until) if record.may_lead] if self.derived else []
         if fresh:
             pool = [*self._leading, *fresh]
             values = [(*objectives.values(r), -r.accuracy, r.mean_edp_joule_seconds) for r in pool]
@@ -166,14 +198,30 @@ class LiveStudy:
         maker = self._tables(reference)
         return as_read(maker.designs([design])), as_read(maker.exits([design])), maker.layers([design])
 
-    def _layer_table(self, maker: TableMaker, members: list[Design]) -> pd.DataFrame:
-        """Layers of the members of least product; those that were listed before are kept."""
-        shown = sorted(members, key=lambda d: d.record.mean_edp_pj_cycles)[: self.most_detailed]
-        for member in shown:
-            if member.identifier not in self._layers:
-                self._layers[member.identifier] = maker.layers([member])
-        frames = [self._layers[member.identifier] for member in shown]
-        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    def _detailed(
+        self, maker: TableMaker, members: list[Design], headline: list[bool], until: float
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Exits and layers of the headline members, then of those of least product; what is known is kept."""
+        order = sorted(
+            zip(members, headline, strict=True),
+            key=lambda pair: (not pair[1], pair[0].record.mean_edp_pj_cycles),
+        )
+        shown = [design for design, _ in order[: self.most_detailed]]
+        for design in shown:
+            if _version(design) in self._details:
+                continue
+            network = design.record.genome.architecture
+            # Those of one network are costed in one call, which remembers them.
+            maker.hardware.costs_of([g for d in shown if (g := d.record.genome).architecture == network])
+            self._details[_version(design)] = maker.exits([design]), maker.layers([design])
+            if time.monotonic() > until:
+                break
+        known = [self._details[_version(design)] for design in shown if _version(design) in self._details]
+        self.pending = len(known) < len(shown) or (self.derived is not None and self.derived.pending)
+        if not known:
+            return maker.exits([]), pd.DataFrame()
+        exits, layers = (pd.concat(frames, ignore_index=True) for frames in zip(*known, strict=True))
+        return exits, layers
 
     def _tables(self, reference: StaticReference) -> TableMaker:
         if self._maker is None:
@@ -187,7 +235,7 @@ class LiveStudy:
             spec = build_backbone(config, int(data["channels"]))
             accelerator = build_accelerator(config)
             hardware = HardwareCosts.from_config(config, spec, len(data["classes"]), accelerator)
-            self._maker = TableMaker(hardware, reference, build_objectives(config, accelerator))
+            self._maker = _KeptRows(hardware, reference, build_objectives(config, accelerator))
         return self._maker
 
     def _config(self) -> StudyConfig:
@@ -205,6 +253,11 @@ class LiveStudy:
     def _config_values(self) -> dict[str, Any]:
         values: dict[str, Any] = json.loads(self.study.user_attrs[IDENTITY_KEY])
         return values
+
+
+def _version(design: Design) -> tuple[str, int, int]:
+    """What tells a design's rows from those of the same design at another rung or by another trial."""
+    return design.identifier, design.trial, design.record.rung
 
 
 def _network(record: DesignRecord) -> tuple[str, int]:

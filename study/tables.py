@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -96,14 +96,25 @@ class TableMaker:
             "area_mm2": record.area_mm2,
         }
 
-    def trials(self, trials: Sequence[FrozenTrial], generations: Sequence[int | None]) -> pd.DataFrame:
-        """One row a trial, failed ones included; columns of results are empty where there is none."""
+    def trials(
+        self,
+        trials: Sequence[FrozenTrial],
+        generations: Sequence[int | None],
+        records: Mapping[int, DesignRecord] | None = None,
+    ) -> pd.DataFrame:
+        """One row a trial, failed ones included; columns of results are empty where there is none.
+
+        Args:
+            trials: By number.
+            generations: Of each.
+            records: Trial number -> its result, where these were read before; None reads them.
+        """
         from study.storage import record_of
 
         start = min((t.datetime_start for t in trials if t.datetime_start), default=None)
         rows: list[dict[str, Any]] = []
         for trial, generation in zip(trials, generations, strict=True):
-            record = record_of(trial)
+            record = record_of(trial) if records is None else records.get(trial.number)
             end = trial.datetime_complete
             row: dict[str, Any] = {"trial": trial.number, "state": trial.state.name}
             row |= {} if record is None else self.columns(record)
@@ -123,18 +134,24 @@ class TableMaker:
         frame = pd.DataFrame(rows, columns=["design", "trial", "state", *self._shared()])
         return frame.astype({"rung": "Int64"})
 
-    def pareto(self, designs: Sequence[Design]) -> tuple[pd.DataFrame, list[Design]]:
+    def pareto(
+        self, designs: Sequence[Design], table: pd.DataFrame | None = None
+    ) -> tuple[pd.DataFrame, list[Design]]:
         """The front in the study's objectives and its members, by falling accuracy.
 
         Members of the headline front in (accuracy, mean energy-latency product) are marked; those that are not on
         the front of the objectives are added.
+
+        Args:
+            designs: All of the study.
+            table: What `designs` makes of them, where that is there already.
         """
         records = [d.record for d in designs]
         headline = set(headline_front(records))
         members = sorted(
             headline | set(objective_front(records, self.objectives)), key=lambda i: -records[i].accuracy
         )
-        frame = self.designs([designs[i] for i in members])
+        frame = self.designs([designs[i] for i in members]) if table is None else table.iloc[members].copy()
         frame["headline"] = [i in headline for i in members]
         return frame, [designs[i] for i in members]
 

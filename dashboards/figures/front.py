@@ -17,6 +17,9 @@ from dashboards.text import cycles_unit, energy_unit, plain
 MOST_OTHERS = 1500
 """Points drawn for designs off the front; more would be slow and would not look different."""
 
+MOST_MEMBERS = 1000
+"""The same for the front, whose points say more."""
+
 
 @dataclass(frozen=True)
 class CostAxis:
@@ -63,6 +66,7 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
         },
         alts={m.design: f"{m.label} chosen: {m.spoken}" for m in linked},
         note="Means over the validation split under each design's exit policy. Click a point to choose it."
+        + (f" {MOST_MEMBERS} of the front are drawn as points." if len(data.members) > MOST_MEMBERS else "")
         + (f" Stars: the front of {given.name}, as given." if given is not None else ""),
         wide=True,
     )
@@ -70,11 +74,11 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
 
 def _figure(data: ReportData, axis: CostAxis) -> Figure:
     designs = data.feasible
-    traces = []
+    traces: list[Trace] = []
     if len(designs):
         traces += [_others(data, axis), _best_for_cost(data.leading, axis)]
     if data.members:
-        traces.append(_members(data.members, axis))
+        traces.append(_members(_evenly(data.members), axis))
     if data.reference_front is not None and axis.column in data.reference_front.points:
         traces.append(_given(data, axis))
     traces.append(_static(data.reference, axis, "static reference", STATIC, "diamond"))
@@ -89,6 +93,13 @@ def _figure(data: ReportData, axis: CostAxis) -> Figure:
         xaxis={"rangemode": "tozero"} if axis.column == "edp_relative" else {},
         yaxis={"range": _accuracy_range(data)},
     )
+
+
+def _evenly(members: Sequence[Member]) -> Sequence[Member]:
+    """At most `MOST_MEMBERS`, from the most to the least accurate; the line goes through all of them anyway."""
+    if len(members) <= MOST_MEMBERS:
+        return members
+    return [members[i] for i in np.linspace(0, len(members) - 1, MOST_MEMBERS).round().astype(int)]
 
 
 def others(data: ReportData, column: str, most: int = MOST_OTHERS) -> pd.DataFrame:

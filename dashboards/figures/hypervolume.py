@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from dashboards.figures.view import Figure, View, new_figure, scatter
 from dashboards.members import Member, ReportData, truths
 from dashboards.palette import FRONT
-from study.front import REFERENCE_POINT, dominated_share
+from study.front import REFERENCE_POINT, dominated_share, nondominated
 from study.metrics import metric_named
 
 DEFAULT_CLASSES = 10
@@ -49,16 +50,14 @@ def running_hypervolume(data: ReportData) -> tuple[list[int], list[float]]:
     points = np.column_stack([_scaled(data, finished, column) for column in columns])
     counted = set(data.longest_trained(finished).index)
     feasible = truths(finished["feasible"]).to_numpy() & np.array([i in counted for i in finished.index])
-    wanted = set(np.linspace(1, len(finished), min(len(finished), MOST_POINTS)).round().astype(int).tolist())
+    counts = np.linspace(1, len(finished), min(len(finished), MOST_POINTS)).round().astype(int).tolist()
     front = np.empty((0, len(columns)))
-    counts: list[int] = []
     volumes: list[float] = []
-    for count, (point, counts_in) in enumerate(zip(points, feasible, strict=True), start=1):
-        if counts_in and not (front <= point).all(axis=1).any():
-            front = np.vstack([front[~(point <= front).all(axis=1)], point])
-        if count in wanted:
-            counts.append(count)
-            volumes.append(dominated_share(front))
+    for begin, end in pairwise([0, *counts]):
+        fresh = points[begin:end][feasible[begin:end]]
+        if len(fresh):
+            front = nondominated(np.vstack([front, fresh]))
+        volumes.append(dominated_share(front))
     return counts, volumes
 
 

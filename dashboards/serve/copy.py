@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import RandomSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -24,6 +25,13 @@ CONSTRAINTS_KEY = "constraints"
 
 Describe = Callable[[FrozenTrial], tuple[dict[str, Any], dict[str, Any]]]
 """From a finished trial to the user attributes and system attributes its copy is shown with."""
+
+
+class _Kept(dict[str, BaseDistribution]):
+    """Distributions, which nothing alters: copying those of 500 trials in depth took half of an update."""
+
+    def __deepcopy__(self, memo: object) -> dict[str, BaseDistribution]:
+        return dict(self)
 
 
 @dataclass
@@ -111,6 +119,7 @@ class StudyCopy:
 
     def _add(self, trial: FrozenTrial, describe: Describe) -> int:
         shown = copy.copy(trial)
+        shown.distributions = _Kept(trial.distributions)
         attributes, system = describe(trial) if trial.state.is_finished() else ({}, {})
         shown.user_attrs, shown.system_attrs = attributes, system
         if trial.state == TrialState.WAITING:

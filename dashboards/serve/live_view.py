@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from optuna.trial import FrozenTrial, Trial
 
@@ -20,9 +20,12 @@ from dashboards.network_picture import network_picture
 from dashboards.serve.artifacts import Artifact, ArtifactShelf
 from dashboards.serve.copy import CONSTRAINTS_KEY, StudyCopy
 from dashboards.serve.notes import member_note, study_attributes, study_note
+from dashboards.text import script_json
 from hwcost.errors import OfframpError
 
 if TYPE_CHECKING:
+    import plotly.graph_objects
+
     from study.live import LiveStudy
     from study.tables import Design
 
@@ -42,6 +45,8 @@ class LiveView:
         copy: Its copy in memory.
         shelf: Files of its designs.
         checkpoints: Folder of weights; None where the run's folder is not known.
+        first_seconds: For derived designs and layers before the first figures are there.
+        more_seconds: For what is left of them with each later update.
         last_seconds: How long the last update took.
     """
 
@@ -49,6 +54,8 @@ class LiveView:
     copy: StudyCopy
     shelf: ArtifactShelf
     checkpoints: Path | None
+    first_seconds: float = 0.5
+    more_seconds: float = 3.0
     last_seconds: float = 0.0
     _saved: dict[str, str] = field(default_factory=dict)  # what is saved -> checksum of it
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -63,7 +70,8 @@ class LiveView:
         trials = self.live.study.get_trials(deepcopy=False)
         with self._lock:
             try:
-                results = self.live.results()
+                begun = self.live.pending
+                results = self.live.results(self.more_seconds if self._saved else self.first_seconds)
                 data = report_data(results) if results is not None else None
             except OfframpError:
                 self.copy.update(trials, [], self._described)
@@ -71,7 +79,7 @@ class LiveView:
             linked = linked_members(data.members, MOST_NOTES) if data is not None else []
             leading = list(dict.fromkeys(int(m.row["trial"]) for m in linked))
             changed = self.copy.update(trials, leading, self._described)
-            if data is not None and (changed or not self._saved):
+            if data is not None and (changed or begun or not self._saved):
                 self._draw(data, linked)
                 self._write_notes(data, linked)
                 self.copy.set_study_attributes(study_attributes(data))
@@ -81,7 +89,9 @@ class LiveView:
     def keep_updating(self, seconds: float, ended: threading.Event) -> None:
         """Updates until told to end; trouble is told once on standard error and tried again."""
         told = ""
-        while not ended.wait(max(seconds, _REST * self.last_seconds)):
+        while not ended.wait(
+            self.last_seconds if self.live.pending else max(seconds, _REST * self.last_seconds)
+        ):
             try:
                 self.update()
             except Exception as error:  # a storage that is away for a moment must not end the server
@@ -147,13 +157,14 @@ class LiveView:
 
     def _draw(self, data: ReportData, linked: list[Member]) -> None:
         """Saves the figures that changed; each saved one is cut into hundreds of attributes."""
-        import plotly.graph_objects as go
         from optuna_dashboard import save_plotly_graph_object
 
         for identifier, figure in dashboard_figures(data, linked).items():
-            drawn = go.Figure(figure)
-            if self._changed(identifier, drawn.to_json()):
-                save_plotly_graph_object(self.copy.study, drawn, graph_object_id=identifier)
+            drawn = _Drawn(script_json(figure))
+            if self._changed(identifier, drawn.text):
+                save_plotly_graph_object(
+                    self.copy.study, cast("plotly.graph_objects.Figure", drawn), graph_object_id=identifier
+                )
 
     def _write_notes(self, data: ReportData, linked: list[Member]) -> None:
         from optuna_dashboard import save_note
@@ -162,7 +173,7 @@ class LiveView:
         note = study_note(data, self.copy.thinned, self.live.derived is not None)
         if self._changed("study note", note):
             save_note(self.copy.study, note)
-        for number, members in _by_trial(linked).items():
+        for number, members in _by_trial(_detailed(linked)).items():
             if number not in self.copy.numbers:
                 continue
             trial = Trial(self.copy.study, self.copy.trial_id(number))
@@ -178,6 +189,22 @@ class LiveView:
         return before != checksum
 
 
+@dataclass(frozen=True)
+class _Drawn:
+    """What optuna-dashboard needs of a figure: building plotly's own objects takes longer than all the rest."""
+
+    text: str
+
+    def to_json(self) -> str:
+        """In plotly's JSON form."""
+        return self.text
+
+
+def _detailed(members: list[Member]) -> list[Member]:
+    """Those whose exits and layers are computed; the others' turn comes with the next updates."""
+    return [member for member in members if len(member.exits)]
+
+
 def _by_trial(members: list[Member]) -> dict[int, list[Member]]:
     """Members of the front by the trial that trained their network: what it proposed first, then by product."""
     found: dict[int, list[Member]] = {}
@@ -188,7 +215,9 @@ def _by_trial(members: list[Member]) -> dict[int, list[Member]]:
 
 def dashboard_figures(data: ReportData, linked: list[Member]) -> dict[str, Figure]:
     """The figures for optuna-dashboard by identifier, with titles, as nothing is written above them there."""
-    views = {drawn.name: drawn for drawn in (view(data, linked) for view in _VIEWS)}
+    detailed = _detailed(linked)
+    drawn = [view(data, linked) for view in _OF_DESIGNS] + [view(data, detailed) for view in _OF_PARTS]
+    views = {view.name: view for view in drawn}
     figures = {
         f"{name}-{variant}": _titled(
             view.figures[variant], f"{view.title}{_suffix(view.labels.get(variant))}"
@@ -199,9 +228,8 @@ def dashboard_figures(data: ReportData, linked: list[Member]) -> dict[str, Figur
     return dict(sorted(figures.items()))
 
 
-_VIEWS = (
-    front.view, exit_ratios.view, bits.view, memory_energy.view, hypervolume.view, parallel.view,
-)  # fmt: skip
+_OF_DESIGNS = (front.view, bits.view, hypervolume.view, parallel.view)
+_OF_PARTS = (exit_ratios.view, memory_energy.view)
 
 
 def _suffix(label: str | None) -> str:

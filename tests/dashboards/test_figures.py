@@ -122,6 +122,22 @@ def test_bits_rows_are_members(data, members):
     assert [" ".join(map(str, row)) for row in heat["z"]] == [m.row["activation_bits"] for m in members]
 
 
+def test_a_front_of_thousands_is_thinned_from_end_to_end(data, members, monkeypatch):
+    whole = {t["name"]: t for t in front.view(data, members).figures["edp"]["data"]}
+    monkeypatch.setattr(front, "MOST_MEMBERS", 3)
+    view = front.view(data, members)
+    points, line = (
+        next(t for t in view.figures["edp"]["data"] if t["name"] == name)
+        for name in ("front", "best for its cost")
+    )
+    assert len(points["x"]) == 3
+    assert (points["customdata"][0], points["customdata"][-1]) == (
+        data.members[0].design, data.members[-1].design,
+    )  # fmt: skip
+    assert line == whole["best for its cost"]
+    assert "3 of the front" in view.note
+
+
 def test_hypervolume_is_the_studys_own(data):
     """Against counting points of a grid in the box, one trial after the other."""
     finished = hypervolume.finished_in_order(data.results.trials)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 
-from study.derived import DerivedFront, read_derived, write_derived
+from study.config_io import identity
+from study.derived import DerivedFiles, DerivedFront, read_derived, write_derived
 from study.genome import start_designs
 from tests.study.bench import bench_context
 
@@ -36,6 +38,21 @@ def test_a_damaged_file_is_made_again(trained, damage):
     file.write_bytes(damage.encode("utf-8", "surrogateescape"))
     assert without_time(read_derived(*trained)) == without_time(written)
     assert read_derived(*trained)[0].genome == written[0].genome
+
+
+def test_files_beyond_the_time_wait_for_the_next_call(trained):
+    context, architecture = trained
+    written = write_derived(context, architecture)
+    (first,) = context.paths.derived.iterdir()
+    second = first.with_name(first.name.replace("-0.jsonl", "-1.jsonl"))
+    second.write_bytes(first.read_bytes())
+    files = DerivedFiles(context.paths.derived, identity(context.config))
+    assert files.new(time.monotonic() - 1.0) == written
+    assert files.pending
+    assert files.new(time.monotonic() - 1.0) == written
+    assert not files.pending
+    assert files.new() == []
+    assert len(DerivedFiles(context.paths.derived, identity(context.config)).new()) == 2 * len(written)
 
 
 def test_the_front_of_derived_designs_follows_the_files(trained):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from study.front import REFERENCE_POINT, headline_front, hypervolume, objective_front
+from study.front import REFERENCE_POINT, headline_front, hypervolume, nondominated, objective_front
 from study.hardware import StaticCost
 from tests.reference import pareto_oracle
 from tests.study.spaces import CLOCK_HZ, OBJECTIVES, record
@@ -95,3 +95,12 @@ def test_hypervolume_never_falls_when_designs_are_added():
 def test_no_usable_design_is_an_empty_front():
     for designs in ([], [record(feasible=False)], [record(trained=False)]):
         assert objective_front(designs, OBJECTIVES) == headline_front(designs) == []
+
+
+def test_nondominated_keeps_what_no_other_point_beats_and_each_once():
+    rng = np.random.default_rng(0)
+    points = rng.integers(0, 6, (60, 3)).astype(float)
+    best = {tuple(p) for p in points if not any((q <= p).all() and (q < p).any() for q in points)}
+    found = [tuple(p) for p in nondominated(points)]
+    assert len(found) == len(set(found)) < len(points)
+    assert set(found) == best

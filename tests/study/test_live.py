@@ -89,6 +89,37 @@ def test_layers_are_listed_for_the_members_of_least_product_only(made):
     assert set(results.layers["design"]) == {cheapest}
 
 
+def test_what_there_was_no_time_for_comes_with_the_next_calls(made):
+    context, _, url = made
+    whole = live_study(url, None, run=context.paths.out).results()
+    live = live_study(url, None, run=context.paths.out)
+    first = live.results(0.0)
+    assert live.pending
+    assert 0 < first.exits["design"].nunique() < whole.exits["design"].nunique()
+    assert set(first.trials["trial"]) == set(whole.trials["trial"])
+    calls = 1
+    while live.pending:
+        last = live.results(0.0)
+        calls += 1
+        assert calls < 100
+    for table in ("trials", "designs", "pareto", "exits", "layers"):
+        key = ["trial" if table == "trials" else "design"]
+        key += {"exits": ["exit"], "layers": ["layer"]}.get(table, [])
+        ours, theirs = (getattr(r, table).sort_values(key, ignore_index=True) for r in (last, whole))
+        pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_members_of_the_headline_front_are_detailed_before_others(made):
+    context, _, url = made
+    live = live_study(url, None, run=context.paths.out)
+    pareto = live.results().pareto
+    others = pareto[~pareto["headline"]]
+    cheap = others["mean_edp_pj_cycles"].min()
+    assert (pareto.loc[pareto["headline"], "mean_edp_pj_cycles"] > cheap).any()  # else the order says nothing
+    live.most_detailed = int(pareto["headline"].sum())
+    assert set(live.results().exits["design"]) == set(pareto.loc[pareto["headline"], "design"])
+
+
 def test_without_a_reference_there_is_nothing_to_show_yet(made, tmp_path):
     study = optuna.create_study(directions=["minimize"] * 3)
     assert LiveStudy(study).results() is None
