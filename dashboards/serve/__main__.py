@@ -76,6 +76,7 @@ def prepare(
     from dashboards.serve.artifacts import ArtifactShelf
     from dashboards.serve.copy import StudyCopy
     from dashboards.serve.live_view import LiveView
+    from dashboards.serve.order import ordered
     from study.live import live_study
 
     live = live_study(url, study_name, accelerator, folder)
@@ -86,7 +87,7 @@ def prepare(
         view.update()
     except OfframpError as error:
         print(f"dashboards.serve: trials without figures: {error}", file=sys.stderr)
-    app = wsgi(copy.storage, artifact_store=view.shelf)
+    app = ordered(wsgi(copy.storage, artifact_store=view.shelf), lambda: view.figures)
     return Serving(bind(guarded(app, allow_remote), host, port), view)
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MOST_NOTES = 40
 _PICTURE = "network.svg"
 _PICTURE_WIDTH = 760
+_HEIGHT = 450
+"""Of the box that optuna-dashboard gives a figure; what is higher lies over the next one."""
 _REST = 5
 """So many times as long as an update took the next one waits at least: workers need the machine more."""
 
@@ -48,6 +50,7 @@ class LiveView:
         first_seconds: For derived designs and layers before the first figures are there.
         more_seconds: For what is left of them with each later update.
         last_seconds: How long the last update took.
+        figures: Identifiers of the figures, the first to be shown first.
     """
 
     live: LiveStudy
@@ -57,6 +60,7 @@ class LiveView:
     first_seconds: float = 0.5
     more_seconds: float = 3.0
     last_seconds: float = 0.0
+    figures: tuple[str, ...] = ()
     _saved: dict[str, str] = field(default_factory=dict)  # what is saved -> checksum of it
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -159,7 +163,9 @@ class LiveView:
         """Saves the figures that changed; each saved one is cut into hundreds of attributes."""
         from optuna_dashboard import save_plotly_graph_object
 
-        for identifier, figure in dashboard_figures(data, linked).items():
+        figures = dashboard_figures(data, linked)
+        self.figures = tuple(figures)
+        for identifier, figure in figures.items():
             drawn = _Drawn(script_json(figure))
             if self._changed(identifier, drawn.text):
                 save_plotly_graph_object(
@@ -214,22 +220,26 @@ def _by_trial(members: list[Member]) -> dict[int, list[Member]]:
 
 
 def dashboard_figures(data: ReportData, linked: list[Member]) -> dict[str, Figure]:
-    """The figures for optuna-dashboard by identifier, with titles, as nothing is written above them there."""
+    """The figures for optuna-dashboard by identifier, the most telling first.
+
+    They have titles, as nothing is written above them there.
+    """
     detailed = _detailed(linked)
-    drawn = [view(data, linked) for view in _OF_DESIGNS] + [view(data, detailed) for view in _OF_PARTS]
-    views = {view.name: view for view in drawn}
-    figures = {
-        f"{name}-{variant}": _titled(
+    views = [view(data, detailed if parts else linked) for view, parts in _VIEWS]
+    return {
+        f"{view.name}-{variant}": _titled(
             view.figures[variant], f"{view.title}{_suffix(view.labels.get(variant))}"
         )
-        for name, view in views.items()
+        for view in views
         for variant in view.figures
     }
-    return dict(sorted(figures.items()))
 
 
-_OF_DESIGNS = (front.view, bits.view, hypervolume.view, parallel.view)
-_OF_PARTS = (exit_ratios.view, memory_energy.view)
+_VIEWS = (
+    (front.view, False), (exit_ratios.view, True), (bits.view, False), (memory_energy.view, True),
+    (hypervolume.view, False), (parallel.view, False),
+)  # fmt: skip
+"""In the order in which they are shown; whether a view is made from exits and layers."""
 
 
 def _suffix(label: str | None) -> str:
@@ -238,10 +248,11 @@ def _suffix(label: str | None) -> str:
 
 def _titled(figure: Figure, title: str) -> Figure:
     traces = [trace for trace in figure["data"] if trace.get("name") != "chosen"]
-    margin = figure["layout"]["margin"] | {"t": 84}
+    entries = sum(trace["type"] == "bar" for trace in traces)  # a legend of exits has more lines than others
     layout = figure["layout"] | {
+        "height": _HEIGHT,
         "title": {"text": title, "x": 0.01, "y": 0.98, "yanchor": "top", "font": {"size": 16}},
-        "margin": margin,
+        "margin": figure["layout"]["margin"] | {"t": 84 if entries <= 10 else 110},
         "paper_bgcolor": "#ffffff",
         "plot_bgcolor": "#ffffff",
         "font": {"color": "#1b1f24"},

@@ -63,6 +63,12 @@ def test_notes_are_written_for_members_whose_exits_are_known(bench):
     assert 0 < len(before) <= len({key for key in view._saved if key.startswith("note of trial")})
 
 
+def test_figures_have_the_height_of_their_box(bench):
+    view = viewer(bench, 60.0, 60.0)
+    view.update()
+    assert {shown(view, name)["layout"]["height"] for name in view.figures} == {450}
+
+
 def test_nothing_is_drawn_again_while_nothing_changes(bench, monkeypatch):
     view = viewer(bench, 60.0, 60.0)
     view.update()

@@ -53,6 +53,16 @@ def test_saves_figures_notes_and_attributes(detail):
         "hypervolume-trials",
     } <= set(figures)
     assert {"hypervolume-time"} <= set(figures)
+    # A set of eleven names is in this order by chance once in a million starts.
+    assert [name.rpartition("-")[0] for name in figures] == (
+        ["front"] * 3
+        + ["exit-ratios"]
+        + ["bits"] * 2
+        + ["memory-energy"] * 2
+        + ["hypervolume"] * 2
+        + ["parallel"]
+    )
+    assert next(iter(figures)) == "front-edp"
     names = [trace.get("name") for trace in figures["front-edp"]["data"]]
     assert "static reference" in names
     assert "front" in names
