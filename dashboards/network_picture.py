@@ -101,7 +101,7 @@ def _block(block: int, x: float, top: float, cell: float, weight: int, activatio
         [
             f"<g><title>block {block}: {percent(reach)} of inputs, weights {weight} bit, activations {activation} bit"
             "</title>",
-            _rect(x, flow, cell, high, FRONT, 0.8),
+            _rect(x, flow, cell, high, FRONT),
             _text(x + cell / 2, flow + high / 2 + 4, shown, colour="#ffffff"),
             _rect(x + 1, bits + 1, cell - 2, _BITS - 2, bits_colour(weight)),
             _text(x + cell / 2, bits + 14, str(weight), colour=ink_on(bits_colour(weight))),
@@ -139,9 +139,8 @@ def _exit(row: dict[str, Any], block: int, x: float, top: float, cell: float, la
     )
 
 
-def _rect(x: float, y: float, width: float, height: float, colour: str, opacity: float = 1.0) -> str:
-    seen = "" if opacity == 1 else f' fill-opacity="{opacity}"'
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"{seen}/>'
+def _rect(x: float, y: float, width: float, height: float, colour: str) -> str:
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"/>'
 
 
 def _text(

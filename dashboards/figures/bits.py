@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboards.figures.view import Figure, View, chosen_mark, heatmap, new_figure
+from dashboards.figures.view import Figure, Trace, View, chosen_mark, heatmap, new_figure, scatter
 from dashboards.members import Member, ReportData, ints
-from dashboards.palette import BITS_SCALE
+from dashboards.palette import BITS_SCALE, bits_colour, ink_on
 
 
 def view(data: ReportData, linked: Sequence[Member]) -> View:
@@ -46,10 +46,9 @@ def _figure(members: Sequence[Member], column: str) -> Figure:
         customdata=[[m.design] * n_blocks for m in members],
         hovertemplate="<b>%{y}</b> block %{x}: %{z} bit<extra></extra>",
     )
-    if len(members) <= 14:
-        heat.update(text=[[str(b) for b in row] for row in table], texttemplate="%{text}")
+    numbers = [_numbers(labels, table)] if len(members) <= 14 else []
     return new_figure(
-        [heat, chosen_mark("triangle-right", 11)],
+        [heat, *numbers, chosen_mark("triangle-right", 11)],
         "block",
         "front member",
         height=min(620, max(380, 120 + 9 * len(members))),
@@ -61,4 +60,22 @@ def _figure(members: Sequence[Member], column: str) -> Figure:
             "showgrid": False,
             "title": {"text": "front member", "standoff": 12},
         },
+    )
+
+
+def _numbers(labels: Sequence[str], table: Sequence[Sequence[int]]) -> Trace:
+    """The bits as text. A heat map's own text is white on the green of 4 bits, which is hard to read."""
+    cells = [
+        (block, label, bits)
+        for label, row in zip(labels, table, strict=True)
+        for block, bits in enumerate(row)
+    ]
+    return scatter(
+        x=[block for block, _, _ in cells],
+        y=[label for _, label, _ in cells],
+        text=[str(bits) for _, _, bits in cells],
+        mode="text",
+        textfont={"color": [ink_on(bits_colour(bits)) for _, _, bits in cells]},
+        hoverinfo="skip",
+        showlegend=False,
     )

@@ -122,6 +122,26 @@ def test_bits_rows_are_members(data, members):
     assert [" ".join(map(str, row)) for row in heat["z"]] == [m.row["activation_bits"] for m in members]
 
 
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+@pytest.mark.parametrize("key", ["weights", "activations"])
+def test_bits_are_written_where_they_fit_and_can_be_read(data, members, key):
+    heat, numbers, _ = bits.view(data, members[:14]).figures[key]["data"]
+    assert heat["z"] == [
+        [int(b) for b in numbers["text"][i : i + data.n_blocks]]
+        for i in range(0, len(numbers["text"]), data.n_blocks)
+    ]
+    for text, ink in zip(numbers["text"], numbers["textfont"]["color"], strict=True):
+        pair = sorted([luminance(bits_colour(int(text))), luminance(ink)], reverse=True)
+        assert (pair[0] + 0.05) / (pair[1] + 0.05) >= 4.5
+    many = [members[0]] * 15
+    assert len(bits.view(data, many).figures[key]["data"]) == 2
+
+
 def test_a_front_of_thousands_is_thinned_from_end_to_end(data, members, monkeypatch):
     whole = {t["name"]: t for t in front.view(data, members).figures["edp"]["data"]}
     monkeypatch.setattr(front, "MOST_MEMBERS", 3)
@@ -254,11 +274,6 @@ def test_picture_is_sound_xml_with_every_block_and_exit(members):
 
 
 def test_ink_is_readable_on_every_bit_width():
-    def luminance(colour):
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
-
     for number in range(2, 9):
         light, dark = sorted(
             [luminance(bits_colour(number)), luminance(ink_on(bits_colour(number)))], reverse=True

@@ -9,7 +9,7 @@ import pytest
 
 from dashboards.report import write_report
 from study.results import load_run
-from tests.dashboards.browser import MISSING, watched
+from tests.dashboards.browser import MISSING, watched, worst_contrast
 from tests.dashboards.synthetic_run import write_run
 from tests.dashboards.test_report import HOSTILE
 
@@ -27,28 +27,6 @@ CONTENT = """(name) => {
   const picture = node.querySelector(":scope > svg");
   if (picture) return picture.outerHTML;
   return JSON.stringify(node.data.map((t) => [t.x, t.y, t.z, t.base]));
-}"""
-CONTRAST = """() => {
-  const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const luminance = (rgb) => {
-    const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-    const parts = rgb.slice(0, 3).map((c) => linear(c / 255));
-    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2];
-  };
-  const behind = (node) => {
-    for (; node; node = node.parentElement) {
-      const colour = channels(getComputedStyle(node).backgroundColor);
-      if (colour.length < 4 || colour[3] > 0.99) return colour;
-    }
-    return [255, 255, 255];
-  };
-  let worst = 99;
-  for (const node of document.querySelectorAll("h1, h2, p, dt, dd, td, th, label, span, button, select, input")) {
-    if (!node.offsetParent || !node.textContent.trim()) continue;
-    const pair = [luminance(channels(getComputedStyle(node).color)), luminance(behind(node))].sort((a, b) => b - a);
-    worst = Math.min(worst, (pair[0] + 0.05) / (pair[1] + 0.05));
-  }
-  return worst;
 }"""
 
 
@@ -252,7 +230,7 @@ def test_phone_width_and_the_dark_scheme(browser, report, wide, width, scheme):
     draw_all(page)
     assert seen.errors == []
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
-    assert page.evaluate(CONTRAST) >= 4.5
+    assert worst_contrast(page)[0] >= 4.5, worst_contrast(page)
     background = "getComputedStyle(document.body).backgroundColor"
     assert (page.evaluate(background) != wide[0].evaluate(background)) == (scheme == "dark")
     ink = page.evaluate("document.getElementById('plot-front').layout.font.color")
@@ -263,7 +241,7 @@ def test_phone_width_and_the_dark_scheme(browser, report, wide, width, scheme):
 
 
 def test_contrast_of_the_light_page(wide):
-    assert wide[0].evaluate(CONTRAST) >= 4.5
+    assert worst_contrast(wide[0])[0] >= 4.5, worst_contrast(wide[0])
 
 
 def test_a_run_of_an_earlier_version_says_what_is_missing(browser, tmp_path):
