@@ -111,7 +111,7 @@ def span(values: Sequence[float], form: str) -> str:
 
 def _tests(comparison: Comparison) -> str:
     if not comparison.tests:
-        return '<p class="note">One run a label: no test can tell a difference from chance.</p>'
+        return '<p class="note">A test needs two labels with two runs or more each.</p>'
     head = ["indicator", "better", "than", "with probability", "test", "p", "p (Holm)"]
     rows = [
         [t.indicator, t.first, t.second, f"{t.superiority:.2f}", t.test, f"{t.p:.3g}", f"{t.p_holm:.3g}"]
@@ -131,8 +131,27 @@ def _differences(comparison: Comparison, runs: Mapping[str, Sequence[RunResults]
 def _units(comparison: Comparison) -> str:
     pairs = zip(comparison.objectives, comparison.reference, strict=True)
     return "Median and range over runs. Hypervolume: share of the box up to " + ", ".join(
-        f"{name} {value:.4g}" for name, value in pairs
+        measured(name, value) for name, value in pairs
     )
+
+
+def measured(column: str, value: float) -> str:
+    """The value of a column in words, with a unit that suits it.
+
+    Args:
+        column: Its name, which ends in its unit.
+        value: In that unit.
+    """
+    from dashboards.text import cycles_unit, energy_unit, seconds_unit, with_unit
+
+    for unit, scale, choose in (
+        ("_cycles", 1.0, cycles_unit), ("_seconds", 1.0, seconds_unit), ("_pj", 1.0, energy_unit),
+        ("_joules", 1e12, energy_unit),
+    ):  # fmt: skip
+        if column.endswith(unit) and "pj_cycles" not in column:
+            name = column.removesuffix(unit).replace("_", " ")
+            return f"{name} {with_unit(scale * value, choose(scale * value))}"
+    return f"{column.replace('_', ' ')} {value:.4g}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

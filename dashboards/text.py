@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 import json
 import math
+from collections.abc import Iterable
 from typing import Any
 
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+_SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _JOULES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
 
 
@@ -17,6 +19,18 @@ def plain(value: object, longest: int = 80) -> str:
     if len(text) > longest:
         text = text[: longest - 1] + "…"
     return html.escape(text, quote=True)
+
+
+def short_names(names: Iterable[str], longest: int) -> dict[str, str]:
+    """Names as `plain` text for axes and legends; those that are alike once they are cut get a number."""
+    found: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        text, number = plain(name, longest), 1
+        while text in found.values():
+            number += 1
+            text = f"{plain(name, longest - 3)} {number}"
+        found[name] = text
+    return found
 
 
 def script_json(value: Any) -> str:
@@ -60,6 +74,11 @@ def cycles_unit(largest_cycles: float) -> tuple[float, str]:
     """Divisor from cycles and the unit, such as `kcycles`."""
     divisor, prefix = _unit(largest_cycles, _PREFIXES)
     return divisor, f"{prefix}cycles"
+
+
+def seconds_unit(largest_seconds: float) -> tuple[float, str]:
+    """Divisor from seconds and the unit, such as `ms`."""
+    return _unit(largest_seconds, _SECONDS)
 
 
 def with_unit(value: float, unit: tuple[float, str]) -> str:

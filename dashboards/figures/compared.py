@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from dashboards.figures.front import staircase
 from dashboards.figures.view import Figure, Trace, View, bar, new_figure, scatter
 from dashboards.members import report_data
 from dashboards.palette import STATIC, qualitative
-from dashboards.text import plain
+from dashboards.text import percent, plain
 from study.compare_runs import Comparison, LabelScore
 from study.results import RunResults
 
@@ -54,11 +56,22 @@ def _fronts(runs: Mapping[str, Sequence[RunResults]], colours: Mapping[str, str]
     """Best accuracy at each cost, as a band over the runs of a label."""
     steps = {label: [_steps(run) for run in group] for label, group in runs.items()}
     costs = [cost for group in steps.values() for found, _ in group for cost in found]
-    grid = np.linspace(min(costs, default=0.0), max([*costs, 1.0]), GRID)
+    low, high = min(costs, default=1.0), max([*costs, 1.0])
+    # Where the cheapest design costs a tenth of the dearest, a linear axis gives most of its length to one step.
+    wide = 0.0 < low < high / 10
+    grid = np.geomspace(low, high, GRID) if wide else np.linspace(low, high, GRID)
     traces: list[Trace] = []
+    said: list[str] = []
     for label, group in steps.items():
         rows = np.array([_at(grid, *found) for found in group])
         traces += _band_traces(grid, 100 * rows, label, colours[label], "%{y:.2f} % at %{x:.3f}")
+        best = [values[-1] for _, values in group if len(values)]
+        cheap = [float(found[0]) for found, _ in group if len(found)]
+        if best:
+            said.append(
+                f"{_short(label)}: from {percent(median(v[0] for _, v in group if len(v)))} at {median(cheap):.3f} "
+                f"to {percent(median(best))}"
+            )
     for index, members in enumerate(runs.values()):
         reference = [100 * float(run.static_reference["accuracy"]) for run in members]
         traces.append(
@@ -75,13 +88,15 @@ def _fronts(runs: Mapping[str, Sequence[RunResults]], colours: Mapping[str, str]
     return View(
         name="compared-fronts",
         title="Fronts over seeds",
-        alt="Lines with bands: best accuracy at each mean energy-latency product, one band a label.",
+        alt="Lines with bands: best accuracy at each mean energy-latency product, one band a label. Medians: "
+        + _sentence(said),
         figures={
             "all": new_figure(
                 traces,
                 "mean energy-latency product / static reference",
                 "validation accuracy (%)",
                 height=460,
+                xaxis=_log_axis(low, high) if wide else {},
             )
         },
         note=f"Line: median over runs; band: {_band_words(runs)}. Products are relative to each run's own static "
@@ -133,7 +148,8 @@ def _progress(comparison: Comparison, colours: Mapping[str, str]) -> View:
     return View(
         name="compared-progress",
         title="Progress over seeds",
-        alt="Lines with bands: hypervolume as trials finish, one band a label; higher is better.",
+        alt="Lines with bands: hypervolume as trials finish, one band a label; higher is better. At the end: "
+        + _medians(comparison, "hypervolume"),
         figures=figures,
         labels=labels,
         note="Hypervolume up to the common reference point, everything evaluated until then counted; to the end of "
@@ -150,7 +166,8 @@ def _indicators(comparison: Comparison, colours: Mapping[str, str]) -> View:
     return View(
         name="compared-indicators",
         title="Each run",
-        alt="Points: the indicator of each run by label, with the median.",
+        alt="Points: the indicator of each run by label, with the median. Hypervolume: "
+        f"{_medians(comparison, 'hypervolume')} IGD+: {_medians(comparison, 'igd_plus')}",
         figures=figures,
         labels={"hypervolume": "hypervolume", "igd_plus": "IGD+"},
         note="Line: median.",
@@ -196,7 +213,7 @@ def _attained(comparison: Comparison, colours: Mapping[str, str]) -> View:
         [
             bar(
                 x=list(range(len(labels))),
-                y=[100 * float(np.mean(label.attained)) if label.attained else 0.0 for label in labels],
+                y=[100 * _mean_attained(label) for label in labels],
                 marker={"color": [colours[label.label] for label in labels], "line": {"width": 0}},
                 hovertemplate="%{y:.1f} %<extra></extra>",
             )
@@ -211,11 +228,41 @@ def _attained(comparison: Comparison, colours: Mapping[str, str]) -> View:
     return View(
         name="compared-attained",
         title="Share of the joint front",
-        alt="Bars: how much of the best of all runs together a run of each label attains, on average.",
+        alt="Bars: how much of the best of all runs together a run of each label attains, on average: "
+        + _sentence([f"{_short(label.label)} {percent(_mean_attained(label))}" for label in labels]),
         figures={"all": figure},
         note=f"Mean over the {len(comparison.joint_front)} members of the joint front of the share of runs that have "
         "a design as good in every objective.",
     )
+
+
+def _mean_attained(label: LabelScore) -> float:
+    return float(np.mean(label.attained)) if label.attained else 0.0
+
+
+def _medians(comparison: Comparison, key: str) -> str:
+    """The median of an indicator by label, and its range over runs, as a sentence (not escaped)."""
+    parts = []
+    for label in comparison.labels:
+        values = label.values(key)
+        spread = f" ({min(values):.4f} to {max(values):.4f})" if len(values) > 1 else ""
+        parts.append(f"{_short(label.label)} {label.median(key):.4f}{spread}")
+    return _sentence(parts)
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    return "; ".join(parts) + "."
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 40 else label[:39] + "…"
+
+
+def _log_axis(low: float, high: float) -> dict[str, object]:
+    """A logarithmic axis with plain numbers at 1, 2 and 5 times each power of ten."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{step}e{power}") for power in powers for step in (1, 2, 5)]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def _label_axis(labels: Sequence[LabelScore]) -> dict[str, object]:

@@ -8,7 +8,7 @@ from dashboards.figures.layers import core_colours
 from dashboards.figures.view import Figure, Trace, View, bar, new_figure
 from dashboards.members import Member, ReportData
 from dashboards.palette import level_colours
-from dashboards.text import cycles_unit, energy_unit, percent, plain
+from dashboards.text import cycles_unit, energy_unit, percent, plain, short_names
 
 
 def view(data: ReportData, linked: Sequence[Member]) -> View:
@@ -37,7 +37,7 @@ def _figure(
 ) -> Figure:
     layers = member.layers
     core = layers["core"].astype(str)
-    labels = [plain(name, 18) for name in cores]
+    labels = list(short_names(cores, 18).values())
 
     def by_core(column: str, divisor: float) -> list[float]:
         sums = (layers[column] * member.layer_reach).groupby(core).sum()

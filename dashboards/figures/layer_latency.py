@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dashboards.figures.layers import core_colours, dearest_layers, layer_axis, layer_hover
 from dashboards.figures.view import Figure, View, bar, new_figure
 from dashboards.members import Member, ReportData
-from dashboards.text import cycles_unit, plain
+from dashboards.text import cycles_unit, short_names
 
 
 def view(data: ReportData, linked: Sequence[Member]) -> View:
@@ -31,6 +31,7 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
 def _figure(member: Member, colours: dict[str, str], unit: tuple[float, str]) -> Figure:
     layers = member.layers.assign(hover=layer_hover(member), place=range(len(member.layers)))
     traces = []
+    labels = short_names(colours, 30)
     for core, colour in colours.items():
         part = layers[layers["core"].astype(str) == core]
         if part.empty:
@@ -39,7 +40,7 @@ def _figure(member: Member, colours: dict[str, str], unit: tuple[float, str]) ->
             bar(
                 x=part["place"].tolist(),
                 y=(part["latency_cycles"] / unit[0]).tolist(),
-                name=plain(core),
+                name=labels[core],
                 marker={
                     "color": colour,
                     "line": {"width": 0},
@@ -47,7 +48,7 @@ def _figure(member: Member, colours: dict[str, str], unit: tuple[float, str]) ->
                 },
                 text=part["hover"].tolist(),
                 textposition="none",
-                hovertemplate=f"%{{text}}<br>%{{y:.4g}} {unit[1]} on {plain(core)}<extra></extra>",
+                hovertemplate=f"%{{text}}<br>%{{y:.4g}} {unit[1]} on {labels[core]}<extra></extra>",
             )
         )
     return new_figure(

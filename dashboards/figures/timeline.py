@@ -11,7 +11,7 @@ from dashboards.figures.layers import core_colours, layer_hover
 from dashboards.figures.view import Figure, Trace, View, bar, new_figure
 from dashboards.members import Member, ReportData, records
 from dashboards.palette import OTHERS
-from dashboards.text import cycles_unit, percent, plain
+from dashboards.text import cycles_unit, percent, short_names
 
 
 def view(data: ReportData, linked: Sequence[Member]) -> View:
@@ -67,7 +67,7 @@ def _figure(member: Member, colours: dict[str, str], unit: tuple[float, str]) ->
     finish = float(ends.max())
     placed = member.layers.assign(hover=layer_hover(member), start=starts, end=ends)
     rows = {core: placed[placed["core"].astype(str) == core] for core in colours}
-    labels = {core: plain(core, 18) for core in colours}
+    labels = short_names(colours, 18)
     traces: list[Trace] = [_waiting(rows, labels, finish, unit)]
     for core, colour in colours.items():
         part = rows[core]

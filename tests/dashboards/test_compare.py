@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from dashboards.compare import comparison_html, main, span
+from dashboards.compare import comparison_html, main, measured, span
 from dashboards.figures.compared import band, views
 from study.compare_runs import compare_runs
 from study.results import load_run
-from tests.dashboards.browser import MISSING, watched
+from tests.dashboards.browser import MISSING, watched, worst_contrast
 from tests.dashboards.synthetic_run import write_run
-from tests.dashboards.test_report import HOSTILE
+from tests.dashboards.test_report import HOSTILE, LONG
 
 LABEL = f"ours {HOSTILE}"
 
@@ -92,6 +94,52 @@ def test_indicators_have_a_point_for_each_run(drawn, runs):
         assert trace["y"] == label.values("hypervolume")
 
 
+def test_descriptions_have_the_numbers_of_every_label(drawn, runs):
+    comparison = compare_runs(runs)
+    for label in comparison.labels:
+        shown = label.label[:39]
+        for name in drawn:
+            assert shown in drawn[name].alt
+        assert f"{label.median('hypervolume'):.4f}" in drawn["compared-progress"].alt
+        assert f"{label.median('igd_plus'):.4f}" in drawn["compared-indicators"].alt
+        assert f"{100 * np.mean(label.attained):.1f} %" in drawn["compared-attained"].alt
+    best = np.median(
+        [100 * run.designs.loc[run.designs["feasible"], "accuracy"].max() for run in runs["other"]]
+    )
+    assert f"to {best:.1f} %" in drawn["compared-fronts"].alt
+
+
+@pytest.mark.parametrize(("cheap", "kind"), [(0.5, None), (0.02, "log")])
+def test_costs_are_on_a_logarithmic_axis_where_they_span_ten_times(runs, cheap, kind):
+    (run,) = runs["other"][:1]
+    least = run.designs.loc[run.designs["feasible"], "edp_relative"].min()
+    moved = {table: getattr(run, table).assign(
+        edp_relative=cheap + (getattr(run, table)["edp_relative"] - least).clip(lower=0)
+    ) for table in ("designs", "pareto")}  # fmt: skip
+    one = {"a": [replace(run, **moved)], "b": [replace(run, **moved)]}
+    figure = next(v for v in views(compare_runs(one), one) if v.name == "compared-fronts").figures["all"]
+    axis = figure["layout"]["xaxis"]
+    assert axis.get("type") == kind
+    if kind:
+        assert axis["ticktext"][axis["tickvals"].index(0.02)] == "0.02"
+        assert min(figure["data"][0]["x"]) == pytest.approx(cheap)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "text"),
+    [
+        ("mean_latency_seconds", 1.193e-5, "mean latency 11.9 µs"),
+        ("mean_energy_joules", 2.262e-6, "mean energy 2.26 µJ"),
+        ("mean_energy_pj", 2.262e6, "mean energy 2.26 µJ"),
+        ("mean_latency_cycles", 5e4, "mean latency 50.0 kcycles"),
+        ("mean_edp_pj_cycles", 5e4, "mean edp pj cycles 5e+04"),
+        ("error", 0.0795, "error 0.0795"),
+    ],
+)
+def test_values_have_units_a_person_can_read(column, value, text):
+    assert measured(column, value) == text
+
+
 def test_span():
     assert span([1.0, 3.0, 2.0], ".1f") == "2.0 (1.0 to 3.0)"
     assert span([1.0, 1.0], ".1f") == "1.0"
@@ -121,7 +169,9 @@ def test_bad_input_is_one_line_and_status_two(runs, said, folders, tmp_path, cap
 
 
 @pytest.mark.skipif(bool(MISSING), reason=MISSING)
-@pytest.mark.parametrize(("width", "scheme"), [(1300, "light"), (390, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1300, "light"), (390, "light"), (1300, "dark"), (390, "dark")]
+)
 def test_page_in_a_browser(browser, runs, tmp_path, width, scheme):
     path = tmp_path / "c.html"
     path.write_text(comparison_html(runs), encoding="utf-8")
@@ -138,6 +188,37 @@ def test_page_in_a_browser(browser, runs, tmp_path, width, scheme):
     )
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     assert page.evaluate("window.bad") is None
+    assert worst_contrast(page)[0] >= 4.5, worst_contrast(page)
     assert seen.requests == [path.as_uri()]
     assert seen.errors == []
+    page.close()
+
+
+@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+@pytest.mark.parametrize("width", [390, 1300])
+def test_every_control_is_reached_by_keyboard_and_long_names_stay_inside(browser, runs, tmp_path, width):
+    long = {LONG: [replace(runs["other"][0], name=LONG)], LONG[::-1]: [replace(runs["other"][1], name=LONG)]}
+    path = tmp_path / "c.html"
+    path.write_text(comparison_html(long), encoding="utf-8")
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(60_000)
+    seen = watched(page)
+    page.goto(path.as_uri())
+    page.wait_for_selector("body[data-ready]", timeout=60_000)
+    assert page.evaluate("window.bad") is None
+    assert page.locator("img").count() == 0
+    assert seen.errors == []
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    reached = set()
+    for _ in range(page.locator("button, select, .scroll").count() + 2):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.getAttribute('aria-label')"))
+    assert {"Progress over seeds: what to show", "Each run: save as SVG", "Table"} <= reached
+    select = page.locator('[data-view="compared-indicators"] select')
+    select.focus()
+    page.keyboard.press("ArrowDown")
+    title = page.evaluate("document.getElementById('plot-compared-indicators').layout.yaxis.title.text")
+    assert title.startswith("IGD+")
+    for alt in page.eval_on_selector_all(".plot", "nodes => nodes.map((n) => n.getAttribute('aria-label'))"):
+        assert len(alt) > 100
     page.close()

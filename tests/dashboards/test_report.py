@@ -20,6 +20,9 @@ HOSTILE = (
     '</title></script><script>window.bad=1</script><img src=x onerror="window.bad=1"> \'"&amp; 😀 $css ${x}'
 )
 
+LONG = (HOSTILE + "\u202e" + 300 * "W")[:300]
+"""The longest name: nowhere to break it, and a sign that turns the direction of writing."""
+
 
 class Tags(HTMLParser):
     """Elements of a page with their attributes, and the text of scripts."""

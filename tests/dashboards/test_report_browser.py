@@ -11,7 +11,7 @@ from dashboards.report import write_report
 from study.results import load_run
 from tests.dashboards.browser import MISSING, watched, worst_contrast
 from tests.dashboards.synthetic_run import write_run
-from tests.dashboards.test_report import HOSTILE
+from tests.dashboards.test_report import HOSTILE, LONG
 
 if MISSING:
     pytest.skip(MISSING, allow_module_level=True)
@@ -242,6 +242,28 @@ def test_phone_width_and_the_dark_scheme(browser, report, wide, width, scheme):
 
 def test_contrast_of_the_light_page(wide):
     assert worst_contrast(wide[0])[0] >= 4.5, worst_contrast(wide[0])
+
+
+@pytest.mark.parametrize("width", [390, 1300])
+def test_the_longest_names_are_cut_or_broken(browser, tmp_path, width):
+    run = write_run(tmp_path / "run", trials=6, name=LONG, data_name=LONG, core_prefix=LONG)
+    page, seen = opened(browser, write_report(load_run(run), tmp_path / "r.html"), width)
+    page.select_option("#choose", index=1)
+    draw_all(page)
+    assert seen.errors == []
+    assert page.evaluate("window.bad") is None
+    assert page.locator("img").count() == 0
+    assert HOSTILE in page.locator("h1").text_content()
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    cores = len(set(load_run(run).layers["core"]))
+    assert cores > 1
+    for name in ("timeline", "core-costs"):  # cut names that are alike are rows of their own, and leave room
+        assert page.locator(f"#plot-{name} .yaxislayer-above .ytick").count() == cores
+        widths = page.eval_on_selector_all(
+            f"#plot-{name} .nsewdrag", "nodes => nodes.map((n) => n.getBoundingClientRect().width)"
+        )
+        assert sum(widths) > 0.3 * page.locator(f"#plot-{name}").bounding_box()["width"]
+    page.close()
 
 
 def test_a_run_of_an_earlier_version_says_what_is_missing(browser, tmp_path):

@@ -11,6 +11,8 @@ from dashboards.text import (
     percent,
     plain,
     script_json,
+    seconds_unit,
+    short_names,
     signed_percent,
     with_unit,
 )
@@ -37,6 +39,16 @@ def test_plain_escapes_and_cuts():
     assert plain("x" * 300) == "x" * 79 + "…"
 
 
+def test_short_names_stay_different():
+    names = ["<b>" + 40 * "x" + end for end in "abc"] + ["core", "core"]
+    short = short_names(names, 18)
+    assert list(short) == [*names[:3], "core"]
+    assert short["core"] == "core"
+    assert len(set(short.values())) == 4
+    assert all(text.startswith("&lt;b&gt;xxx") for text in list(short.values())[:3])
+    assert [text[-1] for text in list(short.values())[:3]] == ["…", "2", "3"]
+
+
 def test_percentages():
     assert percent(0.8804) == "88.0 %"
     assert signed_percent(-0.465) == "\N{MINUS SIGN}46.5 %"
@@ -50,6 +62,14 @@ def test_percentages():
 )
 def test_energy_gets_a_unit_a_person_can_read(pj, shown):
     assert with_unit(pj, energy_unit(pj)) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(12.0, "12.0 s"), (0.0021, "2.10 ms"), (1.193e-5, "11.9 µs"), (4e-9, "4.00 ns"), (0, "0 ns")],
+)
+def test_seconds_get_a_unit_a_person_can_read(seconds, shown):
+    assert with_unit(seconds, seconds_unit(seconds)) == shown
 
 
 def test_cycles():
