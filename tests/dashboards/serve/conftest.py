@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,13 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture(scope="session")
 def serving(bench: Bench) -> Iterator[Serving]:
-    ready = prepare(bench.url, None, None, None, "127.0.0.1", 0, 1000)
+    with answering(prepare(bench.url, None, None, None, "127.0.0.1", 0, 1000)) as ready:
+        yield ready
+
+
+@contextmanager
+def answering(ready: Serving) -> Iterator[Serving]:
+    """A server that answers until the end of the block."""
     thread = threading.Thread(target=ready.server.serve_forever, daemon=True)
     thread.start()
     yield ready

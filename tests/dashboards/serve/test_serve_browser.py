@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import optuna
 import pytest
 
+from dashboards.serve.__main__ import prepare
 from tests.dashboards.browser import MISSING, watched
-from tests.dashboards.test_report import HOSTILE
+from tests.dashboards.serve.conftest import answering
+from tests.dashboards.test_report import HOSTILE, LONG
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
 
@@ -52,3 +55,21 @@ def test_names_with_markup_are_text(page, serving):
     page.goto(serving.address)
     page.get_by_text(HOSTILE[:20]).first.wait_for()
     assert page.evaluate("window.bad") is None
+
+
+def test_a_study_with_the_longest_name_of_markup_and_a_failure_that_tells_markup(page, bench, tmp_path):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    optuna.copy_study(from_study_name="bench", from_storage=bench.url, to_storage=url, to_study_name=LONG)
+    study = optuna.load_study(study_name=LONG, storage=url)
+    trial = study.ask()
+    trial.set_user_attr("failure", HOSTILE)
+    study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    with answering(prepare(url, None, bench.folder, None, "127.0.0.1", 0, 1000)) as ready:
+        seen = watched(page)
+        for path in ("", f"/trials?numbers={trial.number}", "/trialTable", "/note"):
+            page.goto(ready.address + path)
+            page.get_by_text(HOSTILE[:20]).first.wait_for()
+            assert page.evaluate("window.bad") is None
+        page.goto(ready.address)
+        page.locator("[id='user-defined-plot:front-edp'] .gtitle").wait_for(state="attached")
+        assert seen.errors == []
