@@ -80,8 +80,9 @@ class StageProgress:
         if below is not None:
             self._bars.below = below
         if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=total, detail=detail)
-        self._bars.update(self._tasks[stage], completed=done, total=total, detail=detail)
+            # Unseen until it has its value: a run that goes on would begin with a bar at 0.
+            self._tasks[stage] = self._bars.add_task(stage, total=total, detail=detail, visible=False)
+        self._bars.update(self._tasks[stage], completed=done, total=total, detail=detail, visible=True)
 
     def log(self, text: str) -> None:
         """A line above the bars."""

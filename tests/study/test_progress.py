@@ -115,3 +115,13 @@ def test_bars_show_done_total_and_detail():
         progress.update("trials", 4, 24, "3 feasible, hypervolume 0.456")
     assert "4/24" in console.file.getvalue()
     assert "hypervolume 0.456" in console.file.getvalue()
+
+
+def test_a_run_that_goes_on_never_shows_a_bar_at_the_start():
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
+    progress = StageProgress(console)
+    with progress.shown():
+        progress.update("trials", 16, 18)
+        progress._bars.refresh()
+    assert "16/18" in console.file.getvalue()
+    assert "0/18" not in console.file.getvalue()
