@@ -17,10 +17,12 @@ from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import numpy as np
 import optuna
 from optuna.trial import TrialState, create_trial
+from optuna_dashboard import wsgi
 from optuna_dashboard._pareto_front import get_pareto_front_trials
 
 from benchmarks.harness import Timing, provenance, write_json
@@ -30,6 +32,7 @@ from dashboards.serve.__main__ import MOST_TRIALS
 from dashboards.serve.artifacts import ArtifactShelf
 from dashboards.serve.copy import StudyCopy
 from dashboards.serve.live_view import LiveView
+from dashboards.serve.order import ordered
 from study.config_io import identity
 from study.derived import DerivedFiles
 from study.derived import _path as derived_path
@@ -132,7 +135,7 @@ def measure_viewer(live: LiveStudy, most: int, rounds: int) -> dict[str, Any]:
 
     Between updates the viewer rests as long as one took; the rests are not in `all_there`.
     """
-    first, there, again, compared = [], [], [], []
+    first, there, again, compared, answered, bare = [], [], [], [], [], []
     for _ in range(rounds):
         view = view_of(replace(live, derived=unread(live.derived)), most)
         first.append(_seconds(view.update))
@@ -145,6 +148,10 @@ def measure_viewer(live: LiveStudy, most: int, rounds: int) -> dict[str, Any]:
         again.append(_seconds(view.update))
         shown = view.copy.study.get_trials(deepcopy=False)
         compared.append(_seconds(lambda s=shown: get_pareto_front_trials(s, live.study.directions)))
+        app = wsgi(view.copy.storage, artifact_store=view.shelf)
+        _answer(app)  # the first one fills the dashboard's cache of trials
+        bare.append(_seconds(lambda a=app: _answer(a)))
+        answered.append(_seconds(lambda a=app, v=view: _answer(ordered(a, lambda: v.figures))))
     return {
         "trials_shown": len(view.copy.numbers),
         "first_update": Timing.of(first),
@@ -152,7 +159,16 @@ def measure_viewer(live: LiveStudy, most: int, rounds: int) -> dict[str, Any]:
         "updates_until_all_there": updates,
         "update_after_a_trial": Timing.of(again),
         "front_of_the_dashboard": Timing.of(compared),
+        "answer_of_the_dashboard": Timing.of(bare),
+        "answer_in_order": Timing.of(answered),
     }
+
+
+def _answer(application: Any) -> bytes:
+    """What a browser asks for every few seconds."""
+    environ: dict[str, Any] = {}
+    setup_testing_defaults(environ)
+    return b"".join(application(environ | {"PATH_INFO": "/api/studies/0"}, lambda *_: None))
 
 
 def unread(files: DerivedFiles | None) -> DerivedFiles | None:
@@ -178,16 +194,20 @@ def replace_number(trial: optuna.trial.FrozenTrial) -> optuna.trial.FrozenTrial:
 def measure_reports(rounds: int) -> dict[str, Any]:
     """Seconds and bytes of reports of made-up runs."""
     found = {}
-    for trials in (24, 500):
+    for name, made in {
+        "24 trials": {"trials": 24, "derived": 3},
+        "500 trials": {"trials": 500, "derived": 3},
+        "500 trials, as many as can be on the front": {"trials": 500, "derived": 0, "all_on_front": True},
+    }.items():
         with tempfile.TemporaryDirectory() as folder:
-            results = load_run(write_run(Path(folder) / "run", trials=trials, derived=3))
+            results = load_run(write_run(Path(folder) / "run", **made))
             seconds, sizes = [], []
             for _ in range(rounds):
                 start = time.perf_counter()
                 page = report_html(results)
                 seconds.append(time.perf_counter() - start)
                 sizes.append(len(page.encode()))
-            found[f"{trials} trials"] = {
+            found[name] = {
                 "front_members": len(results.pareto), "bytes": sizes[0], "seconds": Timing.of(seconds),
             }  # fmt: skip
     return found
