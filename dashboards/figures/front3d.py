@@ -50,7 +50,10 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
                 "xaxis": {"title": {"text": latency.title}, **axis},
                 "yaxis": {"title": {"text": energy.title}, **axis},
                 "zaxis": {"title": {"text": "validation accuracy (%)"}, **axis},
-                "camera": {"eye": {"x": 1.7, "y": -1.7, "z": 0.6}, "center": {"x": 0, "y": 0, "z": -0.15}},
+                "camera": {
+                    "eye": {"x": 1.75, "y": -1.95, "z": 0.65},
+                    "center": {"x": 0.1, "y": 0.1, "z": -0.2},
+                },
             },
         },
     }

@@ -57,7 +57,7 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
         annotations=[
             {
                 "x": column, "y": y, "yanchor": anchor, "showarrow": False, "font": {"size": 10},
-                "text": text(float(edge[column])),
+                "text": text(float(edge[column])), "name": "wide only",
             }
             for column, (_, _, text) in enumerate(axes)
             for y, anchor, edge in ((-0.03, "top", low), (1.03, "bottom", low + span))

@@ -34,7 +34,16 @@
     layout.dragmode = Offramp.narrow.matches ? false : layout.scene ? "orbit" : "zoom"; // on a phone a finger scrolls
     if (Offramp.narrow.matches) {
       layout.margin = Object.assign({}, layout.margin, { r: 8 });
-      if (layout.scene) layout.scene.dragmode = false;
+      if (layout.scene) {
+        layout.scene.dragmode = false;
+        const eye = ((layout.scene.camera || {}).eye) || {};
+        for (const axis of Object.keys(eye)) eye[axis] *= 1.95; // the whole of it, titles too
+        for (const axis of ["xaxis", "yaxis", "zaxis"]) {
+          layout.scene[axis].title = Object.assign({}, layout.scene[axis].title, { font: { size: 10 } });
+          layout.scene[axis].tickfont = { size: 9 };
+        }
+      }
+      if (layout.annotations) layout.annotations = layout.annotations.filter((note) => note.name !== "wide only");
       if ((layout.annotations || []).length > 12) for (const note of layout.annotations) note.textangle = -50;
       for (const key of Object.keys(layout)) {
         const axis = layout[key];

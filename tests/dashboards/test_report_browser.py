@@ -237,6 +237,9 @@ def test_phone_width_and_the_dark_scheme(browser, report, wide, width, scheme):
     assert (ink == wide[0].evaluate("document.getElementById('plot-front').layout.font.color")) == (
         scheme == "light"
     )
+    # Values at both ends of nine axes would lie over one another on a phone.
+    notes = page.evaluate("document.getElementById('plot-parallel').layout.annotations.length")
+    assert (notes == 0) == (width == 390)
     page.close()
 
 
