@@ -11,7 +11,7 @@ from dashboards.members import Member, ints, records
 from dashboards.palette import CHOSEN, FRONT, bits_colour, ink_on
 from dashboards.text import percent, plain
 
-_SIDE, _CELL, _MARGIN = 64, 46, 8  # pixels: row titles at the left, least width of a block, rim
+_SIDE, _CELL, _MARGIN = 72, 46, 8  # pixels: row titles at the left, least width of a block, rim
 _EXITS, _FLOW, _BITS, _NUMBERS = 46, 52, 20, 22  # heights of the parts of a row of blocks
 
 

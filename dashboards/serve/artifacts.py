@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 
 from optuna.artifacts.exceptions import ArtifactNotFound
 
+from dashboards.serve.copy import FILE_PREFIX
+
 _NAMESPACE = uuid.UUID("8c7d6f5e-1f1b-4a34-9f0a-6d0f2c9b3a10")
-_PREFIX = "artifacts:"
-"""Of the attribute under which Optuna lists a file."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class ArtifactShelf:
             "mimetype": artifact.mimetype,
             "encoding": None,
         }
-        return {_PREFIX + identifier: json.dumps(meta)}
+        return {FILE_PREFIX + identifier: json.dumps(meta)}
 
     @staticmethod
     def identifier(owner: str, filename: str) -> str:

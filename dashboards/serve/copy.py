@@ -23,6 +23,9 @@ from optuna.trial import FrozenTrial, TrialState
 CONSTRAINTS_KEY = "constraints"
 """What optuna-dashboard 0.21 reads; above 0 is infeasible."""
 
+FILE_PREFIX = "artifacts:"
+"""Of the attribute under which Optuna lists a file."""
+
 Describe = Callable[[FrozenTrial], tuple[dict[str, Any], dict[str, Any]]]
 """From a finished trial to the user attributes and system attributes its copy is shown with."""
 
@@ -137,6 +140,17 @@ class StudyCopy:
         for key, value in system.items():
             self.storage.set_trial_system_attr(identifier, key, value)
         self.storage.set_trial_state_values(identifier, trial.state, trial.values)
+
+    def list_file(self, number: int, attributes: Mapping[str, str]) -> None:
+        """Lists a file with a trial that has ended, whose own attributes cannot change any more.
+
+        Args:
+            number: Of the original trial.
+            attributes: As the shelf gives them.
+        """
+        for key, value in attributes.items():
+            place = f"dashboard:artifacts:{self.trial_id(number)}:{key.removeprefix(FILE_PREFIX)}"
+            self.storage.set_study_system_attr(self.study_id, place, value)
 
     def set_study_attributes(self, values: Mapping[str, Any]) -> None:
         """What the dashboard lists as attributes of the study."""

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 MOST_NOTES = 40
 _PICTURE = "network.svg"
+_MEMBER_PICTURE = "front_member.svg"
+"""Of a derived design, whose exits leave other shares than those of what the trial proposed."""
 _PICTURE_WIDTH = 760
 _HEIGHT = 450
 """Of the box that optuna-dashboard gives a figure; what is higher lies over the next one."""
@@ -183,7 +186,13 @@ class LiveView:
             if number not in self.copy.numbers:
                 continue
             trial = Trial(self.copy.study, self.copy.trial_id(number))
-            picture = get_artifact_path(trial, self.shelf.identifier(_owner(number), _PICTURE))
+            shown = _PICTURE
+            if members[0].row["source"] == "derived":
+                shown = _MEMBER_PICTURE
+                drawing = network_picture(members[0], _PICTURE_WIDTH, "#1b1f24").encode("utf-8")
+                artifact = Artifact(shown, "image/svg+xml", partial(bytes, drawing))
+                self.copy.list_file(number, self.shelf.offer(_owner(number), artifact))
+            picture = get_artifact_path(trial, self.shelf.identifier(_owner(number), shown))
             note = member_note(members[0], picture, members[1:])
             if self._changed(f"note of trial {number}", note):
                 save_note(trial, note)

@@ -64,8 +64,8 @@ def member_note(member: Member, picture: str, others: Sequence[Member] = ()) -> 
     if member.row.get("source") == "derived":
         lines += [
             "",
-            "Derived: the trial's network on other PE arrays or with other thresholds. Picture and files show the "
-            "design that the trial proposed.",
+            "Derived: the trial's network on other PE arrays or with other thresholds. The files but "
+            "`front_member.svg` are about the design that the trial proposed.",
         ]
     if others:
         lines += [

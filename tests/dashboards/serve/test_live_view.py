@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+from optuna.trial import Trial
+from optuna_dashboard._note import get_note
 
 from dashboards.serve.artifacts import ArtifactShelf
 from dashboards.serve.copy import StudyCopy
 from dashboards.serve.live_view import LiveView
-from study.live import live_study
+from study.derived import write_derived
+from study.live import keep_environment, live_study
+from study.storage import keep_reference
+from tests.dashboards.serve.conftest import ENVIRONMENT
+from tests.study.bench import bench_context, run_trials, static_reference
 
 
 def viewer(bench, first_seconds, more_seconds):
@@ -61,6 +68,42 @@ def test_notes_are_written_for_members_whose_exits_are_known(bench):
     while view.live.pending:
         view.update()
     assert 0 < len(before) <= len({key for key in view._saved if key.startswith("note of trial")})
+
+
+def test_the_picture_of_a_derived_member_is_its_own(tmp_path):
+    context = bench_context(tmp_path / "run")
+    study = run_trials(context, 3)
+    keep_environment(study, ENVIRONMENT)
+    keep_reference(study, static_reference(context))
+    for trial in study.trials:
+        write_derived(context, context.space.decode(trial.params).architecture)
+    live = live_study(f"sqlite:///{context.paths.out / 'study.db'}", None, run=context.paths.out)
+    view = LiveView(live, StudyCopy.of(live.study, 1000), ArtifactShelf(None), None, 60.0)
+    view.update()
+    notes = get_notes(view)
+    pictured = 0
+    for number, note in notes.items():
+        address = re.search(r"artifacts/0/(\d+)/([0-9a-f-]+)\)", note)
+        assert int(address[1]) == view.copy.trial_id(number)
+        drawing = view.shelf.open_reader(address[2]).read().decode()
+        shares = re.findall(r"^\| \d+ \| \w+ \| ([0-9.]+) %", note.replace("\\", ""), re.MULTILINE)
+        leaving = [float(s) for s in re.findall(r"\(\w+\): ([0-9.]+) % of inputs leave", drawing)]
+        assert shares
+        assert [float(s) for s in shares] == leaving
+        if "Derived:" in note:
+            pictured += 1
+            study_attrs = view.copy.storage.get_study_system_attrs(0)
+            assert "front_member.svg" in study_attrs[f"dashboard:artifacts:{address[1]}:{address[2]}"]
+    assert pictured
+
+
+def get_notes(view):
+    found = {}
+    for number in view.copy.numbers:
+        note = get_note(Trial(view.copy.study, view.copy.trial_id(number)))
+        if note:
+            found[number] = note
+    return found
 
 
 def test_figures_have_the_height_of_their_box(bench):
