@@ -42,13 +42,17 @@ def band(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lower quartile, median and upper quartile over runs; of fewer than four runs the range in place of quartiles.
 
     Args:
-        rows: (n_runs, n_points); NaN where a run has no value yet. A point that half of the runs lack has no band.
+        rows: (n_runs, n_points), more is better; NaN where a run has no value yet, which counts as the worst. Left
+            out, a run that comes later would pull the median of the others down. A point that half of the runs lack
+            has no band; the band begins at the worst value there is.
     """
     ends = (25.0, 75.0) if len(rows) >= 4 else (0.0, 100.0)
     found = np.full((3, rows.shape[1]), np.nan)
     known = 2 * np.isfinite(rows).sum(axis=0) > len(rows)
     if known.any():
-        found[:, known] = np.nanpercentile(rows[:, known], [ends[0], 50.0, ends[1]], axis=0)
+        least = np.nanmin(rows[:, known], axis=0)
+        filled = np.where(np.isfinite(rows[:, known]), rows[:, known], least - 1e9)
+        found[:, known] = np.maximum(np.percentile(filled, [ends[0], 50.0, ends[1]], axis=0), least)
     return found[0], found[1], found[2]
 
 

@@ -50,8 +50,22 @@ def test_band_is_left_out_where_half_of_the_runs_have_nothing_yet():
     rows = np.array([[np.nan, np.nan, 1.0], [np.nan, 2.0, 3.0], [4.0, 4.0, 5.0]])
     low, middle, high = band(rows)
     assert np.isnan([low[0], middle[0], high[0]]).all()
-    assert (low[1], middle[1], high[1]) == (2, 3, 4)
+    assert (low[1], middle[1], high[1]) == (2, 2, 4)  # the run that has nothing yet is the worst of the three
     assert (low[2], high[2]) == (1, 5)
+
+
+@pytest.mark.parametrize("n_runs", [2, 3, 4, 5, 8])
+def test_the_median_of_runs_that_only_rise_never_falls(n_runs):
+    rng = np.random.default_rng(n_runs)
+    rows = np.cumsum(rng.random((n_runs, 40)), axis=1) + 10 * rng.random((n_runs, 1))
+    for row, begin in zip(rows, rng.integers(0, 20, n_runs), strict=True):
+        row[:begin] = np.nan
+    low, middle, high = band(rows)
+    known = np.isfinite(middle)
+    assert known.sum() > 15
+    assert (np.diff(middle[known]) >= 0).all()
+    assert (low[known] <= middle[known]).all()
+    assert (middle[known] <= high[known]).all()
 
 
 def test_fronts_are_medians_of_what_each_run_has_at_a_cost(drawn, runs):

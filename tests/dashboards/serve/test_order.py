@@ -37,6 +37,13 @@ def test_figures_come_in_the_order_given_and_unknown_ones_by_name_after_them():
     assert names(in_order(content, ["front", "bits"])) == ["front", "bits", "a", "b"]
 
 
+def test_the_key_inside_of_a_text_is_no_key():
+    before = {"note": '"plotly_graph_objects": [{"id": "x"}, {"id": "a"}]', **study("bits", "front")}
+    content = in_order(json.dumps(before).encode(), ["front", "bits"])
+    assert names(content) == ["front", "bits"]
+    assert json.loads(content)["note"] == before["note"]
+
+
 def test_the_rest_of_the_answer_is_what_it_was():
     before = study("bits", "front")
     after = json.loads(in_order(json.dumps(before).encode(), ["front", "bits"]))
