@@ -135,7 +135,9 @@ def our_action(
 
     def step() -> None:
         with torch_threads(threads):
-            optimizer.step(case.loss(precision), 1.0)
+            case.network.zero_grad()
+            case.loss(precision).backward()
+            optimizer.step(1.0)
 
     return step
 

@@ -75,7 +75,7 @@ def measure_ranges(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, A
     def see_values(name: str, y: Tensor) -> None:
         maximum = maxima[name]
         low = -maximum if sites[name].signed else 0.0
-        counts[name] += torch.histc(y.float().cpu(), N_BINS, low, maximum).double()
+        counts[name] += torch.histc(y.float(), N_BINS, low, maximum).double().cpu()
 
     for see in (see_maximum, see_values):
         handles = [

@@ -7,10 +7,12 @@ from torch import Tensor
 
 from models.augment import augment_batch
 from models.float_weights import FloatWeights
+from models.gradients import Gradients
 from models.image_growth import image_side, resize_batch
 from models.loop import arithmetic, batch_indices, weight_groups
+from models.loss_record import LossRecord
 from models.network import EarlyExitNetwork, initialize
-from models.objective import NonFiniteLoss, exit_weights, joint_loss, learning_rate_factor
+from models.objective import exit_weights, joint_loss, learning_rate_factor
 from models.recipe import PretrainRecipe
 from models.seeds import derive_seed
 from models.training_data import TrainingData
@@ -78,6 +80,7 @@ class Pretraining:
         # The final exit teaches the others; it learns from the labels alone.
         early_share = torch.tensor([0.0 if final else recipe.distillation_weight for final in is_final])
         self.distilled = early_share.to(device)
+        self.gradients = Gradients(self._compute, list(network.parameters()))
 
     @property
     def samples(self) -> int:
@@ -94,27 +97,43 @@ class Pretraining:
         generator = torch.Generator().manual_seed(derive_seed("pretrain", self.seed, self.epoch))
         indices = batch_indices(len(self.data.train_images), self.batch_size, generator)
         n_steps = self.steps_per_epoch * self.recipe.epochs
-        n_right = n_seen = 0
+        losses = LossRecord(
+            n_steps, self.recipe.learning_rate, self.epoch * self.steps_per_epoch, " of the pre-training"
+        )
+        n_right = torch.zeros((), dtype=torch.int64, device=self.data.train_images.device)
+        n_seen = 0
         for step_of_epoch in range(self.steps_per_epoch):
             step = self.epoch * self.steps_per_epoch + step_of_epoch
-            n_right += self._step(next(indices), generator, step, n_steps)
+            n_right += self._step(next(indices), generator, step, n_steps, losses)
             n_seen += self.batch_size
             if progress is not None and (step % PROGRESS_STEPS == 0 or step == n_steps - 1):
-                progress("pre-training", step + 1, n_steps, n_right / n_seen)
+                progress("pre-training", step + 1, n_steps, int(n_right) / n_seen)
+        losses.check()
         self.epoch += 1
 
-    def _step(self, batch: Tensor, generator: torch.Generator, step: int, n_steps: int) -> int:
+    def _step(
+        self, batch: Tensor, generator: torch.Generator, step: int, n_steps: int, losses: LossRecord
+    ) -> Tensor:
         data, recipe = self.data, self.recipe
         images = augment_batch(
             data.train_images[batch], data.augment, data.mean, data.std, generator, channels_last=True
         )
-        labels = data.train_labels[batch]
         factor = learning_rate_factor(step, n_steps, recipe.warmup, recipe.final_learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * factor
         side = image_side(step, n_steps, data.image_size, recipe.start_size, recipe.full_size_from)
+        loss, n_right = self.gradients(resize_batch(images, side), data.train_labels[batch])
+        losses.add(loss)
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.gradient_clip)
+        self.optimizer.step()
+        self._average(step)
+        return n_right
+
+    def _compute(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The joint loss, and how many images the final exit has right."""
+        recipe = self.recipe
         with arithmetic(recipe.precision, images.device):
-            logits = self.network(resize_batch(images, side))
+            logits = self.network(images)
         final = torch.stack(logits[-self.n_final :]).float().mean(0)
         loss = joint_loss(
             logits,
@@ -125,17 +144,7 @@ class Pretraining:
             recipe.distillation_temperature,
             recipe.label_smoothing,
         )
-        if not torch.isfinite(loss):
-            raise NonFiniteLoss(
-                f"expected a finite loss, got {float(loss.detach())} in step {step + 1} of {n_steps} of the "
-                f"pre-training; lower learning_rate (now {recipe.learning_rate:g})"
-            )
-        self.optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.gradient_clip)
-        self.optimizer.step()
-        self._average(step)
-        return int((final.argmax(1) == labels).sum())
+        return loss, (final.argmax(1) == labels).sum()
 
     def _average(self, step: int) -> None:
         if self.recipe.ema_decay == 0:

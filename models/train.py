@@ -18,6 +18,7 @@ from models.checkpoint import CheckpointKeys, save_checkpoint
 from models.checkpoint_notes import CheckpointNotes
 from models.evaluate import calibrated_predictions, exit_predictions
 from models.fold import fold_network
+from models.gradients import Gradients
 from models.loop import (
     arithmetic,
     batch_indices,
@@ -26,8 +27,9 @@ from models.loop import (
     torch_threads,
     weight_groups,
 )
+from models.loss_record import LossRecord
 from models.network import EarlyExitNetwork, Mount, architecture_mounts
-from models.objective import NonFiniteLoss, exit_weights, joint_loss, learning_rate_factor
+from models.objective import exit_weights, joint_loss, learning_rate_factor
 from models.predictions import ExitPredictions
 from models.recipe import QatRecipe
 from models.seeds import derive_seed
@@ -172,34 +174,28 @@ def train_network(
     weights = exit_weights(is_final, recipe.exit_weight).to(device)
     distilled = torch.full_like(weights, recipe.distillation_weight)
     optimizer = QatOptimizer(network, recipe)
-    losses: list[float] = []
+    losses = LossRecord(n_steps, recipe.learning_rate)
+
+    def compute(images: Tensor, labels: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        with arithmetic(recipe.precision, device):
+            logits = network(images)
+        loss = joint_loss(
+            logits, labels, teacher, weights, distilled, recipe.distillation_temperature, recipe.label_smoothing
+        )  # fmt: skip
+        return loss, loss.detach()
+
+    gradients = Gradients(compute, list(network.parameters()))
     network.train()
     for step in range(n_steps):
         batch = next(indices)
         images = augment_batch(
             data.train_images[batch], data.augment, data.mean, data.std, generator, channels_last=True
         )
-        with arithmetic(recipe.precision, device):
-            logits = network(images)
-        loss = joint_loss(
-            logits,
-            data.train_labels[batch],
-            teacher[batch],
-            weights,
-            distilled,
-            recipe.distillation_temperature,
-            recipe.label_smoothing,
-        )
-        losses.append(float(loss.detach()))
-        if not torch.isfinite(loss):
-            raise NonFiniteLoss(
-                f"expected a finite loss, got {losses[-1]} in step {step + 1} of {n_steps}; "
-                f"lower learning_rate (now {recipe.learning_rate:g})"
-            )
-        optimizer.step(loss, learning_rate_factor(step, n_steps, recipe.warmup))
+        loss, _ = gradients(images, data.train_labels[batch], teacher[batch])
+        losses.add(loss)
+        optimizer.step(learning_rate_factor(step, n_steps, recipe.warmup))
     measure_norms(network, data, indices, recipe.norm_batches)
-    last = losses[-max(1, n_steps // 10) :]
-    return sum(last) / len(last)
+    return losses.last(0.1)
 
 
 class QatOptimizer:
@@ -222,15 +218,12 @@ class QatOptimizer:
         )
         self.adam = torch.optim.Adam(scales, lr=recipe.scale_learning_rate, betas=SCALE_BETAS, foreach=True)
 
-    def step(self, loss: Tensor, factor: float) -> None:
-        """Follows the gradient of the loss at `factor` times the learning rates."""
+    def step(self, factor: float) -> None:
+        """Follows the gradients that the parameters have at `factor` times the learning rates."""
         for group in self.sgd.param_groups:
             group["lr"] = self.recipe.learning_rate * factor
         for group in self.adam.param_groups:
             group["lr"] = self.recipe.scale_learning_rate * factor
-        self.sgd.zero_grad()
-        self.adam.zero_grad()
-        loss.backward()
         torch.nn.utils.clip_grad_norm_(self.weights, self.recipe.gradient_clip)
         self.sgd.step()
         self.adam.step()
