@@ -130,8 +130,7 @@ class FusedIntQuant(RescalingIntQuant):
     Elsewhere Brevitas's own steps run one by one.
     """
 
-    constants: tuple[float, float, int, int] | None = None
-    """Integer threshold, least threshold, smallest and largest integer; none of them is learned."""
+    _constants: tuple[float, float, int, int] | None = None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Any shape; the same shape, scale, zero point and bit width."""
@@ -139,18 +138,20 @@ class FusedIntQuant(RescalingIntQuant):
         if not cuda_quantizer.applies(x, value):
             slow: tuple[Tensor, Tensor, Tensor, Tensor] = super().forward(x)
             return slow
-        if self.constants is None:
-            self.constants = self._constants()
-        y = cuda_quantizer.quantize(x, value, *self.constants)
+        y = cuda_quantizer.quantize(x, value, *self.constants())
         # Who asks for the last three has a quantized tensor made, which `skip_create_quant_tensor` switches off.
         return y, value, value, value
 
-    def _constants(self) -> tuple[float, float, int, int]:
-        scaling, bits = self.scaling_impl, self.msb_clamp_bit_width_impl()
-        threshold = self.int_scaling_impl(bits)
-        levels = float(scaling.restrict_clamp_threshold(scaling.restrict_threshold_pre(threshold)))
-        smallest = float(getattr(scaling.restrict_clamp_scaling.clamp_ste, "min_val", 0.0))
-        return levels, smallest, int(self.int_quant.min_int(bits)), int(self.int_quant.max_int(bits))
+    def constants(self) -> tuple[float, float, int, int]:
+        """Integer threshold, least threshold, smallest and largest integer; none of them is learned."""
+        if self._constants is None:  # kept: reading them waits for the GPU
+            scaling, bits = self.scaling_impl, self.msb_clamp_bit_width_impl()
+            threshold = self.int_scaling_impl(bits)
+            levels = float(scaling.restrict_clamp_threshold(scaling.restrict_threshold_pre(threshold)))
+            smallest = float(getattr(scaling.restrict_clamp_scaling.clamp_ste, "min_val", 0.0))
+            limits = int(self.int_quant.min_int(bits)), int(self.int_quant.max_int(bits))
+            self._constants = levels, smallest, *limits
+        return self._constants
 
 
 def activation_quantizers(network: nn.Module) -> dict[str, Any]:

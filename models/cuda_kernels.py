@@ -8,14 +8,17 @@ BLOCK = 2048
 
 
 @triton.jit
-def quantize(x_ptr, scale_ptr, y_ptr, n, columns, low, high, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]
-    """y = clamp(round(x / scale), low, high) scale; one scale for each `columns` consecutive elements."""
+def quantize(  # type: ignore[no-untyped-def]
+    x_ptr, scale_ptr, y_ptr, n, columns, low, high, SCALED: tl.constexpr, BLOCK: tl.constexpr
+):
+    """y = clamp(round(x / scale), low, high), times scale where SCALED; a scale for `columns` elements each."""
     offsets = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = offsets < n
     x = tl.load(x_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
     scale = tl.load(scale_ptr + offsets // columns, mask=inside, other=1.0)
     levels = _round(_clamp(tl.div_rn(x, scale), low, high))
-    tl.store(y_ptr + offsets, (levels * scale).to(y_ptr.dtype.element_ty), mask=inside)
+    y = levels * scale if SCALED else levels
+    tl.store(y_ptr + offsets, y.to(y_ptr.dtype.element_ty), mask=inside)
 
 
 @triton.jit

@@ -54,25 +54,31 @@ def quantize(x: Tensor, value: Tensor, levels: float, smallest: float, low: int,
     return result
 
 
+def quantize_fixed(x: Tensor, scale: Tensor, low: float, high: float, scaled: bool = True) -> Tensor:
+    """The same with a scale that is not learned, without a gradient.
+
+    Args:
+        x: Any shape, float32 or bfloat16.
+        scale: One element, float32.
+        low: Smallest integer; magnitudes below 2^22.
+        high: Largest integer.
+        scaled: Multiples of the scale are returned; otherwise the integers themselves.
+    """
+    return _launch(_dense(x), scale, low, high, scaled)
+
+
 class _Quantize(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, value: Tensor, levels: float, smallest: float, low: int, high: int
     ) -> Tensor:
-        from models import cuda_kernels as kernels
-
         threshold = torch.pow(2.0, value)
         # By a tensor: dividing by a number multiplies with its reciprocal, which is another last bit.
         divisor = torch.full((), levels, device=x.device)
         scale = (threshold.clamp_min(smallest) if smallest else threshold).div_(divisor)
         ctx.save_for_backward(x, scale)
         ctx.limits = float(low), float(high)
-        y = torch.empty_like(x)
-        n = x.numel()
-        grid = (math.ceil(n / kernels.BLOCK),)
-        columns = n // scale.numel()
-        kernels.quantize[grid](x, scale, y, n, columns, *ctx.limits, BLOCK=kernels.BLOCK)
-        return y
+        return _launch(x, scale, float(low), float(high), scaled=True)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -98,6 +104,17 @@ class _Quantize(torch.autograd.Function):
             )
             of_scale = sums.sum().view(scale.shape)
         return of_x, of_scale.mul_(scale).mul_(math.log(2)), None, None, None, None
+
+
+def _launch(x: Tensor, scale: Tensor, low: float, high: float, scaled: bool) -> Tensor:
+    from models import cuda_kernels as kernels
+
+    y = torch.empty_like(x)
+    n = x.numel()
+    kernels.quantize[(math.ceil(n / kernels.BLOCK),)](
+        x, scale, y, n, n // scale.numel(), low, high, SCALED=scaled, BLOCK=kernels.BLOCK
+    )
+    return y
 
 
 def _dense(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Depth-wise convolutions whose weight gradient is fast on a CPU."""
+"""Depth-wise convolutions that are fast in training: their weight gradient on a CPU, all of them on a GPU."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models import cuda_depthwise
 from models.fast_quantizer import kept_as_codes
 
 SMALLEST_KERNEL = 5
@@ -13,7 +14,7 @@ SMALLEST_KERNEL = 5
 
 
 class DepthwiseMixin(nn.Conv2d):
-    """Goes before a convolution class: large depth-wise kernels on a CPU take `_DepthwiseConv`.
+    """Goes before a convolution class: large depth-wise kernels on a CPU take `_DepthwiseConv`, all on a GPU theirs.
 
     A quantized input is kept as integers for the backward pass.
     """
@@ -24,6 +25,9 @@ class DepthwiseMixin(nn.Conv2d):
 
     def _convolve(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         kernel, (stride, _), padding = self.kernel_size[0], self.stride, self.padding
+        assert isinstance(padding, tuple)
+        if bias is None and cuda_depthwise.applies(input, weight, padding, self.groups):
+            return cuda_depthwise.depthwise_conv(*_autocast(input, weight, "cuda"), stride)
         is_depthwise = self.groups == self.in_channels == self.out_channels and weight.shape[1] == 1
         if (
             not is_depthwise
@@ -34,11 +38,16 @@ class DepthwiseMixin(nn.Conv2d):
             or bias is not None
         ):
             return super()._conv_forward(input, weight, bias)
-        if torch.is_autocast_enabled("cpu"):  # out here, where the casts have gradients of their own
-            dtype = torch.get_autocast_dtype("cpu")
-            input, weight = input.to(dtype), weight.to(dtype)
-        result: Tensor = _DepthwiseConv.apply(input, weight, stride)
+        result: Tensor = _DepthwiseConv.apply(*_autocast(input, weight, "cpu"), stride)
         return result
+
+
+def _autocast(x: Tensor, weight: Tensor, device: str) -> tuple[Tensor, Tensor]:
+    """Both in the type that convolutions compute in: out here, where the casts have gradients of their own."""
+    if not torch.is_autocast_enabled(device):
+        return x, weight
+    dtype = torch.get_autocast_dtype(device)
+    return x.to(dtype), weight.to(dtype)
 
 
 class _DepthwiseConv(torch.autograd.Function):

@@ -14,6 +14,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models import cuda_depthwise, cuda_quantizer
+
+LARGEST_LEVEL = 2.0**21
+"""No integer of an activation is larger."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class IntegerWeight:
@@ -70,6 +75,8 @@ class PlainQuantizer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape; the same shape, multiples of the scale."""
+        if cuda_quantizer.applies(x, self.scale):
+            return cuda_quantizer.quantize_fixed(x, self.scale, float(self.low), float(self.high))
         return torch.div(x, self.scale).round_().clamp_(self.low, self.high).mul_(self.scale)
 
 
@@ -114,10 +121,16 @@ class PlainLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, ...) to (n, k, ...)."""
         if self.input_scale is not None:
-            x = torch.div(x, self.input_scale).round_()
+            x = self._integers(x, self.input_scale)
         y = self.multiply(x, self.weight)
         y = y.mul_(self.per_channel(self.factor, y.dim()))
         return y if self.bias is None else y.add_(self.per_channel(self.bias, y.dim()))
+
+    @staticmethod
+    def _integers(x: Tensor, scale: Tensor) -> Tensor:
+        if cuda_quantizer.applies(x, scale):
+            return cuda_quantizer.quantize_fixed(x, scale, -LARGEST_LEVEL, LARGEST_LEVEL, scaled=False)
+        return torch.div(x, scale).round_()
 
     def multiply(self, x: Tensor, weight: Tensor) -> Tensor:
         """The sum of products alone; differs by the kind of layer."""
@@ -158,6 +171,9 @@ class PlainConv(PlainLayer):
 
     def multiply(self, x: Tensor, weight: Tensor) -> Tensor:
         """(n, c, h, w) to (n, k, h', w')."""
+        at_once = self.stride[0] == self.stride[1] and self.dilation == (1, 1)
+        if at_once and cuda_depthwise.applies(x, weight, self.padding, self.groups):
+            return cuda_depthwise.depthwise_conv(x, weight, self.stride[0])
         return F.conv2d(x, weight, None, self.stride, self.padding, self.dilation, self.groups)
 
 

@@ -40,12 +40,15 @@ MAY_IMPORT = {
     },
 }
 HELPERS = {
-    "models": {"filelock"},
+    "models": {"filelock", "triton"},
     "study": {"filelock", "scipy", "sqlalchemy", "tomli_w"},
     "dashboards": {"rich"},
 }
 # A single module may import these.
 ALONE = {"brevitas": "models/brevitas_adapter.py", "torchvision": "models/torchvision_adapter.py"}
+# PyTorch brings these where it has CUDA, each in the version it was built with.
+WITH_TORCH = {"triton"}
+KERNELS = ("models/cuda_kernels.py", "models/cuda_depthwise_kernels.py")
 # Modules of another room that a room may use, where it is not all of them.
 NARROW = {
     ("dashboards", "study"): {
@@ -104,6 +107,15 @@ def test_torchvision_is_imported_when_it_is_used():
     assert all(f.lazy or f.typing_only for f in found)
 
 
+def test_triton_is_in_modules_of_kernels_which_are_imported_when_they_are_used():
+    found = of_room("models")
+    assert {f.file for f in found if f.package == "triton"} <= set(KERNELS)
+    modules = {name.removesuffix(".py").replace("/", ".") for name in KERNELS}
+    importing = [f for f in found if f.module in modules]
+    assert {f.module for f in importing} == modules
+    assert all(f.lazy for f in importing)
+
+
 @pytest.mark.parametrize(("room", "other"), NARROW)
 def test_a_narrow_door(room, other):
     wrong = [str(f) for f in of_room(room) if f.package == other and f.module not in NARROW[room, other]]
@@ -152,6 +164,7 @@ def test_every_foreign_package_is_a_declared_dependency():
     declared = {normal(name_of(d)) for d in project["dependencies"]}
     owner = importlib.metadata.packages_distributions()
     used = {f.package for room in ROOMS for f in of_room(room)} - set(sys.stdlib_module_names) - set(ROOMS)
+    used -= WITH_TORCH
     missing = {p for p in used if not declared & {normal(d) for d in owner.get(p, [p])}}
     assert not missing
 
