@@ -170,6 +170,20 @@ def activation_bits(quantizer: Any) -> int:
     return int(_activation_tensor_quant(quantizer).msb_clamp_bit_width_impl())
 
 
+def fused_constants(act: nn.Module) -> tuple[Tensor, float, float, int, int] | None:
+    """What an activation quantizer computes with where one kernel can do it, as of `cuda_quantizer.quantize`."""
+    if not isinstance(act, qnn.QuantIdentity) or not act.act_quant.is_quant_enabled:
+        return None
+    quantizer = _activation_tensor_quant(act)
+    if (
+        not isinstance(quantizer, FusedIntQuant)
+        or not act.act_quant.skip_create_quant_tensor
+        or act.export_mode
+    ):
+        return None
+    return (quantizer.scaling_impl.value, *quantizer.constants())
+
+
 def is_signed(quantizer: Any) -> bool:
     """Whether an activation quantizer keeps values below zero."""
     return bool(quantizer.act_quant.is_signed)

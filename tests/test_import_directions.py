@@ -48,7 +48,7 @@ HELPERS = {
 ALONE = {"brevitas": "models/brevitas_adapter.py", "torchvision": "models/torchvision_adapter.py"}
 # PyTorch brings these where it has CUDA, each in the version it was built with.
 WITH_TORCH = {"triton"}
-KERNELS = ("models/cuda_kernels.py", "models/cuda_depthwise_kernels.py")
+KERNELS = ("models/cuda_kernels.py", "models/cuda_depthwise_kernels.py", "models/cuda_norm_kernels.py")
 # Modules of another room that a room may use, where it is not all of them.
 NARROW = {
     ("dashboards", "study"): {
