@@ -13,12 +13,15 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import optuna
 
 from benchmarks.harness import provenance, write_json
 from benchmarks.recorded.curves import Curves, against_random
+from benchmarks.recorded.parts import LOSSES, search_part, subsets
 from benchmarks.recorded.recorder import (
     RecordTask,
     candidates,
@@ -77,6 +80,11 @@ def parser() -> argparse.ArgumentParser:
         help="only these; random, which the others are measured by, always",
     )
     add("--ablation", action="store_true", help="ours with one step of the ladder left out at a time")
+    add(
+        "--parts",
+        action="store_true",
+        help="ours on exits, bits and PE arrays alone, in pairs and together, with as many evaluations each",
+    )
     add("--json", type=Path, metavar="FILE")
     return options
 
@@ -124,6 +132,9 @@ def record(options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = TableStudy.load(options.table)
+    if options.parts:
+        run_parts(study, options)
+        return
     print(
         f"{len(study.architectures)} networks, {len(study.scale.joint)} designs on the best front; means over "
         f"{options.seeds} seeds",
@@ -148,13 +159,39 @@ def run(options: argparse.Namespace) -> None:
         for side, needed in sides.items():
             said = ", ".join(f"{name} {_or_never(count)}" for name, count in needed.items())
             print(f"random after {n} ({side}): {said}")
-    settings = {k: v for k, v in vars(options).items() if k not in ("json", "table", "command", "samplers")}
     write_json(options.json, {
         **{name: curve.to_json(at) for name, curve in curves.items()},
         "evaluations_to_reach_random": reached,
-        "table": {k: v for k, v in study.about.items() if k != "config"} | {"networks": len(study.architectures)},
-        **provenance(("numpy", "optuna", "moocore"), **settings),
+        **_about(study, options),
     })  # fmt: skip
+
+
+def run_parts(study: TableStudy, options: argparse.Namespace) -> None:
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    print(
+        f"{len(study.architectures)} networks; means over {options.seeds} seeds after {options.evaluations} "
+        f"evaluations\n{'searched':22s}{'networks':>9s}{'trained':>9s}{'hypervolume / best':>20s}"
+        + "".join(f"{f'product at -{100 * loss:g} points':>24s}" for loss in LOSSES),
+        flush=True,
+    )
+    results = {}
+    for searched in subsets():
+        result = results[" + ".join(searched)] = search_part(study, searched, options.evaluations, seeds)
+        products = "".join(f"{100 * value:22.1f} %" for value in result.least_products.values())
+        print(
+            f"{' + '.join(searched):22s}{result.networks:9d}{result.trained:9.1f}"
+            f"{result.volume:13.4f} ±{result.volume_std:.4f}{products}",
+            flush=True,
+        )
+    parts = {name: asdict(result) for name, result in results.items()}
+    write_json(options.json, {"parts": parts, **_about(study, options)})
+
+
+def _about(study: TableStudy, options: argparse.Namespace) -> dict[str, Any]:
+    left_out = ("json", "table", "command", "samplers")
+    settings = {k: v for k, v in vars(options).items() if k not in left_out}
+    table = {k: v for k, v in study.about.items() if k != "config"} | {"networks": len(study.architectures)}
+    return {"table": table, **provenance(("numpy", "optuna", "moocore"), **settings)}
 
 
 def _or_never(count: int | None) -> str:

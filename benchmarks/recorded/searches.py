@@ -101,12 +101,14 @@ class Play:
         derived: The same of everything that derives from the networks, (n_evaluations,).
         trained: Networks that a study would have trained, after each evaluation, (n_evaluations,).
         skips: Of our sampler.
+        networks: Keys of those networks, at the end.
     """
 
     proposals: np.ndarray
     derived: np.ndarray
     trained: np.ndarray
     skips: SkipReport
+    networks: frozenset[str]
 
 
 @dataclass
@@ -164,7 +166,8 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int) -> Play
         fronts[1].add(new)
         trained.append(len(networks))
     curves = (np.array(front.curve) for front in fronts)
-    return Play(*curves, np.array(trained), SkipReport.of(run.get_trials(deepcopy=False), run.directions))
+    skips = SkipReport.of(run.get_trials(deepcopy=False), run.directions)
+    return Play(*curves, np.array(trained), skips, frozenset(networks))
 
 
 def evaluations_to_reach(curve: np.ndarray, volume: float) -> int | None:

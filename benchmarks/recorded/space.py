@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Literal, get_args
 
 import numpy as np
 from optuna.distributions import BaseDistribution, IntDistribution
@@ -25,6 +26,11 @@ EXITS = (0, 4, 5, 7)
 HEADS = ("fc", "gap")
 BITS = (4, 6, 8)
 
+Part = Literal["exits", "bits", "arrays"]
+"""Of the space: exits with their heads and policy targets; bit widths; PE arrays."""
+
+PARTS: tuple[Part, ...] = get_args(Part)
+
 
 @dataclass(frozen=True)
 class RecordedSpace:
@@ -32,9 +38,11 @@ class RecordedSpace:
 
     Attributes:
         whole: The study's space.
+        searched: What has genes; the rest is as in the static reference: no exits, 8 bit, the default arrays.
     """
 
     whole: SearchSpace
+    searched: tuple[Part, ...] = PARTS
 
     def __post_init__(self) -> None:
         offered = self.whole.config
@@ -52,11 +60,18 @@ class RecordedSpace:
 
     def genes(self) -> dict[str, int]:
         """Number of choices of every gene."""
+        return {name: n for name, n in self._all_genes().items() if self._part(name) in self.searched}
+
+    def _all_genes(self) -> dict[str, int]:
         counts = {f"exit_after_b{block}": 2 for block in EXITS}
         counts |= {"head": len(HEADS), "early_bits": len(BITS), "late_bits": len(BITS)}
         counts |= {f"pe_array_core{core}": n for core, n in enumerate(self.whole.allocations.n_choices)}
         counts["policy_target"] = len(self.whole.config.policy_targets)
         return counts
+
+    @staticmethod
+    def _part(gene: str) -> Part:
+        return "bits" if gene.endswith("_bits") else "arrays" if gene.startswith("pe_array") else "exits"
 
     def ordered_genes(self) -> frozenset[str]:
         """Bits, arrays by their size, policy targets."""
@@ -68,6 +83,7 @@ class RecordedSpace:
 
     def decode(self, genes: Mapping[str, int]) -> Genome:
         """The canonical design that indices stand for."""
+        genes = self._static() | dict(genes)
         cores = [genes[f"pe_array_core{core}"] for core in range(self.whole.allocations.n_cores)]
         architecture = self._architecture(
             tuple(block for block in EXITS if genes[f"exit_after_b{block}"]),
@@ -84,6 +100,8 @@ class RecordedSpace:
         """Genes of a random design with the number of exits uniform, as a study's own random designs."""
         genes = {name: int(rng.integers(count)) for name, count in self.genes().items()}
         chosen = rng.permutation(len(EXITS))[: rng.integers(len(EXITS) + 1)]
+        if "exits" not in self.searched:
+            return genes
         return genes | {f"exit_after_b{block}": int(i in chosen) for i, block in enumerate(EXITS)}
 
     def architectures(self) -> list[Architecture]:
@@ -91,7 +109,11 @@ class RecordedSpace:
         placements = [
             tuple(b for b, on in zip(EXITS, row, strict=True) if on) for row in product((0, 1), repeat=4)
         ]
-        found = [self._architecture(*choice) for choice in product(placements, HEADS, BITS, BITS)]
+        if "exits" not in self.searched:
+            placements = [()]
+        heads = HEADS if "exits" in self.searched else HEADS[:1]
+        bits = BITS if "bits" in self.searched else BITS[-1:]
+        found = [self._architecture(*choice) for choice in product(placements, heads, bits, bits)]
         return list({architecture.key(): architecture for architecture in found}.values())
 
     def founders(self) -> Iterator[Sequence[dict[str, int]]]:
@@ -106,7 +128,14 @@ class RecordedSpace:
             (EXITS[1::2], "fc", range(middle, -1, -1)),
             (EXITS[2:3], "gap", range(1)),
         ):
-            yield [self._genes(exits, head, level) for level in levels]
+            yield [self._own(self._genes(exits, head, level)) for level in levels]
+
+    def _own(self, genes: Mapping[str, int]) -> dict[str, int]:
+        return {name: genes[name] for name in self.genes()}
+
+    def _static(self) -> dict[str, int]:
+        """The static reference."""
+        return self._genes((), HEADS[0], len(BITS) - 1)
 
     def _genes(self, exits: tuple[int, ...], head: str, level: int) -> dict[str, int]:
         allocations = self.whole.allocations

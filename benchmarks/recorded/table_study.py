@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.recorded.space import RecordedSpace
+from benchmarks.recorded.space import Part, RecordedSpace
 from benchmarks.recorded.table_file import TableFile
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
@@ -18,7 +18,7 @@ from study.bounds import Bounds
 from study.compare_indicators import Scale, non_dominated
 from study.config import StudyConfig
 from study.config_io import read_toml, resolve
-from study.evaluate import Evaluator
+from study.evaluate import Evaluator, Placements
 from study.genome import Genome
 from study.hardware import HardwareCosts
 from study.memo import TrainedNetwork
@@ -58,6 +58,8 @@ class TableStudy:
         evaluator: From a design to its result.
         about: Of the table.
         architectures: Recorded networks.
+        reference: The static reference.
+        whole: The study that this one searches a part of; None: it is whole.
     """
 
     config: StudyConfig
@@ -65,6 +67,8 @@ class TableStudy:
     evaluator: Evaluator
     about: Mapping[str, Any]
     architectures: tuple[Architecture, ...]
+    reference: DesignRecord
+    whole: TableStudy | None = None
     _known: dict[str, DesignRecord] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -103,7 +107,8 @@ class TableStudy:
         ]
         if not references:
             raise OfframpError("expected a table with its static reference, got none; finish the recording")
-        evaluator = evaluator.relative_to(max(references, key=lambda record: record.accuracy))
+        reference = max(references, key=lambda record: record.accuracy)
+        evaluator = evaluator.relative_to(reference)
         space = RecordedSpace(whole)
         missing = {row.architecture.key() for row in candidates} - {a.key() for a in space.architectures()}
         if missing or not candidates:
@@ -111,7 +116,15 @@ class TableStudy:
                 f"expected networks of this version's recorded space, got {len(missing)} others of "
                 f"{len(candidates)}; record again"
             )
-        return cls(config, space, evaluator, table.about, tuple(row.architecture for row in candidates))
+        architectures = tuple(row.architecture for row in candidates)
+        return cls(config, space, evaluator, table.about, architectures, reference)
+
+    def only(self, searched: tuple[Part, ...]) -> TableStudy:
+        """The study in which nothing else is searched; volumes stay those of the whole one."""
+        space = RecordedSpace(self.space.whole, searched)
+        inside = {a.key() for a in space.architectures()}
+        architectures = tuple(a for a in self.architectures if a.key() in inside)
+        return replace(self, space=space, architectures=architectures, whole=self)
 
     def recorded(self, genome: Genome) -> bool:
         """Whether the design's network is in the table."""
@@ -130,23 +143,55 @@ class TableStudy:
         return self._known[key]
 
     @cached_property
-    def derived(self) -> dict[str, np.ndarray]:
-        """Objectives of the best designs of each network over all allocations and targets, (n, n_objectives)."""
+    def _records(self) -> dict[str, list[DesignRecord]]:
+        """All allocations and targets that are searched, by network; of feasible designs."""
+        placements = None
+        if "arrays" not in self.space.searched:
+            allocations = self.space.whole.allocations
+            placements = Placements(
+                np.array([allocations.default]), np.array([self.space.whole.levels.nominal])
+            )
         found = {}
         for architecture in self.architectures:
             network = self.evaluator.memo.find(architecture)
             assert network is not None
-            records = [r for r in self.evaluator.derive(architecture, network) if r.may_lead]
-            values = np.array([self.evaluator.objectives.values(r) for r in records])
-            found[architecture.key()] = non_dominated(
-                values.reshape(-1, len(self.evaluator.objectives.columns))
-            )
+            records = self.evaluator.derive(architecture, network, placements)
+            found[architecture.key()] = [record for record in records if record.may_lead]
         return found
+
+    @cached_property
+    def derived(self) -> dict[str, np.ndarray]:
+        """Objectives of the best designs of each network over allocations and targets, (n, n_objectives)."""
+        objectives = self.evaluator.objectives
+        return {
+            key: non_dominated(
+                np.array([objectives.values(r) for r in records]).reshape(-1, len(objectives.columns))
+            )
+            for key, records in self._records.items()
+        }
+
+    def least_product(self, networks: set[str], loss: float) -> float:
+        """Least mean energy-latency product of any design of some networks, over that of the static reference.
+
+        Args:
+            networks: Their keys.
+            loss: Accuracy that may be lost against the static reference, as a fraction of 1.
+
+        Returns:
+            1 where no design is better.
+        """
+        products = [
+            record.mean_edp_pj_cycles / self.reference.mean_edp_pj_cycles
+            for key in networks
+            for record in self._records[key]
+            if record.accuracy >= self.reference.accuracy - loss
+        ]
+        return min([1.0, *products])
 
     @cached_property
     def scale(self) -> Scale:
         """What hypervolumes are measured with; the joint front is the best there is in the table."""
-        return Scale.of(list(self.derived.values()))
+        return Scale.of(list(self.derived.values())) if self.whole is None else self.whole.scale
 
 
 def _not_recorded(architecture: Architecture) -> TrainedNetwork:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import recorded_table
+from benchmarks.recorded.parts import search_part, subsets
 from benchmarks.recorded.searches import PLAYERS, Player, evaluations_to_reach, play
-from benchmarks.recorded.space import RecordedSpace
+from benchmarks.recorded.space import PARTS, RecordedSpace
 from benchmarks.recorded.table_file import Recorded, TableFile, from_levels, to_levels
 from benchmarks.recorded.table_study import TableStudy
 from hwcost.errors import OfframpError
@@ -34,6 +35,15 @@ def made_up(folder: Path, every: int = 1) -> TableFile:
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> TableFile:
     return made_up(tmp_path_factory.mktemp("table"), every=12)
+
+
+@pytest.fixture(scope="module")
+def table_with_static_networks(table, tmp_path_factory) -> TableFile:
+    """Those of the table, and every static one with the reference's head."""
+    space = RecordedSpace(bench_context(tmp_path_factory.mktemp("static")).space, ("bits",))
+    there = {row.architecture.key() for row in table.rows if row.role == "candidate"}
+    added = [Recorded(a, "candidate", predictions(a)) for a in space.architectures() if a.key() not in there]
+    return TableFile(table.about, [*added, *table.rows])
 
 
 @pytest.fixture(scope="module")
@@ -204,3 +214,42 @@ def test_networks_are_recorded_once_and_the_recording_goes_on(tmp_path, monkeypa
     assert [row.role for row in table.rows].count("candidate") == 4
     assert table.rows[0].network.validation.n_samples == 100
     assert len(TableStudy.of(table).architectures) == 4
+
+
+@pytest.mark.parametrize("searched", subsets())
+def test_what_is_not_searched_is_as_in_the_static_reference(tmp_path, searched):
+    space = RecordedSpace(bench_context(tmp_path).space, searched)
+    rng = np.random.default_rng(0)
+    networks = {a.key() for a in space.architectures()}
+    for _ in range(20):
+        genome = space.decode(space.random(rng))
+        architecture = genome.architecture
+        assert architecture.key() in networks
+        if "exits" not in searched:
+            assert architecture.is_static
+            assert architecture.heads == ("fc",)
+        if "bits" not in searched:
+            assert set(architecture.weight_bits) == set(architecture.activation_bits) == {8}
+        if "arrays" not in searched:
+            assert genome.allocation == space.whole.allocations.default
+
+
+def test_each_part_and_pair_and_all_of_them_are_searched():
+    assert len(subsets()) == 7
+    assert subsets()[-1] == PARTS
+
+
+def test_a_part_is_worth_no_more_than_the_whole(table_with_static_networks):
+    study = TableStudy.of(table_with_static_networks)
+    found = {searched: search_part(study, searched, 12, range(2)) for searched in (("bits",), PARTS)}
+    assert found[("bits",)].networks == 9
+    assert found[PARTS].networks == len(study.architectures)
+    assert 0 <= found[("bits",)].volume <= found[PARTS].volume <= 1
+    only = study.only(("bits",))
+    # By hand: the cheapest of all 8-bit or narrower static networks on the default arrays.
+    everything = {a.key() for a in only.architectures}
+    assert only.least_product(everything, 1.0) <= only.least_product(everything, 0.0) <= 1.0
+    assert study.least_product({a.key() for a in study.architectures}, 1.0) <= only.least_product(
+        everything, 1.0
+    )
+    assert only.least_product(set(), 1.0) == 1.0
