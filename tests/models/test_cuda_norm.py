@@ -1,9 +1,6 @@
-"""On a GPU, or with Triton's interpreter: `TRITON_INTERPRET=1 pytest tests/models/test_cuda_norm.py`."""
-
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -17,14 +14,17 @@ from models.brevitas_adapter import QuantLayers, fused_constants, set_activation
 from models.cuda_norm import Act, Clamp, Quantizer, normalize
 from models.layers import FloatActivation
 from models.recompute import normalize_and_act
+from tests.models.kernels import DEVICE, needs_triton
 
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1" and cuda_quantizer.has_triton()
-DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
+INTERPRETED = DEVICE == "cpu"
 KINDS = ("nothing", "relu6", "relu", "2u", "2s", "4u", "4s", "8u", "8s")
 
-pytestmark = pytest.mark.skipif(
-    not INTERPRETED and not torch.cuda.is_available(), reason="neither a GPU nor Triton's interpreter"
-)
+pytestmark = needs_triton
+
+
+def slowly(*values: int) -> list[Any]:
+    """Parameters of `make test-all` alone: a step of the interpreter takes seconds."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +134,7 @@ def compare(found: dict[str, Tensor], expected: dict[str, Tensor], kind: str, dt
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("channels", [16, 24, 37, 144])
+@pytest.mark.parametrize("channels", [24, *slowly(16, 37, 144)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_is_that_of_the_layers_one_by_one(kind: str, channels: int, dtype: torch.dtype) -> None:
     given = made(channels, (6, 9, 7), dtype)
@@ -142,7 +142,7 @@ def test_a_step_is_that_of_the_layers_one_by_one(kind: str, channels: int, dtype
 
 
 @pytest.mark.parametrize("shape", [(6, 1, 1), (3, 5, 7), (8, 8, 8)])
-@pytest.mark.parametrize("channels", [1, 3, 40, 72])
+@pytest.mark.parametrize("channels", [3, 72, *slowly(1, 40)])
 @pytest.mark.parametrize("kind", ["relu6", "4s"])
 def test_sizes(
     kind: str, channels: int, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
@@ -186,7 +186,7 @@ def test_a_channel_far_from_zero_keeps_its_variance() -> None:
     torch.testing.assert_close(found["variance"].double(), variance, rtol=1e-4, atol=0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["nothing", "relu6", "relu", "4s"])
 def test_nan_stays(kind: str) -> None:
     given = made(16, (3, 5, 7), torch.float32)
     given[0][1, 3, 2, 2] = math.nan
