@@ -20,17 +20,22 @@ _HEADS = ("fc", "fc_hidden")
 _BITS = (8, 8)
 _IMAGE_SIZE, _CLASSES = 32, 10
 # The published totals include activations through DRAM (see docs/cost-model.md).
-_PRESET = "paper_quad"
+PRESET = "paper_quad"
 
 
-def _network(exits: tuple[int, ...], heads: tuple[str, ...]) -> Workload:
+def network(exits: tuple[int, ...], heads: tuple[str, ...]) -> Workload:
+    """The paper's backbone at 8 bit with exits after these blocks, and a head for each and for the last block."""
     spec = load_backbone("paper")
     precision = uniform_precision(spec.n_blocks, *_BITS)
     return early_exit_workload(spec, exits, heads, precision, _IMAGE_SIZE, _CLASSES)
 
 
-def _network_of(row: Row) -> Workload:
-    """The early-exit network of a row."""
+def network_of(row: Row) -> Workload:
+    """The early-exit network of a row with `exit_blocks` and `heads`.
+
+    Raises:
+        OfframpError: The row names exits or heads that the backbone has not.
+    """
     blocks, heads = row.text("exit_blocks").split("-"), tuple(row.text("heads").split())
     last = load_backbone("paper").n_blocks - 1
     if not all(block.isdecimal() for block in blocks) or int(blocks[-1]) != last:
@@ -42,7 +47,7 @@ def _network_of(row: Row) -> Workload:
     if unknown:
         raise OfframpError(f"{row.where}: expected heads {' or '.join(_HEADS)}, got {unknown[0]!r}")
     try:
-        return _network(tuple(int(block) for block in blocks[:-1]), heads)
+        return network(tuple(int(block) for block in blocks[:-1]), heads)
     except OfframpError as error:
         raise OfframpError(f"{row.where}: {error}") from None
 
@@ -55,13 +60,13 @@ def validate_paper_models(path: Path, backbone_path: Path | None) -> dict[str, A
     rows = [
         row for row in read_rows(path, COLUMNS) if (row.integer("w_bits"), row.integer("a_bits")) == _BITS
     ]
-    accelerator = load_accelerator(_PRESET)
+    accelerator = load_accelerator(PRESET)
     model = CostModel(accelerator)
     allocation = np.array([accelerator.default_allocation])
     ours, theirs = np.zeros((len(rows), 2)), np.zeros((len(rows), 2))
     heavy = np.zeros(len(rows), dtype=bool)
     for i, row in enumerate(rows):
-        costs = model.evaluate(_network_of(row), allocation)
+        costs = model.evaluate(network_of(row), allocation)
         heavy[i] = row.text("heads").split()[-1] == "fc_hidden"
         ours[i] = costs.latency_cycles[0, -1], costs.energy_pj[0, -1]
         theirs[i] = row.positive("total_latency_cycles"), row.positive("total_energy_pj")
@@ -95,7 +100,7 @@ def _share_difference(path: Path, model: CostModel, allocation: np.ndarray) -> f
     }
     if not known:
         return None
-    workload = _network((), ("fc",))
+    workload = network((), ("fc",))
     latency = model.schedule(workload, allocation).latency_cycles[0]
     block = np.array([_block_of(name) for name in workload.names])
     ours = {b: float(latency[~workload.head & (block <= b)].sum()) for b in known}
