@@ -1,7 +1,8 @@
-"""Loss and gradients of a batch; on a GPU as one CUDA graph for each shape of the batch.
+"""Loss and gradients of a batch; on a GPU as one CUDA graph.
 
 A step of a small network is thousands of small kernels. Launching them one by one takes the host as long as the GPU
-takes to run them; a graph launches all of them at once.
+takes to run them; a graph launches all of them at once. It is recorded again where the shape of the batch changes, and
+one is kept, as each holds the memory of a whole step.
 """
 
 from __future__ import annotations
@@ -46,12 +47,14 @@ class Gradients:
         self._compute = compute
         self._parameters = list(parameters)
         self._graphs = graphs
-        self._recorded: dict[torch.Size, _Recorded] = {}
+        self._recorded: _Recorded | None = None
 
     def __call__(self, *batch: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, without its graph, and the figure; on a GPU overwritten by the next call."""
         if self._graphs and batch[0].device.type == "cuda":
-            step = self._recorded.get(batch[0].shape) or self._record(batch)
+            step = self._recorded
+            if step is None or step.batch[0].shape != batch[0].shape:
+                step = self._record(batch)
             if step is not None:
                 return self._replay(step, batch)
         return self._run(batch)
@@ -71,6 +74,7 @@ class Gradients:
         return step.loss, step.figure
 
     def _record(self, batch: Sequence[Tensor]) -> _Recorded | None:
+        self._recorded = None
         own = tuple(tensor.clone() for tensor in batch)
         with _side_stream():
             for _ in range(WARM_UP_STEPS):
@@ -87,8 +91,8 @@ class Gradients:
             _log.warning("the steps of this network run without a CUDA graph: %s", str(error).splitlines()[0])
             return None
         gradients = tuple(parameter.grad for parameter in self._parameters)
-        recorded = self._recorded[own[0].shape] = _Recorded(graph, own, loss, figure, gradients)
-        return recorded
+        self._recorded = _Recorded(graph, own, loss, figure, gradients)
+        return self._recorded
 
     def _clear(self) -> None:
         for parameter in self._parameters:
