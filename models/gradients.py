@@ -1,8 +1,8 @@
 """Loss and gradients of a batch; on a GPU as one CUDA graph.
 
 A step of a small network is thousands of small kernels. Launching them one by one takes the host as long as the GPU
-takes to run them; a graph launches all of them at once. It is recorded again where the shape of the batch changes, and
-one is kept, as each holds the memory of a whole step.
+takes to run them; a graph launches all of them at once. It is recorded again where the shape of the batch changes;
+only the last is kept, as each holds the memory of a whole step.
 """
 
 from __future__ import annotations
