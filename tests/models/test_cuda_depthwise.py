@@ -16,16 +16,9 @@ def gradients(y: Tensor, x: Tensor, weight: Tensor, gradient: Tensor) -> tuple[T
 @needs_triton
 @pytest.mark.parametrize(
     ("n", "channels", "size", "kernel", "stride"),
-    [
-        (2, 16, 8, 3, 1),
-        (3, 70, 9, 3, 2),
-        (2, 24, 8, 7, 1),
-        (2, 64, 8, 7, 2),
-        (2, 33, 7, 5, 2),
-        (1, 8, 2, 7, 1),
-    ],
+    [(2, 16, 6, 3, 1), (3, 70, 5, 3, 2), (2, 24, 4, 7, 1), (1, 33, 6, 7, 2), (1, 8, 2, 7, 1)],
 )
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=pytest.mark.slow)])
 def test_outputs_and_gradients_equal_those_of_pytorch(
     n: int, channels: int, size: int, kernel: int, stride: int, dtype: torch.dtype
 ) -> None:
@@ -48,7 +41,7 @@ def test_outputs_and_gradients_equal_those_of_pytorch(
 def test_sums_of_integers_are_exact() -> None:
     """Deployed networks multiply integers: every device has to give the same bits."""
     generator = torch.Generator().manual_seed(0)
-    x = torch.randint(0, 256, (2, 32, 8, 8), generator=generator).float()
+    x = torch.randint(0, 256, (1, 32, 5, 5), generator=generator).float()
     weight = torch.randint(-127, 128, (32, 1, 7, 7), generator=generator).float()
     exact = F.conv2d(x.double(), weight.double(), None, 1, 3, 1, 32)
     assert torch.equal(depthwise_conv(x.to(DEVICE), weight.to(DEVICE), 1).cpu().double(), exact)

@@ -17,12 +17,11 @@ from models.recompute import normalize_and_act
 from tests.models.kernels import DEVICE, needs_triton
 
 INTERPRETED = DEVICE == "cpu"
-KINDS = ("nothing", "relu6", "relu", "2u", "2s", "4u", "4s", "8u", "8s")
 
 pytestmark = needs_triton
 
 
-def slowly(*values: int) -> list[Any]:
+def slowly(*values: Any) -> list[Any]:
     """Parameters of `make test-all` alone: a step of the interpreter takes seconds."""
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]
 
@@ -135,14 +134,14 @@ def compare(found: dict[str, Tensor], expected: dict[str, Tensor], kind: str, dt
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("channels", [24, *slowly(16, 37, 144)])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["nothing", "relu6", "4s", *slowly("relu", "2u", "2s", "4u", "8u", "8s")])
 def test_a_step_is_that_of_the_layers_one_by_one(kind: str, channels: int, dtype: torch.dtype) -> None:
     given = made(channels, (6, 9, 7), dtype)
     compare(step(normalize, kind, given), step(one_by_one, kind, given), kind, dtype)
 
 
-@pytest.mark.parametrize("shape", [(6, 1, 1), (3, 5, 7), (8, 8, 8)])
-@pytest.mark.parametrize("channels", [3, 72, *slowly(1, 40)])
+@pytest.mark.parametrize("shape", [(6, 1, 1), (3, 5, 7), *slowly((8, 8, 8))])
+@pytest.mark.parametrize("channels", [3, *slowly(1, 40, 72)])
 @pytest.mark.parametrize("kind", ["relu6", "4s"])
 def test_sizes(
     kind: str, channels: int, shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
@@ -156,7 +155,7 @@ def test_sizes(
     compare(step(normalize, kind, given), step(one_by_one, kind, given), kind, torch.float32)
 
 
-@pytest.mark.parametrize("kind", ["nothing", "relu6", "8s", "2u"])
+@pytest.mark.parametrize("kind", ["relu6", "2u", *slowly("nothing", "8s")])
 def test_gradients_are_those_of_the_composed_function(kind: str) -> None:
     given = made(24, (6, 9, 7), torch.float32)
     found = step(normalize, kind, given)
@@ -186,7 +185,7 @@ def test_a_channel_far_from_zero_keeps_its_variance() -> None:
     torch.testing.assert_close(found["variance"].double(), variance, rtol=1e-4, atol=0)
 
 
-@pytest.mark.parametrize("kind", ["nothing", "relu6", "relu", "4s"])
+@pytest.mark.parametrize("kind", ["relu6", "4s", *slowly("nothing", "relu")])
 def test_nan_stays(kind: str) -> None:
     given = made(16, (3, 5, 7), torch.float32)
     given[0][1, 3, 2, 2] = math.nan
@@ -198,7 +197,7 @@ def test_nan_stays(kind: str) -> None:
 
 
 def test_results_repeat_to_the_bit() -> None:
-    given = made(40, (6, 9, 7), torch.float32)
+    given = made(24, (3, 5, 7), torch.float32)
     first, second = (step(normalize, "4s", given) for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 

@@ -53,9 +53,9 @@ def assert_equal(ours: Result, theirs: Result) -> None:
 
 
 @needs_triton
-@pytest.mark.parametrize("bits", [2, 3, 4, 6, 8])
+@pytest.mark.parametrize("bits", [2, 4, 8])
 @pytest.mark.parametrize("signed", [True, False])
-@pytest.mark.parametrize("shape", [(3, 5, 8, 8), (4, 33), (2, 300, 5, 5)])
+@pytest.mark.parametrize("shape", [(4, 33), (2, 300, 5, 5)])
 def test_activations_and_their_gradients_equal_those_of_brevitas(
     bits: int, signed: bool, shape: tuple[int, ...]
 ) -> None:
@@ -72,7 +72,7 @@ def test_activations_and_their_gradients_equal_those_of_brevitas(
 
 
 @needs_triton
-@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("bits", [2, 8])
 @pytest.mark.parametrize("kind", ["convolution", "long rows", "linear"])
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_weights_and_their_gradients_equal_those_of_brevitas(
@@ -96,7 +96,7 @@ def test_weights_and_their_gradients_equal_those_of_brevitas(
 
 
 @needs_triton
-@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("bits", [2, 8])
 def test_bfloat16_is_quantized_in_float32(bits: int) -> None:
     generator = torch.Generator().manual_seed(bits)
     module = QuantLayers().identity(bits).to(DEVICE)
