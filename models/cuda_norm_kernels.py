@@ -86,7 +86,8 @@ def conclude(  # type: ignore[no-untyped-def]
     if QUANTIZES:
         threshold = tl.load(threshold_ptr)
         scale = tl.div_rn(tl.where(threshold < smallest, smallest, threshold), levels)
-        tl.store(scale_ptr, scale, mask=tl.program_id(0) == 0)
+        if tl.program_id(0) == 0:
+            tl.store(scale_ptr, scale)
 
 
 @triton.jit
@@ -167,14 +168,13 @@ def total(  # type: ignore[no-untyped-def]
         sums += tl.load(sums_ptr + index * channels + channel, mask=mask, other=0.0)
     tl.store(of_weight_ptr + channel, tl.sum(products, 0)[None, :], mask=channel < channels)
     tl.store(of_bias_ptr + channel, tl.sum(sums, 0)[None, :], mask=channel < channels)
-    if QUANTIZES:  # by the first program alone; the others read nothing
-        first = tl.program_id(0) == 0
-        found = tl.zeros([1024], tl.float32)
-        for loop in range(PROGRAM_LOOPS):
-            index = loop * 1024 + tl.arange(0, 1024)
-            found += tl.load(of_scale_ptr + index, mask=first & (index < programs), other=0.0)
-        of_value = tl.sum(found, 0) * tl.load(scale_ptr) * 0.6931471805599453
-        tl.store(of_value_ptr, of_value, mask=first)
+    if QUANTIZES:  # noqa: SIM102  the compiler knows this one
+        if tl.program_id(0) == 0:
+            found = tl.zeros([1024], tl.float32)
+            for loop in range(PROGRAM_LOOPS):
+                index = loop * 1024 + tl.arange(0, 1024)
+                found += tl.load(of_scale_ptr + index, mask=index < programs, other=0.0)
+            tl.store(of_value_ptr, tl.sum(found, 0) * tl.load(scale_ptr) * 0.6931471805599453)
 
 
 @triton.jit
