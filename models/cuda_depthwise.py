@@ -1,7 +1,7 @@
 """Depth-wise convolutions of channels-last maps on a GPU.
 
-The library's own make kernels for every shape when it is first met: half a minute for one network in every process,
-and their gradients take two to four times what reading and writing the maps takes.
+The library makes its own for every shape when it is first met, in every process, which takes longer than a short
+training; `benchmarks.gpu_step` times both.
 """
 
 import math
@@ -22,8 +22,15 @@ WEIGHT_PROGRAMS = 4096
 """Programs the weights' gradient is divided into, about: enough to fill a GPU several times."""
 
 
-def applies(x: Tensor, weight: Tensor, padding: tuple[int, ...], groups: int) -> bool:
-    """Whether `depthwise_conv` can take this convolution."""
+def applies(
+    x: Tensor,
+    weight: Tensor,
+    stride: tuple[int, ...],
+    padding: str | tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> bool:
+    """Whether `depthwise_conv` can take this convolution, with the arguments of `torch.nn.Conv2d`."""
     kernel = weight.shape[2]
     return (
         x.device.type == "cuda"
@@ -32,7 +39,9 @@ def applies(x: Tensor, weight: Tensor, padding: tuple[int, ...], groups: int) ->
         and groups == x.shape[1] == weight.shape[0]
         and weight.shape[1:] == (1, kernel, kernel)
         and kernel % 2 == 1
-        and tuple(padding) == (kernel // 2, kernel // 2)
+        and padding == (kernel // 2, kernel // 2)
+        and stride[0] == stride[1]
+        and dilation == (1, 1)
         and 0 < x.numel() <= LARGEST
         and has_triton()
     )
@@ -129,5 +138,5 @@ def _tiles(positions: int, channels: int) -> tuple[tuple[int, int], dict[str, in
 
 
 def _channels_at_once(channels: int) -> int:
-    """64, or 32 where more than half of the last 64 would lie behind the end."""
+    """64, or 32 where half or more of the last 64 would lie behind the end."""
     return 32 if 0 < channels % 64 <= 32 else 64

@@ -16,7 +16,7 @@ def quantize(  # type: ignore[no-untyped-def]
     inside = offsets < n
     x = tl.load(x_ptr + offsets, mask=inside, other=0.0).to(tl.float32)
     scale = tl.load(scale_ptr + offsets // columns, mask=inside, other=1.0)
-    levels = _round(_clamp(tl.div_rn(x, scale), low, high))
+    levels = nearest(_clamp(tl.div_rn(x, scale), low, high))
     y = levels * scale if SCALED else levels
     tl.store(y_ptr + offsets, y.to(y_ptr.dtype.element_ty), mask=inside)
 
@@ -61,7 +61,7 @@ def differentiate_rows(  # type: ignore[no-untyped-def]
 def _gradients(x, gradient, scale, low, high):  # type: ignore[no-untyped-def]
     exact = tl.div_rn(x, scale)
     # One level further than the limits tells inside from outside as rounding without limits would.
-    levels = _round(_clamp(exact, low - 1, high + 1))
+    levels = nearest(_clamp(exact, low - 1, high + 1))
     kept = (levels >= low) & (levels <= high)
     of_x = tl.where(kept, gradient, 0.0)
     return of_x, gradient * tl.where(kept, levels - exact, _clamp(levels, low, high))
@@ -74,6 +74,6 @@ def _clamp(x, low, high):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def _round(x):  # type: ignore[no-untyped-def]
+def nearest(x):  # type: ignore[no-untyped-def]
     """Half to even, for magnitudes below 2^22: a float32 above 1.5 * 2^23 has no bits left for fractions."""
     return (x + 12582912.0) - 12582912.0

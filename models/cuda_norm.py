@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.cuda_quantizer import LARGEST, has_triton
+from models.fast_quantizer import match_layout
 
 _COLUMNS = 64
 """Of a tile, at most: a row of it in bfloat16 is a line of memory."""
@@ -246,7 +247,7 @@ class _Normalize(torch.autograd.Function):
         from models import cuda_norm_kernels as kernels
 
         x, mean, inverse, weight, bias, scale = ctx.saved_tensors
-        tiling, gradient = _tile(x), _like(gradients[0], x)
+        tiling, gradient = _tile(x), match_layout(gradients[0], x)
         quantizes = ctx.kind == 2
         parts = x.new_empty((2, tiling.parts, tiling.channels), dtype=torch.float32)
         of_weight, of_bias, of_scale = torch.empty_like(weight), torch.empty_like(bias), mean
@@ -271,10 +272,3 @@ class _Normalize(torch.autograd.Function):
                 KIND=ctx.kind, **tiling.shape(),
             )  # fmt: skip
         return of_x, of_weight, of_bias, of_value if quantizes else None, None, None, None, None, None
-
-
-def _like(gradient: Tensor, x: Tensor) -> Tensor:
-    """The gradient in the memory order of `x`."""
-    if gradient.dtype == x.dtype and gradient.is_contiguous(memory_format=torch.channels_last):
-        return gradient
-    return torch.empty_like(x).copy_(gradient)

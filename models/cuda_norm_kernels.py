@@ -9,6 +9,8 @@ their number: without it, it reads one element at a time.
 import triton
 import triton.language as tl
 
+from models.cuda_kernels import nearest
+
 NOTHING, CLAMP, QUANTIZE = (tl.constexpr(kind) for kind in range(3))
 """What follows a BatchNorm."""
 
@@ -108,7 +110,7 @@ def apply(  # type: ignore[no-untyped-def]
         x = tl.load(x_ptr + offsets, mask=mask, other=0.0)
         _deviation, z = _normalized(x, mean, inverse, weight, bias)
         if KIND == QUANTIZE:
-            z = _nearest(_clamp(_quotient(z, scale, reciprocal), low, high)) * scale
+            z = nearest(_clamp(_quotient(z, scale, reciprocal), low, high)) * scale
         elif KIND == CLAMP:
             z = _clamp(z, low, high)
         tl.store(y_ptr + offsets, z.to(y_ptr.dtype.element_ty), mask=mask)
@@ -252,7 +254,7 @@ def _passed(z, gradient, scale, reciprocal, low, high, KIND: tl.constexpr):  # t
     if KIND == QUANTIZE:
         exact = _quotient(z, scale, reciprocal)
         # One level further than the limits tells inside from outside as rounding without limits would.
-        levels = _nearest(_clamp(exact, low - 1, high + 1))
+        levels = nearest(_clamp(exact, low - 1, high + 1))
         limited = _clamp(levels, low, high)
         kept = limited == levels
         of_z = tl.where(kept, gradient, 0.0)
@@ -286,9 +288,3 @@ def _clamp(x, low, high):  # type: ignore[no-untyped-def]
     """Of NaN NaN: a training that diverged must not look like one that did not."""
     x = tl.maximum(x, low, propagate_nan=tl.PropagateNan.ALL)
     return tl.minimum(x, high, propagate_nan=tl.PropagateNan.ALL)
-
-
-@triton.jit
-def _nearest(x):  # type: ignore[no-untyped-def]
-    """Half to even, for magnitudes below 2^22: a float32 above 1.5 * 2^23 has no bits left for fractions."""
-    return (x + 12582912.0) - 12582912.0

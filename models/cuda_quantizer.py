@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.fast_quantizer import dense, match_layout
+
 LARGEST = 2**31 - 1
 """Elements that offsets of 32 bits reach."""
 
@@ -50,7 +52,7 @@ def quantize(x: Tensor, value: Tensor, levels: float, smallest: float, low: int,
     Returns:
         Multiples of the scale, shaped and typed like `x`.
     """
-    result: Tensor = _Quantize.apply(_dense(x), value, levels, smallest, low, high)
+    result: Tensor = _Quantize.apply(dense(x), value, levels, smallest, low, high)
     return result
 
 
@@ -64,7 +66,7 @@ def quantize_fixed(x: Tensor, scale: Tensor, low: float, high: float, scaled: bo
         high: Largest integer.
         scaled: Multiples of the scale are returned; otherwise the integers themselves.
     """
-    return _launch(_dense(x), scale, low, high, scaled)
+    return _launch(dense(x), scale, low, high, scaled)
 
 
 class _Quantize(torch.autograd.Function):
@@ -85,7 +87,7 @@ class _Quantize(torch.autograd.Function):
         from models import cuda_kernels as kernels
 
         x, scale = ctx.saved_tensors
-        gradient = _like(gradients[0], x)
+        gradient = match_layout(gradients[0], x)
         of_x = torch.empty_like(x)
         n, rows = x.numel(), scale.numel()
         if rows > 1:
@@ -115,17 +117,3 @@ def _launch(x: Tensor, scale: Tensor, low: float, high: float, scaled: bool) -> 
         x, scale, y, n, n // scale.numel(), low, high, SCALED=scaled, BLOCK=kernels.BLOCK
     )
     return y
-
-
-def _dense(x: Tensor) -> Tensor:
-    """The tensor itself where its elements lie without gaps, the first dimension outermost; else a copy."""
-    if x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)):
-        return x
-    return x.contiguous()
-
-
-def _like(gradient: Tensor, x: Tensor) -> Tensor:
-    """The gradient in the memory order of `x`."""
-    if gradient.stride() == x.stride() and gradient.dtype == x.dtype:
-        return gradient
-    return torch.empty_like(x).copy_(gradient)

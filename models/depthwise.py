@@ -25,8 +25,9 @@ class DepthwiseMixin(nn.Conv2d):
 
     def _convolve(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         kernel, (stride, _), padding = self.kernel_size[0], self.stride, self.padding
-        assert isinstance(padding, tuple)
-        if bias is None and cuda_depthwise.applies(input, weight, padding, self.groups):
+        if bias is None and cuda_depthwise.applies(
+            input, weight, self.stride, padding, self.dilation, self.groups
+        ):
             return cuda_depthwise.depthwise_conv(*_autocast(input, weight, "cuda"), stride)
         is_depthwise = self.groups == self.in_channels == self.out_channels and weight.shape[1] == 1
         if (

@@ -171,8 +171,7 @@ class PlainConv(PlainLayer):
 
     def multiply(self, x: Tensor, weight: Tensor) -> Tensor:
         """(n, c, h, w) to (n, k, h', w')."""
-        at_once = self.stride[0] == self.stride[1] and self.dilation == (1, 1)
-        if at_once and cuda_depthwise.applies(x, weight, self.padding, self.groups):
+        if cuda_depthwise.applies(x, weight, self.stride, self.padding, self.dilation, self.groups):
             return cuda_depthwise.depthwise_conv(x, weight, self.stride[0])
         return F.conv2d(x, weight, None, self.stride, self.padding, self.dilation, self.groups)
 

@@ -55,4 +55,4 @@ def test_a_map_that_is_not_channels_last_is_taken_too() -> None:
 
 
 def test_on_a_cpu_the_kernels_are_left_alone() -> None:
-    assert not applies(torch.zeros(1, 4, 8, 8), torch.zeros(4, 1, 3, 3), (1, 1), 4)
+    assert not applies(torch.zeros(1, 4, 8, 8), torch.zeros(4, 1, 3, 3), (1, 1), (1, 1), (1, 1), 4)
