@@ -79,14 +79,14 @@ class Member:
     @property
     def summary(self) -> str:
         """One line for lists."""
-        change = signed_percent(self.row["edp_relative"] - 1.0, 0)
+        change = signed_percent(self.row["edp_relative"] - 1.0)
         exits = plain(self.row["exits"]) or "none"
         return f"{self.label} · {percent(self.row['accuracy'])} · EDP {change} · exits {exits}"
 
     @property
     def spoken(self) -> str:
         """The same as a sentence, for those who listen (not escaped)."""
-        change = signed_percent(self.row["edp_relative"] - 1.0, 0)
+        change = signed_percent(self.row["edp_relative"] - 1.0)
         return (
             f"accuracy {percent(self.row['accuracy'])}, energy-latency product {change} against the static "
             f"reference, exits after blocks {self.row['exits'] or 'none'}"

@@ -18,6 +18,12 @@ def test_members_fall_in_accuracy_and_are_numbered(data):
     assert any(m.headline for m in data.members)
 
 
+def test_a_product_of_next_to_nothing_is_not_said_to_be_nothing(data):
+    member = dataclasses.replace(data.members[0], row={**data.members[0].row, "edp_relative": 0.004})
+    for text in (member.summary, member.spoken):
+        assert "\N{MINUS SIGN}99.6 %" in text
+
+
 def test_reach_is_what_has_not_left_before(data):
     member = max(data.members, key=lambda m: len(m.exits))
     left = 0.0
