@@ -3,91 +3,32 @@
     python -m benchmarks.warm_start --data cifar10-jpeg.tar.xz --json warm_start.json
     python -m benchmarks.warm_start --data cifar10-jpeg.tar.xz --multiples 8 --json warm_start.json   # 1/8 or not
 
-One architecture, the data, backbone and recipes of a preset. From the warm start it is trained as in a study.
-From scratch its float weights are drawn and it is trained quantized from the first step, with the labels alone
-and the peak learning rate, warm-up and label smoothing of the pre-training: the recipe was fixed before any of
-these runs. Each multiple of the warm trial's samples is a training of its own with the whole schedule; the
-smallest that reaches the warm trial's accuracy (mean over its exits) and the largest that does not bound the ratio.
-Finished trainings are kept in `--cache`, so an interrupted run goes on.
+One architecture, the data, backbone and recipes of a preset. From the warm start it is trained as in a study,
+from scratch as `benchmarks.from_scratch` says: that recipe was fixed before any of these runs. Each multiple of the
+warm trial's samples is a training of its own with the whole schedule; the smallest that reaches the warm trial's
+accuracy (mean over its exits) and the largest that does not bound the ratio. Finished trainings are kept in
+`--cache`, so an interrupted run goes on.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import time
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from benchmarks.from_scratch import scratch_recipe, train_from_scratch
 from benchmarks.harness import provenance, write_json
 from benchmarks.kept_results import kept
-from hwcost.networks import Precision
 from models.architecture import Architecture
-from models.augment import normalize_batch
-from models.backbone import Backbone
-from models.calibrate import calibrate, measure_ranges
-from models.loop import torch_threads
-from models.network import EarlyExitNetwork, architecture_mounts, initialize
-from models.recipe import PretrainRecipe, QatRecipe
+from models.recipe import QatRecipe
 from models.seeds import derive_seed
-from models.splits import spread
-from models.train import empty_network, evaluate_splits, train_architecture, train_network
-from models.training_data import TrainingData
+from models.train import train_architecture
 from models.warm_start import pretrain
 from study.config_io import load_preset, parse_assignment, resolve
 from study.memo import training_code_version
 from study.setup import build_backbone, head_kinds, load_data
 
 MULTIPLES = (1, 2, 4, 8, 16)
-
-
-def scratch_recipe(qat: QatRecipe, pre: PretrainRecipe, multiple: int) -> QatRecipe:
-    """The baseline: no teacher, everything else as a training from drawn weights usually has it."""
-    return dataclasses.replace(
-        qat,
-        epochs=qat.epochs * multiple,
-        learning_rate=pre.learning_rate,
-        warmup=pre.warmup,
-        weight_decay=pre.weight_decay,
-        label_smoothing=pre.label_smoothing,
-        distillation_weight=0.0,
-    )
-
-
-def scratch_network(
-    spec: Backbone, architecture: Architecture, precision: Precision, data: TrainingData, seed: int
-) -> EarlyExitNetwork:
-    """A quantized network of drawn weights, its scales calibrated on training images."""
-    mounts = architecture_mounts(architecture, spec)
-    twin = EarlyExitNetwork(spec, mounts, data.classes, data.image_size)
-    initialize(twin, torch.Generator().manual_seed(seed))
-    some = torch.from_numpy(spread(len(data.train_images), 256))
-    images = normalize_batch(data.train_images[some], data.mean, data.std, channels_last=True)
-    twin.train()
-    with torch.no_grad():
-        twin(images)  # one batch through the BatchNorms, or activations would have no scale to measure
-    network = empty_network(spec, mounts, precision, data.classes, data.image_size)
-    network.load_state_dict(twin.state_dict(), strict=False)
-    calibrate(network, measure_ranges(twin.eval(), [images]))
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
-
-
-def train_from_scratch(
-    spec: Backbone, architecture: Architecture, data: TrainingData, recipe: QatRecipe, seed: int
-) -> dict[str, Any]:
-    started = time.perf_counter()
-    with torch_threads(recipe.threads):
-        network = scratch_network(spec, architecture, architecture.precision(), data, seed)
-        train_network(network, data, torch.zeros(len(data.train_labels), data.classes), recipe, seed)
-        _, validation = evaluate_splits(network, data)
-    return {
-        "accuracies": validation.accuracies.tolist(),
-        "training_samples": recipe.training_samples(len(data.train_images)),
-        "seconds": time.perf_counter() - started,
-    }
 
 
 def main() -> None:
@@ -138,10 +79,16 @@ def main() -> None:
     runs, reached = [], None
     for multiple in (int(part) for part in options.multiples.split(",")):
         recipe = scratch_recipe(config.qat, config.pretrain, multiple)
-        run = kept(
-            folder, {**base, "scratch": recipe.key()},
-            lambda recipe=recipe: train_from_scratch(spec, architecture, data, recipe, seed),
-        )  # fmt: skip
+
+        def scratch(recipe: QatRecipe = recipe) -> dict[str, Any]:
+            network = train_from_scratch(spec, architecture, data, recipe, seed)
+            return {
+                "accuracies": network.validation.accuracies.tolist(),
+                "training_samples": network.training_samples,
+                "seconds": network.seconds,
+            }
+
+        run = kept(folder, {**base, "scratch": recipe.key()}, scratch)
         mean = sum(run["accuracies"]) / len(run["accuracies"])
         runs.append({"multiple": multiple, "mean_accuracy": mean, **run})
         print(f"scratch x{multiple}: {run['training_samples']} samples, {run['seconds']:.0f} s, {mean:.4f}")

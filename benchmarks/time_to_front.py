@@ -1,0 +1,269 @@
+"""Time to the hypervolume that NSGA-II as shipped has after its last trial, every network of it trained from scratch.
+
+    python -m benchmarks.time_to_front --seeds 3 --json time_to_front.json                       # digits
+    python -m benchmarks.time_to_front --preset cifar10-small --data cifar10 --json time_to_front.json
+
+Both searches have the data, backbone, chip, objectives, constraints and thresholds of a preset, one process and one
+thread, and run one after the other. The other one is Optuna's NSGA-II with its own defaults; it trains what is
+proposed as `benchmarks.from_scratch` says, a recipe that was fixed beforehand, on `--multiple` times the images of a
+trial, and knows nothing of hardware before it has trained. Ours is the search of `study.run` with all it has; its
+time begins with the pre-training (or, in the second ratio, after it) and has the training of the static reference in
+it. Hypervolume is a study's own (errors by the error of chance, costs by the static reference), from the validation
+split. Finished searches are kept in `--cache`, so an interrupted run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+
+from benchmarks.from_scratch import scratch_recipe, train_from_scratch
+from benchmarks.harness import provenance, write_json
+from benchmarks.kept_results import kept
+from hwcost.errors import OfframpError
+from models.architecture import Architecture
+from models.objective import NonFiniteLoss
+from models.seeds import training_seed
+from models.training_data import TrainingData
+from study.config import StudyConfig
+from study.config_io import identity, load_preset, merge, parse_assignment, resolve
+from study.derived import DerivedFront, write_derived
+from study.front import hypervolume, objective_front
+from study.memo import PredictionMemo, TrainedNetwork, training_code_version
+from study.record import DesignRecord
+from study.reference import choose_reference
+from study.samplers import make_sampler
+from study.setup import Paths, StudyContext, load_data, open_context, train_static
+from study.storage import store_result
+
+MULTIPLE = 8
+
+
+@dataclass
+class Course:
+    """How far a search got after each trial.
+
+    Attributes:
+        seconds: Since the search began; pre-training and static reference not among them.
+        samples: Training images so far, repeats counted; neither here.
+        volumes: Hypervolume, 0 to 1.
+    """
+
+    seconds: list[float] = field(default_factory=list)
+    samples: list[int] = field(default_factory=list)
+    volumes: list[float] = field(default_factory=list)
+
+    def trials_to(self, volume: float) -> int | None:
+        """Trials after which it is at least there."""
+        return next((n for n, have in enumerate(self.volumes, start=1) if have >= volume), None)
+
+
+def search(
+    context: StudyContext, sampler: BaseSampler, after: Callable[[DesignRecord], list[DesignRecord]]
+) -> Course:
+    """Proposes and evaluates the study's number of designs in this process.
+
+    Args:
+        context: Of the study.
+        sampler: Proposes.
+        after: Designs that come with a trained one.
+    """
+    objectives, space = context.evaluator.objectives, context.space
+    run = optuna.create_study(directions=["minimize"] * len(objectives.columns), sampler=sampler)
+    course, samples = Course(), 0
+    front: list[DesignRecord] = []
+    started = time.perf_counter()
+    for _ in range(context.config.search.trials):
+        trial = run.ask(space.distributions())
+        try:
+            record = context.evaluator.evaluate(space.decode(trial.params))
+        except NonFiniteLoss:
+            run.tell(trial, state=optuna.trial.TrialState.FAIL)
+        else:
+            store_result(trial, record)
+            run.tell(trial, objectives.values(record))
+            samples += record.training_samples
+            found = [*front, record, *(after(record) if record.trained else ())]
+            front = [found[i] for i in objective_front(found, objectives)]
+        course.seconds.append(time.perf_counter() - started)
+        course.samples.append(samples)
+        course.volumes.append(
+            hypervolume(front, objectives, context.hardware.static, context.evaluator.classes)
+        )
+    return course
+
+
+def ours(config: StudyConfig, data: TrainingData, folder: Path) -> dict[str, Any]:
+    """The study from nothing: pre-training, static reference, search."""
+    started = time.perf_counter()
+    context = open_context(config, Paths(folder / "run", folder / "cache"), "cpu", data)
+    pretrained = time.perf_counter() - started
+    alone, jointly = train_static(context, "alone"), train_static(context, "jointly")
+    reference = choose_reference(alone["fc"], jointly, context.evaluator)
+    context = context.relative_to(reference)
+    before = time.perf_counter() - started
+    evaluator, space = context.evaluator, context.space
+    sampler = make_sampler(
+        config.search,
+        space,
+        config.population(),
+        config.search.seed,
+        lambda genes: evaluator.meets_constraints(space.decode(genes)),
+        DerivedFront(context),
+    )
+    course = search(context, sampler, lambda record: write_derived(context, record.genome.architecture))
+    return {
+        **vars(course),
+        "pretraining_seconds": pretrained,
+        "reference_seconds": before - pretrained,
+        "pretraining_samples": context.warm.training_samples,
+        # Every head of the joint network is from one training.
+        "reference_samples": alone["fc"].training_samples + max(n.training_samples for n in jointly.values()),
+        "reference_accuracy": reference.record.accuracy,
+    }
+
+
+def from_scratch(config: StudyConfig, data: TrainingData, folder: Path, multiple: int) -> dict[str, Any]:
+    """NSGA-II as shipped; the float network, which is not looked at, is that of the search before."""
+    plain = config.search.model_copy(
+        update={"sampler": "nsga2-optuna", "hardware_first": False, "memo": False, "derive": False}
+    )
+    config = config.model_copy(update={"search": plain})
+    context = open_context(config, Paths(folder / "plain", folder / "cache"), "cpu", data)
+    recipe = scratch_recipe(config.qat, config.pretrain, multiple)
+
+    def train(architecture: Architecture) -> TrainedNetwork:
+        seed = training_seed(config.search.seed, architecture.key(), 0, 0)
+        return train_from_scratch(context.spec, architecture, data, recipe, seed)
+
+    memo = PredictionMemo(context.paths.predictions, {"training": "from scratch", "recipe": recipe.key()})
+    context = replace(context, evaluator=replace(context.evaluator, train=train, memo=memo))
+    sampler = make_sampler(plain, context.space, config.population(), config.search.seed)
+    return vars(search(context, sampler, lambda record: []))
+
+
+def compared(mine: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Ratios of time and of training images; None where ours never gets there."""
+    target = other["volumes"][-1]
+    trials = Course(mine["seconds"], mine["samples"], mine["volumes"]).trials_to(target)
+    result: dict[str, Any] = {"hypervolume": target, "trials": trials, "ours_at_the_end": mine["volumes"][-1]}
+    if trials is None:
+        return result
+    for what, before in (
+        ("seconds", mine["pretraining_seconds"]),
+        ("samples", mine["pretraining_samples"]),
+    ):
+        search_alone = mine[f"reference_{what}"] + mine[what][trials - 1]
+        result[f"{what}_ratio"] = (before + search_alone) / other[what][-1]
+        result[f"{what}_ratio_without_pretraining"] = search_alone / other[what][-1]
+    # The other search's first trial after which ours, pre-training included, is ahead for good.
+    volumes, seconds = mine["volumes"], mine["seconds"]
+    lead = mine["pretraining_seconds"] + mine["reference_seconds"]
+    result["ahead_from_trial"] = next(
+        (
+            n
+            for n, (spent, have) in enumerate(zip(other["seconds"], other["volumes"], strict=True), start=1)
+            if max((v for v, s in zip(volumes, seconds, strict=True) if lead + s <= spent), default=-1)
+            >= have
+        ),
+        None,
+    )
+    return result
+
+
+def run(options: argparse.Namespace) -> None:
+    """Searches that are not known yet, prints, writes."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    values = merge(load_preset(options.preset), {"pretrain": {"threads": 1}, "search": {"rungs": [1.0]}})
+    if options.data is not None:
+        values = merge(values, {"data": {"source": options.data}})
+    for text in options.set:
+        (section, option), value = parse_assignment(text)
+        values = merge(values, {section: {option: value}})
+    found = []
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        config = resolve([merge(values, {"search": {"seed": seed}})])
+        data = load_data(config, options.cache)
+        key = {
+            "benchmark": "time_to_front", "study": identity(config), "data": data.fingerprint,
+            "multiple": options.multiple, "code": training_code_version(),
+        }  # fmt: skip
+
+        def both(config: StudyConfig = config, data: TrainingData = data) -> dict[str, Any]:
+            with tempfile.TemporaryDirectory() as name:
+                folder = Path(name)
+                mine = ours(config, data, folder)
+                return {"ours": mine, "from_scratch": from_scratch(config, data, folder, options.multiple)}
+
+        sides = kept(options.cache / "benchmarks", key, both)
+        found.append({"seed": seed, **compared(sides["ours"], sides["from_scratch"]), **sides})
+        _print(found[-1])
+    summary = {}
+    for name in ("seconds_ratio", "seconds_ratio_without_pretraining", "samples_ratio", "ahead_from_trial"):
+        reached = [result[name] for result in found if result.get(name) is not None]
+        # A median of some of the seeds would flatter.
+        summary[name] = statistics.median(reached) if len(reached) == len(found) else None
+        print(f"{name}: median {summary[name]}, n = {len(found)}")
+    write_json(
+        options.json,
+        {
+            **summary,
+            "searches": found,
+            **provenance(
+                ("torch", "brevitas", "optuna"), preset=options.preset, set=options.set, multiple=options.multiple,
+                seeds=options.seeds, first_seed=options.first_seed,
+            ),
+        },
+    )  # fmt: skip
+
+
+def _print(result: dict[str, Any]) -> None:
+    mine, other = result["ours"], result["from_scratch"]
+    print(
+        f"seed {result['seed']}: from scratch {result['hypervolume']:.4f} after {other['seconds'][-1]:.0f} s; ours "
+        f"after {result['trials']} trials ({mine['pretraining_seconds']:.0f} s pre-training, "
+        f"{mine['reference_seconds']:.0f} s reference, {mine['seconds'][-1]:.0f} s all trials, "
+        f"{result['ours_at_the_end']:.4f} at the end)",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Runs the command."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.time_to_front",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--preset", default="quickstart")
+    parser.add_argument("--data", help="instead of the preset's")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="as in a study"
+    )
+    parser.add_argument(
+        "--multiple", type=int, default=MULTIPLE, help="training images over those of a trial"
+    )
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "offramp")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    try:
+        run(options)
+    except OfframpError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
