@@ -93,6 +93,28 @@ def test_a_full_disk_leaves_no_half_line(small_disk):
     assert list(journal(path).read_logs(0)) == [{"n": 1}, {"n": 2}]
 
 
+def test_the_disk_is_waited_for_where_a_trial_ends_and_not_for_each_attribute(tmp_path, monkeypatch):
+    path = tmp_path / "study.log"
+    safe = []
+    wait = os.fsync
+
+    def watched(descriptor):
+        wait(descriptor)
+        safe.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    study = optuna.create_study(storage=open_storage(f"journal:///{path}"), study_name="s")
+    study.set_user_attr("reference", 1)
+    assert safe[-1] == path.stat().st_size
+    trial = study.ask()
+    begun = safe[-1]
+    trial.set_user_attr("result", [1, 2, 3])
+    trial.set_constraint("memory", -1.0)
+    assert safe[-1] == begun < path.stat().st_size
+    study.tell(trial, 1.0)
+    assert safe[-1] == path.stat().st_size
+
+
 def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path):
     path = tmp_path / "study.log"
     held = SPAWN.Event()
