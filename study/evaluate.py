@@ -178,6 +178,7 @@ class Evaluator:
             feasible=record.feasible,
             violations=record.violations,
             rung=record.rung,
+            batch_size=record.batch_size,
             longest=record.longest,
             training_samples=record.training_samples,
             seconds=record.seconds,
@@ -256,6 +257,7 @@ class Evaluator:
                     violations=violations,
                     feasible=feasible,
                     rung=network.rung,
+                    batch_size=network.batch_size,
                     longest=network.rung >= len(self.longer),
                 )
             )

@@ -33,6 +33,7 @@ class TrainedNetwork:
         training_samples: Images it was trained on, repeats counted.
         seconds: Wall-clock time of the training.
         rung: Index of the training budget, see `study.rungs`.
+        batch_size: Images a step; fewer than the recipe's where memory was short. None: it was not noted.
     """
 
     calibration: ExitPredictions
@@ -40,6 +41,7 @@ class TrainedNetwork:
     training_samples: int
     seconds: float
     rung: int = 0
+    batch_size: int | None = None
 
 
 @cache
@@ -111,6 +113,7 @@ class PredictionMemo:
             "context": self.context,
             "training_samples": trained.training_samples,
             "seconds": trained.seconds,
+            "batch_size": trained.batch_size,
         }
         # The validation file is written last: its presence says that both are whole.
         trained.calibration.save(_calibration_of(self._path(architecture)), meta)
@@ -163,6 +166,7 @@ def _read(path: Path) -> TrainedNetwork:
         training_samples=int(meta["training_samples"]),
         seconds=float(meta["seconds"]),
         rung=int(meta["context"].get("rung", 0)),
+        batch_size=meta.get("batch_size"),
     )
 
 

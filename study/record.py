@@ -44,6 +44,8 @@ class DesignRecord:
         rung: Index of the training budget that the result is from, see `study.rungs`.
         longest: That is the longest one of the study; only such designs enter fronts.
         lower_rungs: Objectives at each rung below, in their order.
+        batch_size: Images a training step had: fewer than the recipe's where memory was short; None where nothing was
+            trained, or where it was not noted.
         training_samples: Images trained on for this record, at all rungs; 0 when nothing was trained for it.
         seconds: Wall-clock time of the evaluation.
     """
@@ -70,6 +72,7 @@ class DesignRecord:
     rung: int = 0
     longest: bool = True
     lower_rungs: tuple[tuple[float, ...], ...] = ()
+    batch_size: int | None = None
     training_samples: int = 0
     seconds: float = 0.0
 

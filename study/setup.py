@@ -236,16 +236,22 @@ def open_context(
         training = training_seed(seed, architecture.key(), rung, 0)
         # A longer training takes the place of the shorter one.
         checkpoint = paths.checkpoints / f"{architecture.key()[:32]}.safetensors"
-        result = with_smaller_batches(
-            lambda recipe: train_architecture(
+
+        def once(recipe: QatRecipe) -> TrainedNetwork:
+            result = train_architecture(
                 architecture, spec, data, warm, recipe, training, device, checkpoint,
                 temperature_scaling=config.space.temperature_scaling,
-            ),
-            rung_recipe(config, rung),
-        )  # fmt: skip
-        return TrainedNetwork(
-            result.calibration, result.validation, result.training_samples, result.seconds, rung
-        )
+            )  # fmt: skip
+            return TrainedNetwork(
+                result.calibration,
+                result.validation,
+                result.training_samples,
+                result.seconds,
+                rung,
+                recipe.batch_size,
+            )
+
+        return with_smaller_batches(once, rung_recipe(config, rung))
 
     first, *longer = (
         Rung(
@@ -325,13 +331,19 @@ def _train_jointly(context: StudyContext, kinds: tuple[str, ...]) -> dict[str, T
     config = context.config
     rung = len(config.search.rungs) - 1
     seed = derive_seed("jointly", config.search.seed, rung)
+    recipe = rung_recipe(config, rung)
     trained = train_jointly(
-        context.spec, kinds, context.data, context.warm, rung_recipe(config, rung), seed, context.device,
+        context.spec, kinds, context.data, context.warm, recipe, seed, context.device,
         temperature_scaling=config.space.temperature_scaling,
     )  # fmt: skip
     return {
         kind: TrainedNetwork(
-            result.calibration, result.validation, result.training_samples, result.seconds, rung
+            result.calibration,
+            result.validation,
+            result.training_samples,
+            result.seconds,
+            rung,
+            recipe.batch_size,
         )
         for kind, result in trained.items()
     }

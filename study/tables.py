@@ -94,6 +94,7 @@ class TableMaker:
             "mean_edp_joule_seconds": record.mean_edp_joule_seconds,
             "worst_latency_seconds": record.worst_latency_seconds,
             "area_mm2": record.area_mm2,
+            "batch_size": record.batch_size,
         }
 
     def trials(
@@ -132,7 +133,7 @@ class TableMaker:
             for d in designs
         ]
         frame = pd.DataFrame(rows, columns=["design", "trial", "state", *self._shared()])
-        return frame.astype({"rung": "Int64"})
+        return frame.astype({"rung": "Int64", "batch_size": "Int64"})
 
     def pareto(
         self, designs: Sequence[Design], table: pd.DataFrame | None = None
@@ -240,7 +241,8 @@ class TableMaker:
 
 # Whole numbers, also in a table with rows that have none: a column is written alike whatever the trials are.
 WHOLE_NUMBERS = (
-    "generation", "weight_memory_bits", "training_samples", "rung", "head_weight_bits", "head_activation_bits",
+    "generation", "weight_memory_bits", "training_samples", "rung", "batch_size", "head_weight_bits",
+    "head_activation_bits",
 )  # fmt: skip
 
 

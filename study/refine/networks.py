@@ -155,6 +155,11 @@ class RefinedNetworks:
 
     def _store(self, training: Training, result: TrainResult) -> None:
         network = TrainedNetwork(
-            result.calibration, result.validation, result.training_samples, result.seconds, self.rung
+            result.calibration,
+            result.validation,
+            result.training_samples,
+            result.seconds,
+            self.rung,
+            self.recipe.batch_size,
         )
         self._memo(training).store(training.architecture, network)

@@ -77,3 +77,41 @@ def test_a_device_says_it_in_its_own_way():
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
     assert not is_out_of_memory(RuntimeError("CUDA error: an illegal memory access was encountered"))
     assert not is_out_of_memory(OSError(12, "Cannot allocate memory"))
+
+
+def test_a_network_trained_with_smaller_batches_says_so(tmp_path, monkeypatch):
+    """In the memo, which another study may read, and in the trial's result."""
+    import models.train
+    from models.architecture import Architecture
+    from study.config_io import load_preset, resolve
+    from study.genome import Genome
+    from study.setup import Paths, load_data, open_context
+
+    train = models.train.train_architecture
+
+    def short_of_memory(architecture, spec, data, warm, recipe, *rest, **options):
+        if recipe.batch_size > 16:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return train(architecture, spec, data, warm, recipe, *rest, **options)
+
+    monkeypatch.setattr(models.train, "train_architecture", short_of_memory)
+    space = {"exit_heads": ["fc"], "final_heads": ["fc"]}
+    short = {"epochs": 0.03, "threads": 1, "norm_batches": 1}
+    config = resolve(
+        [
+            load_preset("quickstart"),
+            {"backbone": {"width": 0.125}, "space": space, "pretrain": {"epochs": 1}, "qat": short},
+        ]
+    )
+    paths = Paths(tmp_path / "run", tmp_path / "cache")
+    context = open_context(config, paths, "cpu", load_data(config, paths.cache))
+    architecture = Architecture.static(context.spec.n_blocks, "fc")
+    genome = Genome(architecture, context.space.allocations.default, 0.0, context.space.levels.nominal)
+    record = context.evaluator.evaluate(genome)
+    assert record.trained
+    assert config.qat.batch_size == 64
+    assert record.batch_size == 16
+    assert context.evaluator.memo.find(architecture).batch_size == 16
+    assert (
+        context.evaluator.derive(architecture, context.evaluator.memo.find(architecture))[0].batch_size == 16
+    )
