@@ -8,8 +8,9 @@ thread, and run one after the other. The other one is Optuna's NSGA-II with its 
 proposed as `benchmarks.from_scratch` says, a recipe that was fixed beforehand, on `--multiple` times the images of a
 trial, and knows nothing of hardware before it has trained. Ours is the search of `study.run` with all it has; its
 time begins with the pre-training (or, in the second ratio, after it) and has the training of the static reference in
-it. Hypervolume is a study's own (errors by the error of chance, costs by the static reference), from the validation
-split. Finished searches are kept in `--cache`, so an interrupted run goes on.
+it. Seconds are those of the processor, which programs beside hardly lengthen. Hypervolume is a study's own (errors by
+the error of chance, costs by the static reference), from the validation split. Finished searches are kept in
+`--cache`, so an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Course:
     """How far a search got after each trial.
 
     Attributes:
-        seconds: Since the search began; pre-training and static reference not among them.
+        seconds: Of the processor since the search began; pre-training and static reference not among them.
         samples: Training images so far, repeats counted; neither here.
         volumes: Hypervolume, 0 to 1.
     """
@@ -82,7 +83,7 @@ def search(
     run = optuna.create_study(directions=["minimize"] * len(objectives.columns), sampler=sampler)
     course, samples = Course(), 0
     front: list[DesignRecord] = []
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(context.config.search.trials):
         trial = run.ask(space.distributions())
         try:
@@ -95,7 +96,7 @@ def search(
             samples += record.training_samples
             found = [*front, record, *(after(record) if record.trained else ())]
             front = [found[i] for i in objective_front(found, objectives)]
-        course.seconds.append(time.perf_counter() - started)
+        course.seconds.append(time.process_time() - started)
         course.samples.append(samples)
         course.volumes.append(
             hypervolume(front, objectives, context.hardware.static, context.evaluator.classes)
@@ -105,13 +106,13 @@ def search(
 
 def ours(config: StudyConfig, data: TrainingData, folder: Path) -> dict[str, Any]:
     """The study from nothing: pre-training, static reference, search."""
-    started = time.perf_counter()
+    started = time.process_time()
     context = open_context(config, Paths(folder / "run", folder / "cache"), "cpu", data)
-    pretrained = time.perf_counter() - started
+    pretrained = time.process_time() - started
     alone, jointly = train_static(context, "alone"), train_static(context, "jointly")
     reference = choose_reference(alone["fc"], jointly, context.evaluator)
     context = context.relative_to(reference)
-    before = time.perf_counter() - started
+    before = time.process_time() - started
     evaluator, space = context.evaluator, context.space
     sampler = make_sampler(
         config.search,

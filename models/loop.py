@@ -105,7 +105,7 @@ def collect_logits(
         (n, n_exits, classes) float32 on the CPU.
     """
     network.eval()
-    batch_size = batch_size or (1024 if images.device.type == "cuda" else 128)
+    batch_size = batch_size or (1024 if images.device.type == "cuda" else 32)
     parts = []
     with torch.no_grad():
         for chunk in images.split(batch_size):
