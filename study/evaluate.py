@@ -170,7 +170,7 @@ class Evaluator:
             weight_memory_bits=record.weight_memory_bits,
             clock_hz=record.clock_hz,
             area_mm2=record.area_mm2,
-            validation=predictions,
+            calibration=_Calibration.of(predictions),
         )
         return replace(
             there,
@@ -235,6 +235,7 @@ class Evaluator:
             np.repeat(energy, len(targets), axis=0),
             self.space.config.score,
         )
+        calibration = _Calibration.of(network.validation)
         records = []
         for index, point in enumerate(points):
             design, target = divmod(index, len(targets))
@@ -247,7 +248,7 @@ class Evaluator:
                 weight_memory_bits=int(costs.weight_memory_bits),
                 clock_hz=self.hardware.static.clock_hz,
                 area_mm2=None if area is None else float(area[design]),
-                validation=network.validation,
+                calibration=calibration,
             )
             violations = self.bounds.after_training(record)
             feasible = all(excess <= 0 for excess in violations.values())
@@ -303,6 +304,23 @@ class Evaluator:
         return replace(record, violations={**self.bounds.after_training(record), **violations})
 
 
+@dataclass(frozen=True)
+class _Calibration:
+    """How far the confidences of a network can be trusted; measured once for all designs it is in."""
+
+    temperatures: tuple[float, ...]
+    errors: tuple[float, ...]
+    raw_errors: tuple[float, ...]
+
+    @classmethod
+    def of(cls, predictions: ExitPredictions) -> _Calibration:
+        return cls(
+            _floats(predictions.temperatures),
+            _floats(predictions.calibration_errors),
+            _floats(predictions.raw_calibration_errors),
+        )
+
+
 def _record(
     genome: Genome,
     point: OperatingPoint,
@@ -311,7 +329,7 @@ def _record(
     weight_memory_bits: int,
     clock_hz: float,
     area_mm2: float | None,
-    validation: ExitPredictions,
+    calibration: _Calibration,
 ) -> DesignRecord:
     leaving = tuple(None if math.isnan(v) else float(v) for v in point.leaving_accuracies)
     return DesignRecord(
@@ -331,9 +349,9 @@ def _record(
         exit_ratios=tuple(float(r) for r in point.exit_ratios),
         leaving_accuracies=leaving,
         exit_accuracies=tuple(float(a) for a in point.exit_accuracies),
-        temperatures=_floats(validation.temperatures),
-        calibration_errors=_floats(validation.calibration_errors),
-        raw_calibration_errors=_floats(validation.raw_calibration_errors),
+        temperatures=calibration.temperatures,
+        calibration_errors=calibration.errors,
+        raw_calibration_errors=calibration.raw_errors,
     )
 
 
