@@ -6,7 +6,7 @@
 #SBATCH --cpus-per-task=4
 #SBATCH --mem=8G
 #SBATCH --time=24:00:00
-#SBATCH --signal=TERM@120
+#SBATCH --signal=B:TERM@120
 #SBATCH --output=offramp-%A_%a.log
 set -euo pipefail
 
@@ -20,6 +20,7 @@ export OMP_NUM_THREADS=1
 export OFFRAMP_CACHE="${OFFRAMP_CACHE:-$PWD/runs/cache}" # one pre-training for all tasks
 
 mkdir -p runs
-# Slurm sends SIGTERM two minutes before the end: trials in progress are put aside and taken up by other tasks.
+# Two minutes before the end Slurm sends SIGTERM (to the batch shell, hence B above: after `exec` that is the program):
+# trials in progress are put aside and taken up by other tasks.
 exec .venv/bin/python -m study.run --preset cifar10-small --study-name "$study" --data "$data" \
   --storage "$storage" --out "runs/$study-$task" --trials "${TRIALS:-480}" --workers "${SLURM_CPUS_PER_TASK:-2}"

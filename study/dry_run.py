@@ -23,8 +23,8 @@ from study.setup import (
     build_space,
     head_kinds,
     load_data,
-    rung_recipe,
 )
+from study.trainings import rung_recipe
 from study.units import format_quantity
 
 _CIFAR10_TRAIN = 50_000

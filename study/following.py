@@ -87,7 +87,7 @@ class Search:
 
         Raises:
             KeyboardInterrupt: A signal came; nothing is running any more.
-            OfframpError: A worker gave up, or too many were killed.
+            OfframpError: A worker gave up, or too many in a row were killed.
         """
         wanted = self.task.config.search.trials
         self._look()
@@ -107,6 +107,8 @@ class Search:
                 self._note(event)
                 if event.kind == "fatal":
                     raise OfframpError(event.reason)
+                if event.kind == "finished":
+                    deaths = 0  # a study of a week may lose a worker a day
                 if event.kind == "died":
                     deaths += 1
                     self._replace(group, event, deaths)
@@ -123,8 +125,8 @@ class Search:
         self.watch.leave(self.task.run, event.worker)
         if deaths > self.task.config.search.max_failures:
             raise OfframpError(
-                f"expected workers that run, got {deaths} of them ended from outside; is there enough memory? "
-                "Finished trials are kept, run the same command again with fewer --workers"
+                f"expected workers that finish trials, got {deaths} in a row ended from outside; is there enough "
+                "memory? Finished trials are kept, run the same command again with fewer --workers"
             )
         group.start(event.worker, run_worker, replace(self.task, index=event.worker))
 

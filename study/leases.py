@@ -242,13 +242,17 @@ def put_aside(
         The state it was given; None where another process was faster.
     """
     storage, trial_id = study._storage, trial._trial_id
-    values = told_values(trial)
+    values, deaths = told_values(trial), deaths_before(trial) + died
+    if deaths > MOST_REPEATS:
+        reason += (
+            f"; {deaths} workers died over this design, perhaps for want of memory, and it is not tried again"
+        )
     try:
         if values is not None:
             done = storage.set_trial_state_values(trial_id, TrialState.COMPLETE, values)
             return TrialState.COMPLETE if done else None
         storage.set_trial_user_attr(trial_id, "failure", reason)
-        storage.set_trial_system_attr(trial_id, LEFT_KEY, deaths_before(trial) + died)
+        storage.set_trial_system_attr(trial_id, LEFT_KEY, deaths)
         done = storage.set_trial_state_values(trial_id, TrialState.FAIL)
         return TrialState.FAIL if done else None
     except (UpdateFinishedTrialError, KeyError):

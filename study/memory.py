@@ -29,7 +29,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _WORDS)
 
 
-def with_smaller_batches(train: Callable[[QatRecipe], Result], recipe: QatRecipe) -> Result:
+def with_smaller_batches(
+    train: Callable[[QatRecipe], Result], recipe: QatRecipe, halvings: int = 0
+) -> Result:
     """Trains; where memory runs out again with half the batch, at most twice.
 
     The learning rates shrink with the batch (Goyal et al. 2017, the linear scaling rule), so that as many images
@@ -38,12 +40,13 @@ def with_smaller_batches(train: Callable[[QatRecipe], Result], recipe: QatRecipe
     Args:
         train: Trains by a recipe.
         recipe: Of the study.
+        halvings: How often the batch is halved before the first try.
 
     Raises:
         MemoryError: It ran out each time.
         RuntimeError: The same, as PyTorch says it.
     """
-    for halving in range(HALVINGS + 1):
+    for halving in range(min(halvings, HALVINGS), HALVINGS + 1):
         size = recipe.batch_size // 2**halving
         share = size / recipe.batch_size
         smaller = dataclasses.replace(

@@ -23,8 +23,7 @@ from hwcost.networks import BackboneSpec
 from models.architecture import Architecture
 from models.backbones.open import open_backbone
 from models.backbones.staged import StagedBackbone
-from models.recipe import QatRecipe
-from models.seeds import derive_seed, training_seed
+from models.seeds import derive_seed
 from study.allocation import AllocationSpace
 from study.bounds import Bounds
 from study.config import StudyConfig
@@ -32,10 +31,9 @@ from study.evaluate import Evaluator
 from study.genome import SearchSpace
 from study.hardware import HardwareCosts
 from study.levels import LevelSpace
-from study.memo import JOINTLY, PredictionMemo, TrainedNetwork, training_code_version
-from study.memory import with_smaller_batches
+from study.memo import JOINTLY, PredictionMemo, TrainedNetwork
 from study.metrics import Objectives, metric_named
-from study.rungs import Rung
+from study.trainings import make_rungs, rung_recipe
 from study.units import parse_quantity
 
 if TYPE_CHECKING:
@@ -206,6 +204,14 @@ class StudyContext:
         """The same, once the static reference is trained: a bound on the error may be relative to its error."""
         return replace(self, evaluator=self.evaluator.relative_to(reference.record))
 
+    def with_halved_batches(self, halvings: int) -> StudyContext:
+        """The same with batches halved so often from the first try on, for a design that may have killed workers."""
+        first, *longer = make_rungs(
+            self.config, self.paths, self.device, self.data, self.spec, self.warm, halvings
+        )
+        evaluator = replace(self.evaluator, memo=first.memo, train=first.train, longer=tuple(longer))
+        return replace(self, evaluator=evaluator)
+
 
 def head_kinds(config: StudyConfig) -> tuple[str, ...]:
     """Head kinds the pre-trained network has at every exit; `fc` always, as the static reference has it."""
@@ -218,7 +224,6 @@ def open_context(
 ) -> StudyContext:
     """Pre-trains (or loads) the float network and assembles the evaluation."""
     from models.float_weights import load_float_weights
-    from models.train import train_architecture
     from models.warm_start import pretrain
 
     spec = build_backbone(config, data.channels)
@@ -232,36 +237,7 @@ def open_context(
         spec, head_kinds(config), data, config.pretrain, paths.cache, seed, device, progress, start
     )
 
-    def train(rung: int, architecture: Architecture) -> TrainedNetwork:
-        training = training_seed(seed, architecture.key(), rung, 0)
-        # A longer training takes the place of the shorter one.
-        checkpoint = paths.checkpoints / f"{architecture.key()[:32]}.safetensors"
-
-        def once(recipe: QatRecipe) -> TrainedNetwork:
-            result = train_architecture(
-                architecture, spec, data, warm, recipe, training, device, checkpoint,
-                temperature_scaling=config.space.temperature_scaling,
-            )  # fmt: skip
-            return TrainedNetwork(
-                result.calibration,
-                result.validation,
-                result.training_samples,
-                result.seconds,
-                rung,
-                recipe.batch_size,
-            )
-
-        return with_smaller_batches(once, rung_recipe(config, rung))
-
-    first, *longer = (
-        Rung(
-            PredictionMemo(
-                paths.predictions, memo_context(config, data.fingerprint, warm.checksum, device, rung)
-            ),
-            partial(train, rung),
-        )
-        for rung in range(len(config.search.rungs))
-    )
+    first, *longer = make_rungs(config, paths, device, data, spec, warm)
     evaluator = Evaluator(
         space,
         hardware,
@@ -275,11 +251,6 @@ def open_context(
         memoized=config.search.memo,
     )
     return StudyContext(config, paths, device, data, spec, space, hardware, warm, evaluator)
-
-
-def rung_recipe(config: StudyConfig, rung: int) -> QatRecipe:
-    """How networks are trained at a rung."""
-    return replace(config.qat, epochs=config.qat.epochs * config.search.rungs[rung])
 
 
 def joint_memo(context: StudyContext) -> PredictionMemo:
@@ -346,19 +317,4 @@ def _train_jointly(context: StudyContext, kinds: tuple[str, ...]) -> dict[str, T
             recipe.batch_size,
         )
         for kind, result in trained.items()
-    }
-
-
-def memo_context(config: StudyConfig, data: str, warm: str, device: str, rung: int) -> dict[str, str | int]:
-    """What a training result depends on beside the architecture."""
-    return {
-        "recipe": rung_recipe(config, rung).key(),
-        "rung": rung,
-        "seed": config.search.seed,
-        "data": data,
-        "warm_start": warm,
-        "code": training_code_version(),
-        "device": device,
-        "precision": config.qat.precision,
-        "temperature_scaling": int(config.space.temperature_scaling),
     }

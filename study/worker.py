@@ -174,9 +174,14 @@ def _one_trial(study: optuna.Study, context: StudyContext, worker: int, trial: o
     from optuna.exceptions import UpdateFinishedTrialError
 
     from models.objective import NonFiniteLoss
+    from study.leases import deaths_before
     from study.memory import is_out_of_memory
     from study.storage import tell_result
 
+    # One worker may have been killed for any reason. Of two over one design the kernel's, short of memory, is likely.
+    halvings = deaths_before(trial._cached_frozen_trial) - 1
+    if halvings > 0:
+        context = context.with_halved_batches(halvings)
     try:
         record = context.evaluator.evaluate(context.space.decode(trial.params))
         tell_result(study, trial, record, context.evaluator.objectives.values(record))

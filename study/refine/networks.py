@@ -13,7 +13,8 @@ from models.recipe import QatRecipe
 from models.seeds import derive_seed, training_seed
 from study.atomic import write_text
 from study.memo import PredictionMemo, TrainedNetwork
-from study.setup import head_kinds, memo_context
+from study.setup import head_kinds
+from study.trainings import memo_context
 
 if TYPE_CHECKING:
     from models.train import TrainResult

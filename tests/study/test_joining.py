@@ -53,6 +53,8 @@ def test_the_proxy_refuses_in_one_line(tmp_path, monkeypatch, capsys, options, m
 def test_the_job_script_is_a_script_and_its_options_exist():
     script = DOCS / "slurm-array.sh"
     subprocess.run(["bash", "-n", str(script)], check=True)
+    # Without B: Slurm signals job steps alone, and there are none.
+    assert "#SBATCH --signal=B:TERM@120" in script.read_text().splitlines()
     known = set(build_parser()._option_string_actions)
     used = set(re.findall(r"(?<!\w)--[a-z-]+(?= )", script.read_text().partition("exec ")[2]))
     assert used

@@ -16,7 +16,9 @@ from study.config import RunConfig
 from study.leases import (
     BEAT_KEY,
     LEASE_SECONDS,
+    LEFT_KEY,
     OWNER_KEY,
+    REPEATS_KEY,
     Heartbeat,
     LeaseWatch,
     Owner,
@@ -156,6 +158,20 @@ def test_a_heartbeat_is_heard_while_there_is_a_trial():
 
 def test_the_lease_that_is_documented_is_the_one_that_is_used():
     assert RunConfig().lease_seconds == LEASE_SECONDS
+
+
+@pytest.mark.parametrize(("before", "hint"), [(0, False), (1, False), (2, True)])
+def test_a_design_that_is_given_up_says_what_it_may_have_been(before, hint):
+    study = optuna.create_study()
+    trial = study.ask()
+    study._storage.set_trial_system_attr(trial._trial_id, REPEATS_KEY, {"trial": 0, "deaths": before})
+    put_aside(study, study.trials[0], "its worker has ended")
+    (left,) = study.trials
+    assert left.system_attrs[LEFT_KEY] == before + 1
+    assert left.user_attrs["failure"].startswith("its worker has ended")
+    assert (
+        "3 workers died over this design, perhaps for want of memory" in left.user_attrs["failure"]
+    ) == hint
 
 
 def test_what_is_gone_altogether_cannot_be_put_aside():

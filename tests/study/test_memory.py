@@ -79,13 +79,39 @@ def test_a_device_says_it_in_its_own_way():
     assert not is_out_of_memory(OSError(12, "Cannot allocate memory"))
 
 
-def test_a_network_trained_with_smaller_batches_says_so(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def context(tmp_path_factory):
+    """A study of small networks with batches of 64."""
+    from study.config_io import load_preset, resolve
+    from study.setup import Paths, load_data, open_context
+
+    folder = tmp_path_factory.mktemp("memory")
+    config = resolve(
+        [
+            load_preset("quickstart"),
+            {
+                "backbone": {"width": 0.125},
+                "space": {"exit_heads": ["fc"], "final_heads": ["fc"]},
+                "pretrain": {"epochs": 1},
+                "qat": {"epochs": 0.03, "threads": 1, "norm_batches": 1},
+            },
+        ]
+    )
+    assert config.qat.batch_size == 64
+    paths = Paths(folder / "run", folder / "cache")
+    return open_context(config, paths, "cpu", load_data(config, paths.cache))
+
+
+def on_default(context, architecture):
+    from study.genome import Genome
+
+    return Genome(architecture, context.space.allocations.default, 0.0, context.space.levels.nominal)
+
+
+def test_a_network_trained_with_smaller_batches_says_so(context, monkeypatch):
     """In the memo, which another study may read, and in the trial's result."""
     import models.train
     from models.architecture import Architecture
-    from study.config_io import load_preset, resolve
-    from study.genome import Genome
-    from study.setup import Paths, load_data, open_context
 
     train = models.train.train_architecture
 
@@ -95,23 +121,22 @@ def test_a_network_trained_with_smaller_batches_says_so(tmp_path, monkeypatch):
         return train(architecture, spec, data, warm, recipe, *rest, **options)
 
     monkeypatch.setattr(models.train, "train_architecture", short_of_memory)
-    space = {"exit_heads": ["fc"], "final_heads": ["fc"]}
-    short = {"epochs": 0.03, "threads": 1, "norm_batches": 1}
-    config = resolve(
-        [
-            load_preset("quickstart"),
-            {"backbone": {"width": 0.125}, "space": space, "pretrain": {"epochs": 1}, "qat": short},
-        ]
-    )
-    paths = Paths(tmp_path / "run", tmp_path / "cache")
-    context = open_context(config, paths, "cpu", load_data(config, paths.cache))
     architecture = Architecture.static(context.spec.n_blocks, "fc")
-    genome = Genome(architecture, context.space.allocations.default, 0.0, context.space.levels.nominal)
-    record = context.evaluator.evaluate(genome)
+    evaluator = context.with_halved_batches(0).evaluator  # made anew, behind the patch
+    record = evaluator.evaluate(on_default(context, architecture))
     assert record.trained
-    assert config.qat.batch_size == 64
     assert record.batch_size == 16
-    assert context.evaluator.memo.find(architecture).batch_size == 16
-    assert (
-        context.evaluator.derive(architecture, context.evaluator.memo.find(architecture))[0].batch_size == 16
-    )
+    assert evaluator.memo.find(architecture).batch_size == 16
+    assert evaluator.derive(architecture, evaluator.memo.find(architecture))[0].batch_size == 16
+
+
+def test_a_design_that_killed_workers_begins_with_a_smaller_batch(context):
+    from models.architecture import Architecture
+
+    n = context.spec.n_blocks
+    architecture = Architecture((5,), ("fc", "fc"), (4,) * n, (4,) * n, 4, 4)
+    careful = context.with_halved_batches(1)
+    assert careful.evaluator.evaluate(on_default(context, architecture)).batch_size == 32
+    assert careful.evaluator.bounds is context.evaluator.bounds
+    again = context.evaluator.evaluate(on_default(context, architecture))
+    assert (again.source, again.batch_size) == ("memo", 32)

@@ -49,9 +49,11 @@ def _running(folder: Path) -> list[tuple[object, ...]]:
     return _rows(folder, "SELECT number FROM trials WHERE state = 'RUNNING'")
 
 
-def _start(folder: Path, cache: Path, workers: int = 1, trials: int = TRIALS) -> subprocess.Popen[str]:
+def _start(
+    folder: Path, cache: Path, workers: int = 1, trials: int = TRIALS, *options: str
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        study_command("--trials", str(trials), "--workers", str(workers)),
+        study_command("--trials", str(trials), "--workers", str(workers), *options),
         cwd=folder, env=environment(cache), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 
@@ -125,18 +127,20 @@ def test_a_polite_signal_writes_results_and_leaves_nothing_running(
     assert not _running(tmp_path)
 
 
-def test_a_killed_worker_is_replaced(tmp_path: Path, study_cache: Path) -> None:
-    process = _start(tmp_path, study_cache, workers=2)
-    _wait_for_finished(tmp_path, process, 1)
-    for pid in _children(process.pid):
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        if b"spawn_main" in command:
-            os.kill(pid, signal.SIGKILL)
-            break
+def test_killed_workers_are_replaced(tmp_path: Path, study_cache: Path) -> None:
+    """However many: only deaths in a row, without a trial that finishes between them, end a run."""
+    process = _start(tmp_path, study_cache, 1, TRIALS, "--set", "search.max_failures=1")
+    for finished in (1, 3):
+        _wait_for_finished(tmp_path, process, finished)
+        for pid in _children(process.pid):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"spawn_main" in command:
+                os.kill(pid, signal.SIGKILL)
+                break
     stdout, stderr = process.communicate(timeout=240)
     assert process.returncode == 0, stderr
     assert len(_finished(tmp_path)) == TRIALS
-    assert "ended by signal 9" in stdout
+    assert stdout.count("ended by signal 9") == 2
 
 
 @pytest.mark.slow
