@@ -132,14 +132,14 @@ def run_study(
         population = config.population()
         objectives = build_objectives(config, build_accelerator(config)).columns
         who = StudyIdentity(study_name, identity(config), data.fingerprint, population, objectives)
-        lock = study_lock(storage_url, study_name)
+        lock, run = study_lock(storage_url, study_name), new_run()
         with lock():
             study = open_study(storage, who)
-            number = register_run(study)
+            number = register_run(study, run)
         trials = Watch(study, config.run.lease_seconds)
         trials.clear_up(progress)
         environment = describe(config, data, device, command)
-        task = WorkerTask(config, paths, storage_url, study_name, device, 0, new_run(), number)
+        task = WorkerTask(config, paths, storage_url, study_name, device, 0, run, number)
         context = _prepare(config, paths, device, data, progress)
         catalogues = context.hardware.accelerator.catalogues
         levels = level_texts(context.space.levels, context.hardware.accelerator)

@@ -14,6 +14,7 @@ from study.hardware import HardwareCosts
 from study.metrics import Objectives
 from study.record import DesignRecord
 from study.reference import StaticReference
+from study.trial_times import finished_seconds
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -112,15 +113,17 @@ class TableMaker:
         """
         from study.storage import record_of
 
-        start = min((t.datetime_start for t in trials if t.datetime_start), default=None)
+        if records is None:
+            found = {trial.number: record_of(trial) for trial in trials}
+            records = {number: record for number, record in found.items() if record is not None}
+        seconds = finished_seconds(trials, records)
         rows: list[dict[str, Any]] = []
         for trial, generation in zip(trials, generations, strict=True):
-            record = record_of(trial) if records is None else records.get(trial.number)
-            end = trial.datetime_complete
+            record = records.get(trial.number)
             row: dict[str, Any] = {"trial": trial.number, "state": trial.state.name}
             row |= {} if record is None else self.columns(record)
             row["generation"] = generation
-            row["finished_seconds"] = (end - start).total_seconds() if end and start else None
+            row["finished_seconds"] = seconds.get(trial.number)
             row["failure"] = trial.user_attrs.get("failure")
             rows.append(row)
         frame = pd.DataFrame(rows, columns=["trial", "state", *self._shared(), *_TRIAL_ONLY])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from hwcost.errors import OfframpError
-from study.live import LiveStudy, find_study
+from study.live import find_study, live_study
 from study.results import RunResults, load_run
 from study.storage import default_url
 from study.tables import WHOLE_NUMBERS
@@ -61,23 +61,32 @@ def open_folder(folder: Path, storage: str | None, name: str | None, accelerator
         finished = sum(trial.state.name == "COMPLETE" for trial in find_study(url, name).trials)
         if finished <= (run.trials["state"] == "COMPLETE").sum():
             return Source(run, _written(folder), ())
-    return open_storage_alone(url, name, accelerator)
+    return open_storage_alone(url, name, accelerator, folder)
 
 
-def open_storage_alone(url: str, name: str | None, accelerator: Path | None) -> Source:
+def open_storage_alone(
+    url: str, name: str | None, accelerator: Path | None, folder: Path | None = None
+) -> Source:
     """What a storage knows of a study.
+
+    Args:
+        url: Of the storage.
+        name: Of the study; None where the storage holds one only.
+        accelerator: The chip's file, where the study has one of its own.
+        folder: Of a run, for the designs that were derived there.
 
     Raises:
         OfframpError: There is no such study, or it has no static reference yet.
     """
-    study = find_study(url, name)
-    run = LiveStudy(study, accelerator).results()
+    live = live_study(url, name, accelerator, folder)
+    study, run = live.study, live.results()
     if run is None:
         raise OfframpError(
             f"expected a study with a static reference, got {study.study_name!r} that is still training it; wait"
         )
+    where = "trained networks" if folder is None else "networks that were trained in other folders"
     missing = [
-        "designs derived from trained networks (other allocations, levels and policy targets): they are in the run's "
+        f"designs derived from {where} (other allocations, levels and policy targets): they are in that run's "
         "tables when study.run ends"
     ]
     running = sum(trial.state.name == "RUNNING" for trial in study.trials)

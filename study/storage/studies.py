@@ -137,12 +137,33 @@ def _check(study: optuna.Study, identity: StudyIdentity) -> None:
         )
 
 
-def register_run(study: optuna.Study) -> int:
-    """Counts one more run of the study, under its lock; the number tells the runs' random streams apart."""
+def register_run(study: optuna.Study, run: str) -> int:
+    """Counts one more run of the study; the number, which no other run has, tells their random streams apart.
+
+    Where the storage has no lock, runs that begin together may take the same number at first. Each then sees the
+    other, or is seen by it, and moves on by another step.
+
+    Args:
+        study: Of the run.
+        run: Its name, random.
+    """
     storage, study_id = study._storage, study._study_id
-    number = int(storage.get_study_system_attrs(study_id).get(_RUNS_KEY, 0))
-    storage.set_study_system_attr(study_id, _RUNS_KEY, number + 1)
-    return number
+
+    def others() -> dict[str, int]:
+        attributes = storage.get_study_system_attrs(study_id)
+        named = {key: int(value) for key, value in attributes.items() if key.startswith(f"{_RUNS_KEY}:")}
+        # Runs of earlier versions are counted in one attribute.
+        earlier = {f"earlier {n}": n for n in range(int(attributes.get(_RUNS_KEY, 0)))}
+        return {key: n for key, n in {**earlier, **named}.items() if key != own}
+
+    own = f"{_RUNS_KEY}:{run}"
+    number = max(others().values(), default=-1) + 1
+    while True:
+        storage.set_study_system_attr(study_id, own, number)
+        same = sorted(key for key, n in others().items() if n == number)
+        if not same:
+            return number
+        number += 1 + sum(key < own for key in same)
 
 
 def compare_training(study: optuna.Study, trained_with: Mapping[str, str]) -> list[str]:

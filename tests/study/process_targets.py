@@ -86,7 +86,7 @@ def finish_trials(
     space, lock = small_space(), study_lock(url, study_name)
     with lock():
         study = open_study(open_storage(url), StudyIdentity(study_name, identity(StudyConfig()), "d" * 64, 4))
-        number = register_run(study)
+        number = register_run(study, f"{os.getpid()}-{index}")
     rng = np.random.default_rng([index, number])
     study.sampler = GenomeNSGAIISampler(space, population_of(study), rng, predictor=None)
     owner = Owner.this_process("tests", index, lease_seconds=5.0)

@@ -65,7 +65,7 @@ def test_a_study_is_created_once_and_found_again(any_storage, who):
     again = opened(any_storage, replace(who, population=9))
     assert population_of(again) == 4
     assert again.metric_names == first.metric_names
-    assert [register_run(s) for s in (first, again, first)] == [0, 1, 2]
+    assert [register_run(s, run) for s, run in ((first, "b"), (again, "a"), (first, "c"))] == [0, 1, 2]
     other = identity(resolve([{"search": {"seed": 7}}]))
     with pytest.raises(OfframpError, match=r"search\.seed: the study has 0, asked for 7"):
         opened(any_storage, replace(who, config=other))

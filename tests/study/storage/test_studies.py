@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from study.storage import (
     open_study,
     population_of,
     record_of,
+    register_run,
     store_result,
 )
 from tests.study.spaces import record, small_space
@@ -160,3 +162,33 @@ def test_an_empty_study_of_another_tool_is_left_alone(url):
 def test_a_folder_that_a_url_cannot_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OfframpError, match="question mark"):
         default_url(tmp_path / "what?")
+
+
+class _AllAtOnce(optuna.storages.InMemoryStorage):
+    """What a storage without a lock can do: every run reads before any of them writes."""
+
+    def __init__(self, runs: int) -> None:
+        super().__init__()
+        self._together, self._read = threading.Barrier(runs), threading.local()
+
+    def get_study_system_attrs(self, study_id):
+        found = super().get_study_system_attrs(study_id)
+        if not getattr(self._read, "once", False):
+            self._read.once = True
+            self._together.wait(60)
+        return found
+
+
+def test_runs_that_begin_together_get_numbers_of_their_own():
+    study = optuna.create_study(storage=_AllAtOnce(6))
+    numbers: list[int] = []
+    runs = [
+        threading.Thread(target=lambda name=name: numbers.append(register_run(study, name)))
+        for name in "fcadbe"
+    ]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join(60)
+    assert len(numbers) == len(set(numbers)) == 6
+    assert min(numbers) >= 0
