@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; 0: exported and in agreement, 1: exported, too many images differ, 2: refused."""
+    """Runs the command; 0: exported and in agreement, 1: exported, some file gives other results, 2: refused."""
     try:
         options = _parser().parse_args(arguments)
         report = _run(options)
@@ -136,20 +136,11 @@ def default_cache() -> Path:
 
 
 def _print(report: ExportReport) -> None:
-    from models.export.words import agreement_lines
+    from models.export.verdict import comparison_lines
 
     print(f"{report.folder}: {len(report.files)} files")
-    lines = agreement_lines(
-        report.values["format"],
-        report.agreement,
-        report.folding,
-        report.chain,
-        report.baseline,
-        report.executor,
-    )
+    lines = comparison_lines(report.values["format"], report.found, report.faults)
     print("\n".join(line.removeprefix("- ") for line in lines))
-    if not report.good:
-        print("too many images take another exit: do not deploy these files")
 
 
 def _write_json(path: Path, report: ExportReport) -> None:

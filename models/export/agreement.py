@@ -14,7 +14,7 @@ from models.inference import Segments, exits_taken, run_early_exit
 FloatArray = npt.NDArray[np.float32]
 
 REQUIRED_SHARE = 0.999
-"""Least share of images that have to take the same exit."""
+"""Least share of images that have to take the same exit, and to get the same class there."""
 
 CLOSE = 1e-4
 """Logits nearer than this count as equal. They are equal to about 1e-6 wherever no value is carried over the border
@@ -45,8 +45,8 @@ class Agreement:
 
     @property
     def good(self) -> bool:
-        """Whether enough images take the same exit."""
-        return self.same_exit >= REQUIRED_SHARE
+        """Whether enough images take the same exit and get the same class."""
+        return min(self.same_exit, self.same_class) >= REQUIRED_SHARE
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -85,12 +85,19 @@ class ChainAgreement:
     Attributes:
         images: Run, one at a time.
         same_exit: Share that takes the exit the reference takes.
+        same_class: Share that gets the class the reference gives it there.
         samples: How many images each segment received.
     """
 
     images: int
     same_exit: float
+    same_class: float
     samples: tuple[int, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether enough images take the same exit and get the same class."""
+        return min(self.same_exit, self.same_class) >= REQUIRED_SHARE
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -109,10 +116,13 @@ def compare_chain(
         policy: For n_exits exits.
     """
     expected = exits_taken(reference, policy)
+    classes = reference[np.arange(len(reference)), expected].argmax(1)
     samples = np.zeros(chain.n_segments, dtype=np.int64)
-    same = 0
+    same_exit = same_class = 0
     for index in range(len(images)):
         result = run_early_exit(chain, images[index : index + 1], 1, policy)
         samples += result.samples
-        same += int(result.exits[0] == expected[index])
-    return ChainAgreement(len(images), same / len(images), tuple(int(count) for count in samples))
+        same_exit += int(result.exits[0] == expected[index])
+        same_class += int(result.predicted[0] == classes[index])
+    n = len(images)
+    return ChainAgreement(n, same_exit / n, same_class / n, tuple(int(count) for count in samples))

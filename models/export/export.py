@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import tempfile
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,16 +16,15 @@ from hwcost.errors import OfframpError
 from models.backbone import Backbone
 from models.checkpoint import Checkpoint, CheckpointKeys
 from models.exit_policy import ExitPolicy
-from models.export.agreement import Agreement, ChainAgreement, compare_chain, compare_logits
+from models.export.compare import Format, compare_files
 from models.export.cost import simulated_cost
 from models.export.folder import check_folder, staged
 from models.export.images import EvaluationImages, evaluation_images, notes_or_images
 from models.export.model_card import CardFacts, Measured, model_card
 from models.export.onnx_files import write_onnx
 from models.export.parts import exit_names
-from models.export.runtimes import ChainedParts, OnnxPart, QonnxPart, Runner, TorchPart, qonnx_to_qcdq
 from models.export.torch_files import write_torch
-from models.export.words import agreement_lines
+from models.export.verdict import Comparisons, comparison_lines
 from models.fold import fold_network
 from models.inference import exits_taken
 from models.loop import torch_threads
@@ -34,17 +32,9 @@ from models.network import EarlyExitNetwork
 from models.open_checkpoint import open_checkpoint
 
 FloatArray = npt.NDArray[np.float32]
-Format = Literal["qonnx", "qcdq", "torch"]
-FORMATS: tuple[Format, ...] = ("qonnx", "qcdq", "torch")
 
 REPORT = "export.json"
 CARD = "README.md"
-BATCH = 128
-BASELINE_IMAGES = 500
-"""Images that PyTorch runs in float64 too: that takes twice as long."""
-
-EXECUTOR_IMAGES = 4
-"""Images that qonnx's own executor runs: it takes up to a second for each."""
 
 DEFAULT_THRESHOLD = 0.9
 """Of every exit where neither the checkpoint nor the command has a policy: a middle value of the paper's range."""
@@ -91,32 +81,21 @@ class ExportReport:
     Attributes:
         folder: With the files.
         files: Their names, the model card's too.
-        agreement: Of the whole network in its runtime with the folded network in PyTorch.
-        folding: Of the folded network with the trained one, both in PyTorch.
-        chain: Of the separate files, run one image at a time and stopped.
-        baseline: Of the trained network with itself, float32 against float64: differences that no export causes.
-        executor: Of QONNX files in qonnx's own executor; None for other formats.
+        found: The comparisons of files, folded network and trained network.
+        faults: What speaks against deploying the files, a line each.
         values: All of it as JSON values, as in `export.json`.
     """
 
     folder: Path
     files: tuple[str, ...]
-    agreement: Agreement
-    folding: Agreement
-    chain: ChainAgreement
-    baseline: Agreement
-    executor: Agreement | None
+    found: Comparisons
+    faults: tuple[str, ...]
     values: dict[str, Any]
 
     @property
     def good(self) -> bool:
-        """Whether the files do what the folded network does, and that differs from training by rounding alone.
-
-        Rounding moves as many images as it does when the trained network itself is run in float64; four times as
-        many, and one in a hundred more, are something else.
-        """
-        allowed = 1 - 4 * (1 - self.baseline.same_exit) - 0.01
-        return self.agreement.good and self.folding.same_exit >= allowed
+        """Whether every file does what the folded network does, and that differs from training by rounding alone."""
+        return not self.faults
 
 
 def export_checkpoint(request: ExportRequest) -> ExportReport:
@@ -165,33 +144,18 @@ def _export(
         paths = write_torch(folded, folder)
     else:
         paths = write_onnx(folded, request.kind, folder, described)
-    trained = torch_logits(network, images.images)
-    reference = torch_logits(folded, images.images)
-    n_chain = min(request.chain_images, len(images.images))
-    chained = images.images[:n_chain]
-    with tempfile.TemporaryDirectory() as scratch:
-        runners = _runners(request.kind, paths, Path(scratch))
-        logits = np.stack(runners[0](images.images), axis=1)  # (n, n_exits, classes)
-        chain = compare_chain(
-            ChainedParts(runners[1::2], runners[2::2]), chained, reference[:n_chain], policy
-        )
-    agreement = compare_logits(reference, logits, policy)
-    folding = compare_logits(trained, reference, policy)
-    baseline = compare_logits(
-        trained[:BASELINE_IMAGES], exact_logits(network, images.images[:BASELINE_IMAGES]), policy
+    compared = compare_files(
+        request.kind, paths, (network, folded), images.images, request.chain_images, policy
     )
-    executor = None
-    if request.kind == "qonnx":
-        few = images.images[:EXECUTOR_IMAGES]
-        executor = compare_logits(reference[: len(few)], np.stack(QonnxPart(paths[0])(few), axis=1), policy)
-    measured = _measured(logits, trained, images, policy)
-    cost = simulated_cost(keys.architecture, network.spec, keys.image_size, keys.classes, request.accelerator)
+    found = compared.found
+    faults = found.faults(paths[0].name)
+    measured = _measured(compared.exported, compared.trained, images, policy)
     files = (*(path.name for path in paths), CARD, REPORT)
     notes = notes_or_images(checkpoint, images)
     versions = _versions(request.kind)
     facts = CardFacts(
         request.kind, keys, notes, policy, origin, measured, cost,
-        agreement_lines(request.kind, agreement, folding, chain, baseline, executor), files, versions,
+        comparison_lines(request.kind, found, faults), files, versions,
     )  # fmt: skip
     (folder / CARD).write_text(model_card(network, facts), encoding="utf-8")
     values = {
@@ -203,16 +167,14 @@ def _export(
         "policy": {**policy.to_dict(), "origin": origin},
         "measured": measured.to_dict(),
         "cost": cost.to_dict(),
-        "agreement": {**agreement.to_dict(), "good": agreement.good},
-        "folding": folding.to_dict(),
-        "chain": chain.to_dict(),
-        "pytorch_float64": baseline.to_dict(),
-        "qonnx_executor": None if executor is None else executor.to_dict(),
+        "good": not faults,
+        "faults": faults,
+        **found.to_dict(),
         "versions": versions,
     }
     text = json.dumps(values, indent=2) + "\n"
     (folder / REPORT).write_text(text, encoding="utf-8")
-    return ExportReport(request.out, files, agreement, folding, chain, baseline, executor, json.loads(text))
+    return ExportReport(request.out, files, found, tuple(faults), json.loads(text))
 
 
 def _policy(request: ExportRequest, checkpoint: Checkpoint) -> tuple[ExitPolicy, str]:
@@ -230,42 +192,6 @@ def _policy(request: ExportRequest, checkpoint: Checkpoint) -> tuple[ExitPolicy,
         ExitPolicy.shared(DEFAULT_THRESHOLD, n_exits),
         f"an example: the checkpoint has none, {DEFAULT_THRESHOLD} everywhere was assumed",
     )
-
-
-def torch_logits(network: EarlyExitNetwork, images: FloatArray) -> FloatArray:
-    """(n, n_exits, classes) of a network in PyTorch."""
-    found = []
-    with torch.inference_mode():
-        for chunk in torch.from_numpy(images).split(BATCH):
-            found.append(torch.stack(network(chunk.to(memory_format=torch.channels_last)), dim=1))
-    logits: FloatArray = torch.cat(found).float().numpy()
-    return logits
-
-
-def exact_logits(network: EarlyExitNetwork, images: FloatArray) -> npt.NDArray[np.float64]:
-    """(n, n_exits, classes) of a float32 network in float64; the network is as before afterwards."""
-    found = []
-    network.double()  # no number changes, there and back
-    try:
-        with torch.inference_mode():
-            for chunk in torch.from_numpy(images).split(BATCH):
-                x = chunk.double().to(memory_format=torch.channels_last)
-                found.append(torch.stack(network(x), dim=1))
-    finally:
-        network.float()
-    logits: npt.NDArray[np.float64] = torch.cat(found).numpy()
-    return logits
-
-
-def _runners(kind: Format, paths: list[Path], scratch: Path) -> list[Runner]:
-    """Each file in its runtime; QONNX goes through qonnx's converter into ONNX Runtime."""
-    if kind == "torch":
-        return [TorchPart(path) for path in paths]
-    if kind == "qcdq":
-        return [OnnxPart(path) for path in paths]
-    for path in paths:
-        qonnx_to_qcdq(path, scratch / path.name)
-    return [OnnxPart(scratch / path.name) for path in paths]
 
 
 def _measured(

@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
+from typing import Any
 
+import onnx
 import pytest
 import torch
 
@@ -52,6 +54,51 @@ def test_from_a_checkpoint_to_files(
     assert figures["agreement"]["images"] == 50
     assert sorted(path.name for path in (tmp_path / "trained-qcdq").iterdir()) == sorted(figures["files"])
     assert figures["cost"]["macs"] == sorted(figures["cost"]["macs"])
+
+
+def negate_weights(path: Path) -> None:
+    """Every stored integer of a QCDQ file by its opposite: a file that loads and runs, and says something else."""
+    model = onnx.load(str(path))
+    stored = [tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.INT8]
+    changed = [tensor for tensor in stored if tensor.dims]
+    assert changed
+    for tensor in changed:
+        tensor.CopyFrom(onnx.numpy_helper.from_array(-onnx.numpy_helper.to_array(tensor), tensor.name))
+    onnx.save(model, str(path))
+
+
+@pytest.mark.parametrize("name", ["head_0", "segment_1", "head_1", "network"])
+def test_a_file_with_wrong_weights_is_named_and_ends_with_1(
+    checkpoint: Path,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also the final head, which changes no exit, and files behind an exit that nearly nobody passes."""
+    from models.export import export
+
+    honest = export.write_onnx
+
+    def spoilt(*arguments: Any) -> list[Path]:
+        paths = honest(*arguments)
+        negate_weights(next(path for path in paths if path.stem == name))
+        return paths
+
+    monkeypatch.setattr(export, "write_onnx", spoilt)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OFFRAMP_CACHE", str(tmp_path / "cache"))
+    given = ["--checkpoint", str(checkpoint), "--format", "qcdq", "--images", "50", "--thresholds", "0"]
+    assert main(given) == 1
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("do not deploy")]
+    assert any(line.startswith(f"do not deploy these files: {name}.onnx") for line in lines)
+    others = {"head_0", "segment_0", "segment_1", "head_1", "network"} - {name}
+    assert not any(f"{other}.onnx" in line for line in lines for other in others)
+    written = tmp_path / "trained-qcdq"
+    figures = json.loads((written / "export.json").read_text(encoding="utf-8"))
+    assert not figures["good"]
+    assert [f"do not deploy these files: {fault}" for fault in figures["faults"]] == lines
+    assert lines[0] in (written / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import torch
 
 from hwcost.errors import OfframpError
 from models.exit_policy import ExitPolicy
-from models.export.export import ExportRequest, Format, export_checkpoint
+from models.export.compare import Format
+from models.export.export import ExportRequest, export_checkpoint
 from models.inference import exits_taken
 from tests.models.export.small_export import POLICY, folded_logits, images, save
 from tests.models.small import MIXED, SPEC, digits
@@ -31,18 +32,29 @@ def request(tmp_path: Path, kind: Format = "qcdq", **changes: object) -> ExportR
 @pytest.mark.parametrize("kind", ["qcdq", "qonnx", "torch"])
 def test_an_export_agrees_with_the_trained_network_on_real_images(tmp_path: Path, kind: Format) -> None:
     report = export_checkpoint(request(tmp_path, kind))
-    assert report.agreement.images == 300
-    assert report.agreement.same_exit == report.agreement.same_class == report.chain.same_exit == 1.0
-    assert report.agreement.close_images >= 0.99
-    assert report.folding.same_exit >= 0.99
-    assert report.folding.close_images >= 0.95
-    assert report.baseline.close_images >= 0.95
-    assert report.chain.samples[0] == 30 > report.chain.samples[1] > report.chain.samples[2] > 0
-    assert (report.executor is not None) == (kind == "qonnx")
+    assert report.found.agreement.images == 300
+    assert (
+        report.found.agreement.same_exit
+        == report.found.agreement.same_class
+        == report.found.chain.same_exit
+        == 1.0
+    )
+    assert report.found.agreement.close_images >= 0.99
+    assert report.found.folding.same_exit >= 0.99
+    assert report.found.folding.close_images >= 0.95
+    assert report.found.baseline.close_images >= 0.95
+    assert (
+        report.found.chain.samples[0]
+        == 30
+        > report.found.chain.samples[1]
+        > report.found.chain.samples[2]
+        > 0
+    )
+    assert (report.found.executor is not None) == (kind == "qonnx")
     assert sorted(path.name for path in report.folder.iterdir()) == sorted(report.files)
     values = json.loads((report.folder / "export.json").read_text(encoding="utf-8"))
     assert values == report.values
-    assert values["agreement"]["same_exit"] == report.agreement.same_exit
+    assert values["agreement"]["same_exit"] == report.found.agreement.same_exit
     # The split of the training was found again: 200 images of validation, then calibration.
     assert values["measured"]["n_images"] == 200
     assert values["measured"]["description"] == (
@@ -80,7 +92,7 @@ def test_a_policy_of_the_request_goes_before_that_of_the_file(tmp_path: Path) ->
     report = export_checkpoint(request(tmp_path, policy=everybody_stays))
     assert report.values["policy"]["origin"] == "given when it was exported"
     assert report.values["measured"]["exit_ratios"] == [0.0, 0.0, 1.0]
-    assert report.chain.samples == (30, 30, 30)
+    assert report.found.chain.samples == (30, 30, 30)
     without = save(tmp_path / "without.safetensors", policy=None)
     report = export_checkpoint(request(tmp_path, checkpoint=without))
     assert report.values["policy"]["thresholds"] == [0.9, 0.9]
@@ -138,8 +150,8 @@ def test_a_fault_in_folding_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(fold, "_folded", wrong)
     report = export_checkpoint(request(tmp_path))
     assert not report.good
-    assert not report.folding.good
-    assert report.folding.largest_logit_difference > 0.1
+    assert not report.found.folding.good
+    assert report.found.folding.largest_logit_difference > 0.1
 
 
 def test_the_policy_has_a_place_for_every_exit() -> None:
