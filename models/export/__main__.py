@@ -35,6 +35,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--backbone", metavar="PACKAGE.MODULE:FUNCTION", help="factory of a backbone of your own"
     )
+    parser.add_argument(
+        "--width",
+        type=float,
+        metavar="FACTOR",
+        help="of its channels (default: as in its name in the checkpoint)",
+    )
     parser.add_argument("--data", default="digits", metavar="digits|cifar10|PATH",
                         help="images to compare on (default digits)")  # fmt: skip
     parser.add_argument(
@@ -51,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--accelerator", default="edge_tpu_quad", metavar="NAME|FILE.toml",
                         help="for the simulated cost (default edge_tpu_quad)")  # fmt: skip
+    parser.add_argument("--allocation", metavar="ARRAY,...",
+                        help="PE array of each compute core (default: the accelerator's own)")  # fmt: skip
+    parser.add_argument("--level", metavar="NAME", help="voltage and frequency (default: the nominal one)")
+    parser.add_argument("--mapping", choices=("latency", "energy", "edp"), default="edp",
+                        help="what the mapping of layers to cores minimises (default edp)")  # fmt: skip
     parser.add_argument("--cache", type=Path, metavar="DIR", help="decoded images (default: as in a study)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     return parser
@@ -80,6 +91,7 @@ def _run(options: argparse.Namespace) -> ExportReport:
 
     n_exits = read_checkpoint_keys(options.checkpoint).architecture.n_exits  # before anything slow is loaded
     policy = _policy(options, n_exits)
+    from models.export.cost import Placement
     from models.export.export import ExportRequest, export_checkpoint
 
     out = options.out or Path(f"{options.checkpoint.stem}-{options.format}")
@@ -92,9 +104,10 @@ def _run(options: argparse.Namespace) -> ExportReport:
             cache=options.cache or default_cache(),
             images=options.images,
             split_seed=options.split_seed,
-            accelerator=options.accelerator,
+            placement=Placement(options.accelerator, options.allocation, options.level, options.mapping),
             policy=policy,
             backbone=options.backbone,
+            width=options.width,
         )
     )
 

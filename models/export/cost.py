@@ -1,4 +1,4 @@
-"""What a network costs on a simulated accelerator, for its model card."""
+"""What a network costs on a simulated accelerator, for its model card: as a study counts it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hwcost.chip.accelerator import Accelerator
 from hwcost.chip.accelerator_file import load_accelerator
+from hwcost.errors import OfframpError
 from hwcost.evaluate import evaluate
 from hwcost.networks import early_exit_workload
 from hwcost.workload import Workload
@@ -18,20 +20,44 @@ from models.backbone import Backbone
 FloatArray = npt.NDArray[np.float64]
 
 
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """What a network runs on.
+
+    Attributes:
+        accelerator: Name of a preset or a TOML file.
+        allocation: PE array of each compute core, such as `8x8x4x4`, separated by commas or spaces; None for the
+            accelerator's default arrays.
+        level: Name of the voltage and frequency level; None for the nominal one.
+        mapping: What the layer-to-core mapping minimises: `latency`, `energy` or `edp`.
+    """
+
+    accelerator: str = "edge_tpu_quad"
+    allocation: str | None = None
+    level: str | None = None
+    mapping: str = "edp"
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class SimulatedCost:
-    """Simulated cost of one image on the default allocation of an accelerator.
+    """Simulated cost of one image.
 
     Attributes:
         accelerator: Its name.
-        latency_cycles: (n_exits,) up to and including each exit, heads that were passed included.
+        pe_arrays: Of each compute core.
+        level: Name of the voltage and frequency level.
+        latency_cycles: (n_exits,) up to and including each exit, heads that were passed included, in cycles of the
+            nominal clock whatever the level.
         energy_pj: (n_exits,) the same for energy.
         macs: (n_exits,) multiply-accumulates executed up to and including each exit.
-        static_latency_cycles: Of the static 8-bit network with an `fc` head.
+        static_latency_cycles: Of the static 8-bit network with an `fc` head on the default arrays at the nominal
+            level.
         static_energy_pj: The same for energy.
     """
 
     accelerator: str
+    pe_arrays: tuple[str, ...]
+    level: str
     latency_cycles: FloatArray
     energy_pj: FloatArray
     macs: npt.NDArray[np.int64]
@@ -56,6 +82,8 @@ class SimulatedCost:
         """JSON values."""
         return {
             "accelerator": self.accelerator,
+            "pe_arrays": list(self.pe_arrays),
+            "level": self.level,
             "latency_cycles": self.latency_cycles.tolist(),
             "energy_pj": self.energy_pj.tolist(),
             "macs": self.macs.tolist(),
@@ -65,7 +93,7 @@ class SimulatedCost:
 
 
 def simulated_cost(
-    architecture: Architecture, spec: Backbone, image_size: int, classes: int, accelerator: str
+    architecture: Architecture, spec: Backbone, image_size: int, classes: int, placement: Placement
 ) -> SimulatedCost:
     """Simulates a network and its static reference.
 
@@ -74,25 +102,54 @@ def simulated_cost(
         spec: The backbone.
         image_size: Side of the image in pixels.
         classes: Number of logits.
-        accelerator: Name of a preset or a TOML file.
+        placement: What it runs on.
 
     Raises:
-        OfframpError: When the accelerator is unknown, or a layer fits none of its cores.
+        OfframpError: When the accelerator, an array or the level is unknown, or a layer fits none of its cores.
     """
-    chip = load_accelerator(accelerator)
-    allocation = np.array([chip.default_allocation])
+    chip = load_accelerator(placement.accelerator)
+    allocation = _allocation(chip, placement.allocation)
+    # Arrays over the chip's own budget come from a study that was given a larger one.
+    chip = dataclasses.replace(chip, pe_budget=max(chip.pe_budget, int(chip.n_pes(allocation).sum())))
+    level = chip.nominal_level if placement.level is None else chip.level_index(placement.level)
     chosen = _workload(architecture, spec, image_size, classes)
-    costs = evaluate(chosen, chip, allocation)
+    costs = evaluate(chosen, chip, allocation, placement.mapping, levels=np.array([level]))
     static = _workload(Architecture.static(spec.n_blocks), spec, image_size, classes)
-    reference = evaluate(static, chip, allocation)
+    default, nominal = np.array([chip.default_allocation]), np.array([chip.nominal_level])
+    reference = evaluate(static, chip, default, placement.mapping, levels=nominal)
+    # Cycles of different clocks do not compare: all are told in those of the nominal one.
+    longer = chip.levels[chip.nominal_level].clock_hz / chip.levels[level].clock_hz
     return SimulatedCost(
         accelerator=chip.name,
-        latency_cycles=np.asarray(costs.latency_cycles[0], dtype=np.float64),
+        pe_arrays=tuple(c[i].label for c, i in zip(chip.catalogues, allocation[0], strict=True)),
+        level=chip.levels[level].name,
+        latency_cycles=np.asarray(costs.latency_cycles[0], dtype=np.float64) * longer,
         energy_pj=np.asarray(costs.energy_pj[0], dtype=np.float64),
         macs=segment_macs(architecture, spec, image_size, classes).cumsum(),
         static_latency_cycles=float(reference.latency_cycles[0, -1]),
         static_energy_pj=float(reference.energy_pj[0, -1]),
     )
+
+
+def _allocation(chip: Accelerator, text: str | None) -> npt.NDArray[np.int64]:
+    """(1, n_compute_cores) catalogue indices."""
+    if text is None:
+        return np.array([chip.default_allocation])
+    labels = text.replace(",", " ").split()
+    if len(labels) != chip.n_compute_cores:
+        raise OfframpError(
+            f"expected {chip.n_compute_cores} PE arrays for --allocation, one per compute core of {chip.name}, got "
+            f"{len(labels)}"
+        )
+    chosen = []
+    for core, label in zip(chip.compute_cores, labels, strict=True):
+        known = [array.label for array in core.catalogue]
+        if label not in known:
+            raise OfframpError(
+                f"expected a PE array of {', '.join(known)} for core {core.name!r} in --allocation, got {label!r}"
+            )
+        chosen.append(known.index(label))
+    return np.array([chosen])
 
 
 def segment_macs(

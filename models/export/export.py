@@ -14,10 +14,11 @@ import torch
 
 from hwcost.errors import OfframpError
 from models.backbone import Backbone
-from models.checkpoint import Checkpoint, CheckpointKeys
+from models.backbones.open import open_backbone
+from models.checkpoint import Checkpoint, CheckpointKeys, read_checkpoint
 from models.exit_policy import ExitPolicy
 from models.export.compare import Format, compare_files
-from models.export.cost import simulated_cost
+from models.export.cost import Placement, simulated_cost
 from models.export.folder import check_folder, staged
 from models.export.images import EvaluationImages, evaluation_images, notes_or_images
 from models.export.model_card import CardFacts, Measured, model_card
@@ -29,7 +30,7 @@ from models.fold import fold_network
 from models.inference import exits_taken
 from models.loop import torch_threads
 from models.network import EarlyExitNetwork
-from models.open_checkpoint import open_checkpoint
+from models.open_checkpoint import image_channels, name_and_width, open_checkpoint
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -53,10 +54,11 @@ class ExportRequest:
         images: How many to compare at most.
         chain_images: How many of them run through the separate files one at a time.
         split_seed: Of the study that trained the network.
-        accelerator: For the simulated cost.
+        placement: What the simulated cost is of.
         policy: Instead of the checkpoint's.
         backbone: Factory (`package.module:function`) of a backbone that is not one of ours. A checkpoint never names
             the code to run: whoever exports does.
+        width: Factor on its channels; None takes it from the backbone's name in the checkpoint, where it is rounded.
         threads: Of the processor.
     """
 
@@ -68,9 +70,10 @@ class ExportRequest:
     images: int = 2000
     chain_images: int = 200
     split_seed: int = 0
-    accelerator: str = "edge_tpu_quad"
+    placement: Placement = dataclasses.field(default_factory=Placement)
     policy: ExitPolicy | None = None
     backbone: Backbone | str | None = None
+    width: float | None = None
     threads: int = 1
 
 
@@ -112,7 +115,7 @@ def export_checkpoint(request: ExportRequest) -> ExportReport:
             f"expected at least one image to compare, got {min(request.images, request.chain_images)}"
         )
     with torch_threads(request.threads):
-        network, checkpoint = open_checkpoint(request.checkpoint, request.backbone)
+        network, checkpoint = open_checkpoint(request.checkpoint, _backbone(request))
         policy, origin = _policy(request, checkpoint)
         images = evaluation_images(
             request.data,
@@ -137,7 +140,7 @@ def _export(
 ) -> ExportReport:
     keys = checkpoint.keys
     # Refuses an accelerator that is not there before the slow part.
-    cost = simulated_cost(keys.architecture, network.spec, keys.image_size, keys.classes, request.accelerator)
+    cost = simulated_cost(keys.architecture, network.spec, keys.image_size, keys.classes, request.placement)
     folded = fold_network(network, torch.from_numpy(images.images[:1]))
     described = {"backbone": keys.backbone, "architecture": json.dumps(keys.architecture.to_dict())}
     if request.kind == "torch":
@@ -175,6 +178,16 @@ def _export(
     text = json.dumps(values, indent=2) + "\n"
     (folder / REPORT).write_text(text, encoding="utf-8")
     return ExportReport(request.out, files, found, tuple(faults), json.loads(text))
+
+
+def _backbone(request: ExportRequest) -> Backbone | str | None:
+    """What `open_checkpoint` is given."""
+    given = request.backbone
+    if request.width is None or not (given is None or isinstance(given, str)):
+        return given
+    found = read_checkpoint(request.checkpoint)
+    name, _ = name_and_width(found.keys.backbone)
+    return open_backbone(given or name, request.width, image_channels(found), found.keys.image_size)
 
 
 def _policy(request: ExportRequest, checkpoint: Checkpoint) -> tuple[ExitPolicy, str]:

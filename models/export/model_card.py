@@ -110,9 +110,10 @@ def model_card(network: EarlyExitNetwork, facts: CardFacts) -> str:
             "",
             "## Cost",
             "",
-            f"Simulated on `{facts.cost.accelerator}`, default allocation; not measured on silicon. Mean over these "
-            f"images relative to the static 8-bit network: latency {latency:.3f}, energy {energy:.3f}, "
-            f"energy-latency product {product:.3f}.",
+            f"Simulated on `{facts.cost.accelerator}` with the PE arrays {' '.join(facts.cost.pe_arrays)} at the "
+            f"level `{facts.cost.level}`, latency in cycles of the nominal clock; not measured on silicon. Mean over "
+            f"these images relative to the static 8-bit network on the default arrays at the nominal level: latency "
+            f"{latency:.3f}, energy {energy:.3f}, energy-latency product {product:.3f}.",
             "",
             "## Genome",
             "",

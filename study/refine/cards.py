@@ -14,6 +14,7 @@ from models.export.model_card import genome_lines, training_lines
 from study.atomic import write_text
 from study.record import DesignRecord
 from study.refine.networks import RefinedNetworks
+from study.refine.running import how_to_run
 from study.refine.tables import Measured
 
 if TYPE_CHECKING:
@@ -84,9 +85,9 @@ def _card(networks: RefinedNetworks, one: Measured, row: dict[str, Any], files: 
             "design was chosen on the validation split.",
             "",
             f"Mean over images and seeds, simulated on `{context.hardware.accelerator.name}` with the PE arrays "
-            f"{row['pe_arrays']}, not measured on silicon: latency {row['mean_latency_cycles'] / 1e3:.1f} kcycles, "
-            f"energy {row['mean_energy_pj'] / 1e6:.2f} uJ, energy-latency product {row['edp_relative']:.1%} of the "
-            "static reference's.",
+            f"{row['pe_arrays']} at the level `{row['level']}`, not measured on silicon: latency "
+            f"{row['mean_latency_cycles'] / 1e3:.1f} kcycles, energy {row['mean_energy_pj'] / 1e6:.2f} uJ, "
+            f"energy-latency product {row['edp_relative']:.1%} of the static reference's.",
             "",
             *_exit_table(one),
             "",
@@ -103,20 +104,7 @@ def _card(networks: RefinedNetworks, one: Measured, row: dict[str, Any], files: 
             "",
             "## How to run",
             "",
-            "```sh",
-            f"python -m models.export --checkpoint {files[0].name} --format qcdq",
-            "```",
-            "",
-            "writes files for ONNX Runtime (`qonnx` and `torch` are the other formats), compares them with this "
-            "network and says how to stop early. In Python, with normalized images (n, c, h, w):",
-            "",
-            "```python",
-            "from pathlib import Path",
-            "from models.open_checkpoint import open_checkpoint",
-            "",
-            f'network, checkpoint = open_checkpoint(Path("{files[0].name}"))',
-            "result = network.predict(images, checkpoint.policy)",
-            "```",
+            *how_to_run(context, one.design.genome, files[0], found),
             "",
         ]
     )

@@ -10,6 +10,7 @@ import torch
 from hwcost.errors import OfframpError
 from models.exit_policy import ExitPolicy
 from models.export.compare import Format
+from models.export.cost import Placement
 from models.export.export import ExportRequest, export_checkpoint
 from models.inference import exits_taken
 from tests.models.export.small_export import POLICY, folded_logits, images, save
@@ -118,7 +119,7 @@ def test_a_failed_export_leaves_the_old_one(tmp_path: Path) -> None:
     export_checkpoint(asked)
     before = {path.name: path.read_bytes() for path in asked.out.iterdir()}
     with pytest.raises(OfframpError, match="no_such_chip"):
-        export_checkpoint(dataclasses.replace(asked, accelerator="no_such_chip"))
+        export_checkpoint(dataclasses.replace(asked, placement=Placement("no_such_chip")))
     assert {path.name: path.read_bytes() for path in asked.out.iterdir()} == before
 
 
