@@ -1,4 +1,4 @@
-"""How to run exported files: the snippets of a model card, which a test executes."""
+"""How to run exported files: the snippets of a model card, which tests execute."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from models.checkpoint_notes import CheckpointNotes
 from models.exit_policy import ExitPolicy
+from models.export.stopping import stopping_program
 
 
 def usage(
@@ -21,61 +22,27 @@ def usage(
         policy: For the code that stops early.
     """
     mean, std = (", ".join(f"{value:.6f}" for value in values) for values in (notes.mean, notes.std))
-    lines = [
+    return [
         f"Input `image`: float32, n x {shape}, (pixel / 255 - mean) / std with mean ({mean}) and std ({std}). "
         f"Outputs: logits of {', '.join(f'`{name}`' for name in exits)}.",
         "",
         *_SNIPPETS[kind],
         "",
         "To stop early, run `segment_0` on the image, `head_0` on what it returns, apply the policy to the logits; "
-        "images that stay go into `segment_1` as the features `segment_0` returned, and so on.",
-    ]
-    return [*lines, "", *_stopping(policy)] if kind == "qcdq" else lines
-
-
-_SCORES = {
-    "max_softmax": "p.max()",
-    "entropy": "(p * np.log(np.maximum(p, 1e-300))).sum()",
-    "margin": "np.sort(p)[-1] - np.sort(p)[-2]",
-    "patience": "agreed",
-}
-"""Of one image with probabilities p: see `models.scores`."""
-
-
-def _stopping(policy: ExitPolicy) -> list[str]:
-    """A program that stops early, for one image."""
-    assert policy.temperatures is not None
-    thresholds = [repr(float(value)).replace("inf", "math.inf") for value in policy.thresholds]
-    temperatures = [repr(float(value)) for value in policy.temperatures]
-    return [
+        "images that stay go into `segment_1` as the features `segment_0` returned, and so on. A score is rounded to "
+        "float32 before it is compared, as the scores were that the thresholds were taken from:",
+        "",
         "```python",
-        "import math",
-        "import numpy as np",
-        "import onnxruntime as ort",
-        "",
-        "def load(name):",
-        '    return ort.InferenceSession(name + ".onnx", providers=["CPUExecutionProvider"])',
-        "",
-        f"thresholds = [{', '.join(thresholds)}]",
-        f"temperatures = [{', '.join(temperatures)}]",
-        'segments = [load(f"segment_{k}") for k in range(len(thresholds))]',
-        'heads = [load(f"head_{k}") for k in range(len(thresholds))]',
-        "",
-        "def classify(image):",
-        '    """The class of one image (1, c, h, w), and the exit it takes."""',
-        "    x, before, agreed = image, None, 0",
-        "    for k, (segment, head) in enumerate(zip(segments, heads)):",
-        "        (x,) = segment.run(None, {segment.get_inputs()[0].name: x})",
-        '        (logits,) = head.run(None, {"features": x})',
-        "        z = logits[0].astype(np.float64) / temperatures[k]",
-        "        p = np.exp(z - z.max()) / np.exp(z - z.max()).sum()",
-        "        agreed = agreed + 1 if p.argmax() == before else 0",
-        "        before = p.argmax()",
-        f"        if {_SCORES[policy.score]} >= thresholds[k]:",
-        "            return int(before), k",
+        *stopping_program(kind, policy),
         "```",
+        *(["", *_SLOW] if kind == "qonnx" else []),
     ]
 
+
+_SLOW = [
+    "qonnx's executor runs a node at a time, up to a second an image: it checks a file. What is deployed is what a tool "
+    "makes of the segments and heads, with the same policy between them.",
+]
 
 _SNIPPETS: dict[str, list[str]] = {
     "qcdq": [
@@ -92,8 +59,9 @@ _SNIPPETS: dict[str, list[str]] = {
         "```python",
         "from qonnx.core.modelwrapper import ModelWrapper",
         "from qonnx.core.onnx_exec import execute_onnx",
+        "from qonnx.transformation.infer_shapes import InferShapes",
         "",
-        'model = ModelWrapper("network.onnx")',
+        'model = ModelWrapper("network.onnx").transform(InferShapes())',
         'logits_of_exits = execute_onnx(model, {"image": image})  # by name; one image at a time',
         "```",
     ],
@@ -102,7 +70,7 @@ _SNIPPETS: dict[str, list[str]] = {
         "import torch",
         "",
         'network = torch.export.load("network.pt2").module()',
-        "logits_of_exits = network(image)",
+        "logits_of_exits = network(image)  # a tensor (n, channels, height, width)",
         "```",
     ],
 }
