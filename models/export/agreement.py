@@ -14,7 +14,7 @@ from models.inference import Segments, exits_taken, run_early_exit
 FloatArray = npt.NDArray[np.float32]
 
 REQUIRED_SHARE = 0.999
-"""Least share of images that have to take the same exit, and to get the same class there."""
+"""Least share of images that have to take the same exit."""
 
 CLOSE = 1e-4
 """Logits nearer than this count as equal. They are equal to about 1e-6 wherever no value is carried over the border
@@ -45,8 +45,8 @@ class Agreement:
 
     @property
     def good(self) -> bool:
-        """Whether enough images take the same exit and get the same class."""
-        return min(self.same_exit, self.same_class) >= REQUIRED_SHARE
+        """Whether enough images take the same exit."""
+        return self.same_exit >= REQUIRED_SHARE
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -96,8 +96,8 @@ class ChainAgreement:
 
     @property
     def good(self) -> bool:
-        """Whether enough images take the same exit and get the same class."""
-        return min(self.same_exit, self.same_class) >= REQUIRED_SHARE
+        """Whether enough images take the same exit."""
+        return self.same_exit >= REQUIRED_SHARE
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from models.export.agreement import REQUIRED_SHARE
 from models.export.runtimes import Runner
 from models.network import EarlyExitNetwork
 
@@ -37,11 +36,6 @@ class PartAgreement:
     images: int
     same_class: float
     largest_logit_difference: float
-
-    @property
-    def good(self) -> bool:
-        """Whether enough images get the same class."""
-        return self.same_class >= REQUIRED_SHARE
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

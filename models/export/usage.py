@@ -40,8 +40,8 @@ def usage(
 
 
 _SLOW = [
-    "qonnx's executor runs a node at a time, up to a second an image: it checks a file. What is deployed is what a tool "
-    "makes of the segments and heads, with the same policy between them.",
+    "qonnx's executor runs a node at a time, up to a second an image: it checks a file. What is deployed is what a "
+    "tool makes of the segments and heads, with the same policy between them.",
 ]
 
 _SNIPPETS: dict[str, list[str]] = {

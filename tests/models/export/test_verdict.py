@@ -56,6 +56,19 @@ def test_a_part_is_named() -> None:
     assert fault.startswith("head_0.onnx gives 40.00 % of 1000 images the class")
 
 
+def test_classes_may_differ_as_much_as_rounding_moves_them_and_exits_may_not() -> None:
+    rounding = dataclasses.replace(EQUAL, same_exit=0.99, same_class=0.99)
+    for same_class, n_faults in ((0.9895, 0), (0.988, 1)):
+        found = dataclasses.replace(changed("agreement", same_class=same_class), baseline=rounding)
+        assert len(found.faults("network.onnx")) == n_faults
+        parts = (PartAgreement("head_0.onnx", 1000, same_class, 0.1),)
+        assert (
+            len(dataclasses.replace(GOOD, parts=parts, baseline=rounding).faults("network.onnx")) == n_faults
+        )
+    exits = dataclasses.replace(changed("agreement", same_exit=0.9985), baseline=rounding)
+    assert len(exits.faults("network.onnx")) == 1
+
+
 def test_folding_may_differ_as_much_as_rounding_does() -> None:
     rounding = dataclasses.replace(EQUAL, same_exit=0.99)
     allowed = dataclasses.replace(changed("folding", same_exit=0.951), baseline=rounding)
