@@ -93,7 +93,7 @@ class SimulatedCost:
 
 
 def simulated_cost(
-    architecture: Architecture, spec: Backbone, image_size: int, classes: int, placement: Placement
+    architecture: Architecture, spec: Backbone, image_size: int, classes: int, placement: Placement | str
 ) -> SimulatedCost:
     """Simulates a network and its static reference.
 
@@ -102,11 +102,13 @@ def simulated_cost(
         spec: The backbone.
         image_size: Side of the image in pixels.
         classes: Number of logits.
-        placement: What it runs on.
+        placement: What it runs on; the name of an accelerator alone means its default arrays at the nominal level.
 
     Raises:
         OfframpError: When the accelerator, an array or the level is unknown, or a layer fits none of its cores.
     """
+    if isinstance(placement, str):
+        placement = Placement(placement)
     chip = load_accelerator(placement.accelerator)
     allocation = _allocation(chip, placement.allocation)
     # Arrays over the chip's own budget come from a study that was given a larger one.
