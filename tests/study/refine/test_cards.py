@@ -131,5 +131,10 @@ def test_the_program_gives_the_exits_that_were_measured(
     assert result.exit_ratios.tolist() == member.exits["ratio"].tolist()
     right = (result.predicted == data.test_labels.numpy()).mean()
     assert right == pytest.approx(member.row["accuracy"])
-    assert not [name for name, _ in names["deployed"].named_modules() if name.endswith("norm.running_mean")]
-    assert "fold_network(network, images[:1])" in member.block("python")
+    # Exits and classes above may be the same before folding; what was measured has no BatchNorm any more.
+    statistics = [
+        {name for name, _ in names[network].named_buffers() if name.endswith("running_mean")}
+        for network in ("network", "deployed")
+    ]
+    assert statistics[0]
+    assert not statistics[1]
