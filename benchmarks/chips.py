@@ -33,7 +33,7 @@ from study.config_io import load_file, merge, resolve
 from study.evaluate import Evaluator, Placements
 from study.front import dominated_share, headline_front
 from study.hardware import HardwareCosts
-from study.memo import PredictionMemo, TrainedNetwork, stored_networks
+from study.memo import ALONE, JOINTLY, PredictionMemo, TrainedNetwork, stored_networks
 from study.record import DesignRecord
 from study.reference import NO_LOSS, REFERENCE_HEAD, StaticReference, choose_reference
 from study.results import load_run
@@ -47,11 +47,13 @@ class Networks:
     """What a run has trained.
 
     Attributes:
-        trained: The longest training of every network, the static one trained alone among them.
+        trained: The longest training of every network.
+        alone: The static network trained without exits.
         jointly: Per kind of final head the static network of the training with all exits.
     """
 
     trained: Mapping[Architecture, TrainedNetwork]
+    alone: TrainedNetwork
     jointly: Mapping[str, TrainedNetwork]
 
     @classmethod
@@ -63,19 +65,23 @@ class Networks:
         """
         trained: dict[Architecture, TrainedNetwork] = {}
         jointly: dict[str, TrainedNetwork] = {}
+        alone: TrainedNetwork | None = None
         for found in stored_networks(run / "predictions"):
             known = trained.get(found.architecture)
-            if found.jointly:
+            if found.training == JOINTLY:
                 jointly[found.architecture.heads[-1]] = found.network
+            elif found.training == ALONE:
+                alone = found.network
             elif known is None or known.rung < found.network.rung:
                 trained[found.architecture] = found.network
-        alone = any(architecture == Architecture.static(architecture.n_blocks) for architecture in trained)
-        if not alone or REFERENCE_HEAD not in jointly:
+        if alone is None:  # a study whose static reference shares the float network of all
+            alone = next((n for a, n in trained.items() if a == Architecture.static(a.n_blocks)), None)
+        if alone is None or REFERENCE_HEAD not in jointly:
             raise OfframpError(
                 f"expected the predictions of a run with both trainings of the static reference in {run.name}, got "
                 f"{len(trained)} networks and {len(jointly)} of a joint training; name the folder of a run that ended"
             )
-        return cls(trained, jointly)
+        return cls(trained, alone, jointly)
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,7 @@ class Chip:
     @classmethod
     def of(cls, evaluator: Evaluator, networks: Networks) -> Chip:
         """Every network on every allocation."""
-        alone = networks.trained[evaluator.hardware.static_architecture]
-        reference = choose_reference(alone, networks.jointly, evaluator)
+        reference = choose_reference(networks.alone, networks.jointly, evaluator)
         evaluator = evaluator.relative_to(reference.record)
         alike = _designs(evaluator, networks, _equal_arrays(evaluator))
         return cls(evaluator, reference, _designs(evaluator, networks), alike)

@@ -176,9 +176,9 @@ def architecture_mounts(architecture: Architecture, spec: Backbone) -> tuple[Mou
     return tuple(Mount(block, kind) for block, kind in zip(blocks, architecture.heads, strict=True))
 
 
-def all_mounts(spec: Backbone, head_kinds: tuple[str, ...]) -> tuple[Mount, ...]:
-    """Every head kind behind every mounting point and the last block."""
-    blocks = (*spec.mounting_points, spec.n_blocks - 1)
+def all_mounts(spec: Backbone, head_kinds: tuple[str, ...], early: bool = True) -> tuple[Mount, ...]:
+    """Every head kind behind every mounting point and the last block; without `early` behind the last block alone."""
+    blocks = (*(spec.mounting_points if early else ()), spec.n_blocks - 1)
     return tuple(Mount(block, kind) for block in blocks for kind in head_kinds)
 
 

@@ -1,4 +1,7 @@
-"""The float network with every exit and every head kind, trained once and cached: where all trainings start."""
+"""The float network with every exit and every head kind, trained once and cached: where all trainings start.
+
+The static reference may have one of its own, without early exits: nothing of it has then been trained for exits.
+"""
 
 import contextlib
 import dataclasses
@@ -51,7 +54,7 @@ class WarmStart:
 
     Attributes:
         spec: Its backbone.
-        head_kinds: Kinds of heads behind every mounting point and the last block.
+        head_kinds: Kinds of heads behind every mounting point, if there are early exits, and the last block.
         classes: Number of logits.
         image_size: Side of the images in pixels.
         state: Parameters and BatchNorm statistics by name.
@@ -84,6 +87,7 @@ def warm_start_key(
     seed: int,
     device: str = "cpu",
     start: FloatWeights | None = None,
+    early_exits: bool = True,
 ) -> str:
     """SHA-256 (hex) over everything a warm start depends on."""
     parts: dict[str, Any] = {
@@ -98,6 +102,8 @@ def warm_start_key(
     }
     if start is not None:
         parts["start"] = start.checksum
+    if not early_exits:
+        parts["early_exits"] = False
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -111,6 +117,7 @@ def pretrain(
     device: str = "cpu",
     progress: Progress | None = None,
     start: FloatWeights | None = None,
+    early_exits: bool = True,
 ) -> WarmStart:
     """Trains the float network, or reads it from the cache.
 
@@ -128,6 +135,7 @@ def pretrain(
         device: Of PyTorch.
         progress: Called after some steps.
         start: Weights the backbone starts from instead of fresh ones; heads always start fresh.
+        early_exits: Whether there are heads behind the mounting points, and not behind the last block alone.
 
     Raises:
         NonFiniteLoss: When the loss becomes NaN or infinite.
@@ -138,7 +146,8 @@ def pretrain(
             f"expected a backbone for {data.channels} input channels, got {spec.in_channels}; "
             "open the backbone for these images"
         )
-    folder = cache_dir / "warm" / warm_start_key(spec, head_kinds, data, recipe, seed, device, start)[:24]
+    key = warm_start_key(spec, head_kinds, data, recipe, seed, device, start, early_exits)
+    folder = cache_dir / "warm" / key[:24]
     with _locked(folder, progress):
         path = folder / "warm.safetensors"
         if path.exists():
@@ -147,7 +156,7 @@ def pretrain(
             except OfframpError as error:
                 _LOGGER.warning("the cached warm start is damaged and is trained again: %s", error)
         with torch_threads(recipe.threads):
-            return _train(spec, head_kinds, data, recipe, folder, seed, device, progress, start)
+            return _train(spec, head_kinds, data, recipe, folder, seed, device, progress, start, early_exits)
 
 
 def load_warm_weights(network: nn.Module, state: Mapping[str, Tensor], allowed_missing: str) -> None:
@@ -184,9 +193,10 @@ def _train(
     device: str,
     progress: Progress | None,
     start: FloatWeights | None,
+    early_exits: bool,
 ) -> WarmStart:
     started = time.perf_counter()
-    mounts = all_mounts(spec, head_kinds)
+    mounts = all_mounts(spec, head_kinds, early_exits)
     with torch.random.fork_rng(devices=[]):  # constructors of PyTorch draw from the global generator
         network = EarlyExitNetwork(spec, mounts, data.classes, data.image_size)
     training = Pretraining(network, data.to(device), recipe, seed, device, start)

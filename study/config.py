@@ -44,6 +44,9 @@ class SearchConfig(Section):
     hardware_first: bool = True  # a design that breaks a constraint is not trained
     memo: bool = True  # a network that was trained is not trained again
     derive: bool = True  # other allocations and policy targets of a trained network become designs too
+    # The static reference that is trained without exits starts from a float pre-training without exits; False: from
+    # that of the study, which saves most of a pre-training.
+    pretrain_alone: bool = True
     # What only the sampler nsga2 has.
     start_designs: bool = True  # the first designs are chosen, not drawn
     redraws: int = Field(

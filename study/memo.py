@@ -19,8 +19,9 @@ from models.predictions import ExitPredictions
 
 _log = logging.getLogger(__name__)
 _VALIDATION = ".validation.npz"
-JOINTLY = "jointly"
-"""What the context of a network says that is the final exit of a training with all exits."""
+JOINTLY, ALONE = "jointly", "alone"
+"""What the context of a static network says that is the final exit of a training with all exits, or that has never
+been trained with one, not even before quantization."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +131,12 @@ class StoredNetwork:
     Attributes:
         architecture: In canonical form.
         network: Its predictions.
-        jointly: Whether it is the final exit of a training with all exits.
+        training: `JOINTLY` or `ALONE`; empty for the training that every design gets.
     """
 
     architecture: Architecture
     network: TrainedNetwork
-    jointly: bool
+    training: str
 
 
 def stored_networks(folder: Path) -> list[StoredNetwork]:
@@ -148,8 +149,8 @@ def stored_networks(folder: Path) -> list[StoredNetwork]:
     for path in sorted(folder.glob(f"*{_VALIDATION}")):
         if _calibration_of(path).exists():
             meta = ExitPredictions.read_meta(path)
-            jointly = meta["context"].get("training") == JOINTLY
-            found.append(StoredNetwork(Architecture.from_dict(meta["architecture"]), _read(path), jointly))
+            training = meta["context"].get("training", "")
+            found.append(StoredNetwork(Architecture.from_dict(meta["architecture"]), _read(path), training))
     return found
 
 

@@ -10,7 +10,6 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +22,7 @@ from hwcost.networks import BackboneSpec
 from models.architecture import Architecture
 from models.backbones.open import open_backbone
 from models.backbones.staged import StagedBackbone
+from models.recipe import QatRecipe
 from models.seeds import derive_seed
 from study.allocation import AllocationSpace
 from study.bounds import Bounds
@@ -31,12 +31,14 @@ from study.evaluate import Evaluator
 from study.genome import SearchSpace
 from study.hardware import HardwareCosts
 from study.levels import LevelSpace
-from study.memo import JOINTLY, PredictionMemo, TrainedNetwork
+from study.memo import ALONE, JOINTLY, PredictionMemo, TrainedNetwork
+from study.memory import with_smaller_batches
 from study.metrics import Objectives, metric_named
 from study.trainings import make_rungs, rung_recipe
 from study.units import parse_quantity
 
 if TYPE_CHECKING:
+    from models.float_weights import FloatWeights
     from models.training_data import TrainingData
     from models.warm_start import WarmStart
     from study.reference import StaticReference
@@ -204,6 +206,21 @@ class StudyContext:
         """The same, once the static reference is trained: a bound on the error may be relative to its error."""
         return replace(self, evaluator=self.evaluator.relative_to(reference.record))
 
+    def pretrained_alone(self, progress: Progress | None = None) -> WarmStart:
+        """Where the static network that is trained without exits starts: a float network that never had any.
+
+        Trained where it is not in the cache; the study's own where `search.pretrain_alone` is off.
+        """
+        from models.warm_start import pretrain
+
+        if not self.config.search.pretrain_alone:
+            return self.warm
+        return pretrain(
+            self.spec, (self.hardware.static_architecture.heads[-1],), self.data, self.config.pretrain,
+            self.paths.cache, self.config.search.seed, self.device, progress, _start(self.config, self.spec),
+            early_exits=False,
+        )  # fmt: skip
+
     def with_halved_batches(self, halvings: int) -> StudyContext:
         """The same with batches halved so often from the first try on, for a design that may have killed workers."""
         first, *longer = make_rungs(
@@ -223,7 +240,6 @@ def open_context(
     config: StudyConfig, paths: Paths, device: str, data: TrainingData, progress: Progress | None = None
 ) -> StudyContext:
     """Pre-trains (or loads) the float network and assembles the evaluation."""
-    from models.float_weights import load_float_weights
     from models.warm_start import pretrain
 
     spec = build_backbone(config, data.channels)
@@ -231,11 +247,10 @@ def open_context(
     space = build_space(config, spec, accelerator)
     hardware = HardwareCosts.from_config(config, spec, data.classes, accelerator)
     seed = config.search.seed
-    weights = config.backbone.weights
-    start = load_float_weights(Path(weights), spec) if weights is not None else None
     warm = pretrain(
-        spec, head_kinds(config), data, config.pretrain, paths.cache, seed, device, progress, start
-    )
+        spec, head_kinds(config), data, config.pretrain, paths.cache, seed, device, progress,
+        _start(config, spec),
+    )  # fmt: skip
 
     first, *longer = make_rungs(config, paths, device, data, spec, warm)
     evaluator = Evaluator(
@@ -253,6 +268,22 @@ def open_context(
     return StudyContext(config, paths, device, data, spec, space, hardware, warm, evaluator)
 
 
+def _start(config: StudyConfig, spec: BackboneSpec | StagedBackbone) -> FloatWeights | None:
+    """The user's float weights, where there are any."""
+    from models.float_weights import load_float_weights
+
+    weights = config.backbone.weights
+    return None if weights is None else load_float_weights(Path(weights), spec)
+
+
+def alone_memo(context: StudyContext) -> PredictionMemo:
+    """Where the static network is kept that was trained without exits."""
+    memo = context.evaluator.rungs[-1].memo
+    if not context.config.search.pretrain_alone:
+        return memo  # it is a network as any other
+    return PredictionMemo(memo.folder, {**memo.context, "training": ALONE})
+
+
 def joint_memo(context: StudyContext) -> PredictionMemo:
     """Where the static networks are kept that were trained jointly with all exits."""
     memo = context.evaluator.rungs[-1].memo
@@ -264,14 +295,25 @@ def train_static(context: StudyContext, trained: Literal["alone", "jointly"]) ->
 
     They have the longest budget of the study, as every design has that enters the front.
 
-    Alone there is one, with the reference's head. Jointly there is one for every kind of head the space offers,
+    Alone there is one, with the reference's head, and its float network had no exits either where
+    `search.pretrain_alone` is on. Jointly there is one for every kind of head the space offers,
     all from one training.
     """
     n_blocks = context.spec.n_blocks
     if trained == "alone":
         architecture = context.hardware.static_architecture
-        longest = context.evaluator.rungs[-1]
-        network, _ = longest.memo.get_or_train(architecture, partial(longest.train, architecture))
+
+        def train() -> TrainedNetwork:
+            if not context.config.search.pretrain_alone:
+                return context.evaluator.rungs[-1].train(architecture)
+            start = context.pretrained_alone()
+            *_, longest = make_rungs(
+                context.config, context.paths, context.device, context.data, context.spec, start,
+                mark=f"-{ALONE}",
+            )  # fmt: skip
+            return longest.train(architecture)
+
+        network, _ = alone_memo(context).get_or_train(architecture, train)
         return {architecture.heads[-1]: network}
     memo = joint_memo(context)
     kinds = head_kinds(context.config)
@@ -287,7 +329,7 @@ def statics_missing(context: StudyContext) -> list[Literal["alone", "jointly"]]:
     """The ways of training the static reference that have not been done yet."""
     n_blocks = context.spec.n_blocks
     missing: list[Literal["alone", "jointly"]] = []
-    if context.evaluator.rungs[-1].memo.find(context.hardware.static_architecture) is None:
+    if alone_memo(context).find(context.hardware.static_architecture) is None:
         missing.append("alone")
     memo = joint_memo(context)
     if any(memo.find(Architecture.static(n_blocks, kind)) is None for kind in head_kinds(context.config)):
@@ -302,19 +344,22 @@ def _train_jointly(context: StudyContext, kinds: tuple[str, ...]) -> dict[str, T
     config = context.config
     rung = len(config.search.rungs) - 1
     seed = derive_seed("jointly", config.search.seed, rung)
-    recipe = rung_recipe(config, rung)
-    trained = train_jointly(
-        context.spec, kinds, context.data, context.warm, recipe, seed, context.device,
-        temperature_scaling=config.space.temperature_scaling,
-    )  # fmt: skip
-    return {
-        kind: TrainedNetwork(
-            result.calibration,
-            result.validation,
-            result.training_samples,
-            result.seconds,
-            rung,
-            recipe.batch_size,
-        )
-        for kind, result in trained.items()
-    }
+
+    def once(recipe: QatRecipe) -> dict[str, TrainedNetwork]:
+        trained = train_jointly(
+            context.spec, kinds, context.data, context.warm, recipe, seed, context.device,
+            temperature_scaling=config.space.temperature_scaling,
+        )  # fmt: skip
+        return {
+            kind: TrainedNetwork(
+                result.calibration,
+                result.validation,
+                result.training_samples,
+                result.seconds,
+                rung,
+                recipe.batch_size,
+            )
+            for kind, result in trained.items()
+        }
+
+    return with_smaller_batches(once, rung_recipe(config, rung))

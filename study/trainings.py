@@ -29,6 +29,7 @@ def make_rungs(
     spec: Backbone,
     warm: WarmStart,
     halvings: int = 0,
+    mark: str = "",
 ) -> tuple[Rung, ...]:
     """The training budgets of a study, the shortest first.
 
@@ -40,6 +41,7 @@ def make_rungs(
         spec: The backbone.
         warm: Where every training starts.
         halvings: How often batches are halved before the first try.
+        mark: Put behind the names of checkpoints.
     """
     from models.train import train_architecture
 
@@ -48,7 +50,7 @@ def make_rungs(
     def train(rung: int, architecture: Architecture) -> TrainedNetwork:
         training = training_seed(seed, architecture.key(), rung, 0)
         # A longer training takes the place of the shorter one.
-        checkpoint = paths.checkpoints / f"{architecture.key()[:32]}.safetensors"
+        checkpoint = paths.checkpoints / f"{architecture.key()[:32]}{mark}.safetensors"
 
         def once(recipe: QatRecipe) -> TrainedNetwork:
             result = train_architecture(

@@ -245,7 +245,7 @@ def _static_designs(
     parts = networks.joint_architectures()
     static = parts[REFERENCE_HEAD]
     trainings = {k: tuple(Training(a, i, jointly=True) for i in range(seeds)) for k, a in parts.items()}
-    alone = tuple(Training(static, i) for i in range(seeds))
+    alone = networks.alone(seeds)
     found = {kind: _found(networks, own) for kind, own in trainings.items()}
     found_alone = _found(networks, alone)
     accuracies = [

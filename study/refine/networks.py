@@ -12,7 +12,7 @@ from models.architecture import Architecture
 from models.recipe import QatRecipe
 from models.seeds import derive_seed, training_seed
 from study.atomic import write_text
-from study.memo import PredictionMemo, TrainedNetwork
+from study.memo import ALONE, JOINTLY, PredictionMemo, TrainedNetwork
 from study.setup import head_kinds
 from study.trainings import memo_context
 
@@ -31,14 +31,17 @@ class Training:
         architecture: What is trained; of a joint training any of the static networks that come out of it.
         replicate: Index of the seed.
         jointly: The static networks with every kind of head, trained together with all exits.
+        alone: The static network, from a float network that never had exits.
     """
 
     architecture: Architecture
     replicate: int
     jointly: bool = False
+    alone: bool = False
 
     def __str__(self) -> str:
         what = "the static networks, jointly" if self.jointly else self.architecture.key()[:12]
+        what += ", never with exits" if self.alone else ""
         return f"{what}, seed {self.replicate}"
 
 
@@ -75,9 +78,16 @@ class RefinedNetworks:
     def trainings(self, architectures: Sequence[Architecture], seeds: int) -> list[Training]:
         """All trainings of a refinement, those of the static reference first."""
         static = self.context.hardware.static_architecture
-        others = [a for a in architectures if a.key() != static.key()]
-        alone = [Training(a, k) for a in (static, *others) for k in range(seeds)]
-        return [*(Training(static, k, jointly=True) for k in range(seeds)), *alone]
+        jointly = [Training(static, k, jointly=True) for k in range(seeds)]
+        designs = [Training(a, k) for a in architectures for k in range(seeds)]
+        return list(dict.fromkeys([*jointly, *self.alone(seeds), *designs]))
+
+    def alone(self, seeds: int) -> tuple[Training, ...]:
+        """Those of the static reference without exits; an ordinary design's where `search.pretrain_alone` is off."""
+        static = self.context.hardware.static_architecture
+        return tuple(
+            Training(static, k, alone=self.context.config.search.pretrain_alone) for k in range(seeds)
+        )
 
     def find(self, training: Training) -> TrainedNetwork | None:
         """What a training gave for its architecture; None where it was not done, or its files are damaged."""
@@ -93,7 +103,7 @@ class RefinedNetworks:
 
     def checkpoint(self, training: Training) -> Path:
         """File with the trained weights."""
-        way = "-jointly" if training.jointly else ""
+        way = "-jointly" if training.jointly else "-alone" if training.alone else ""
         name = f"{training.architecture.key()[:12]}{way}-seed{training.replicate}-{self.key(training)[:8]}"
         return self.folder / "checkpoints" / f"{name}.safetensors"
 
@@ -115,8 +125,9 @@ class RefinedNetworks:
         seed = context.config.search.seed
         if not training.jointly:
             key = training.architecture.key()
+            start = context.pretrained_alone() if training.alone else context.warm
             result = train_architecture(
-                training.architecture, context.spec, context.data, context.warm, self.recipe,
+                training.architecture, context.spec, context.data, start, self.recipe,
                 training_seed(seed, key, self.rung, training.replicate), context.device,
                 self.checkpoint(training), temperature_scaling=scaling,
             )  # fmt: skip
@@ -151,7 +162,8 @@ class RefinedNetworks:
             context.config, context.data.fingerprint, context.warm.checksum, context.device, self.rung - 1
         )
         values |= {"recipe": self.recipe.key(), "rung": self.rung, "replicate": training.replicate}
-        values |= {"training": "jointly"} if training.jointly else {}
+        values |= {"training": JOINTLY} if training.jointly else {}
+        values |= {"training": ALONE} if training.alone else {}
         return PredictionMemo(self.folder / "predictions", values)
 
     def _store(self, training: Training, result: TrainResult) -> None:

@@ -65,8 +65,20 @@ def test_everything_it_depends_on_is_in_the_key() -> None:
         warm_start_key(SPEC, HEADS, dataclasses.replace(data, fingerprint="other"), SHORT, 0),
         warm_start_key(load_backbone("paper"), HEADS, data, SHORT, 0),
         warm_start_key(SPEC, HEADS, data, SHORT, 0, device="cuda"),
+        warm_start_key(SPEC, HEADS, data, SHORT, 0, early_exits=False),
     }
-    assert len(keys) == 8
+    assert len(keys) == 9
+
+
+def test_a_network_without_early_exits_is_trained_for_its_final_one_alone(tmp_path: Path) -> None:
+    warm = pretrain(SPEC, ("fc",), digits(), PRETRAIN, tmp_path, 0, early_exits=False)
+    assert set(warm.accuracies) == {"fc_2"}
+    assert warm.accuracies["fc_2"] > 0.85
+    assert {name.split(".")[1] for name in warm.state if name.startswith("heads.")} == {"fc_2"}
+    network = empty_network(SPEC, (Mount(2, "fc"),), uniform_precision(SPEC.n_blocks), 10, 16)
+    load_warm_weights(network, warm.state, SCALE_SUFFIX)
+    final = torch.nn.functional.cross_entropy(warm.teacher_logits, digits().train_labels)
+    assert final < 0.5  # the teacher is its own final exit
 
 
 class StopAt(Exception):

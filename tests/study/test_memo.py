@@ -14,7 +14,7 @@ import pytest
 import study
 from models.architecture import Architecture
 from models.predictions import ExitPredictions
-from study.memo import JOINTLY, PredictionMemo, TrainedNetwork, stored_networks
+from study.memo import ALONE, JOINTLY, PredictionMemo, TrainedNetwork, stored_networks
 from tests.study.process_targets import train_through_memo
 
 CONTEXT = {"recipe": "r", "rung": 0, "seed": 3, "data": "d", "warm_start": "w", "code": "c", "device": "cpu"}
@@ -157,20 +157,21 @@ def test_code_version_follows_the_training_code(tmp_path):
 def test_stored_networks_are_read_without_knowing_their_study(tmp_path):
     assert stored_networks(tmp_path / "none") == []
     memo = PredictionMemo(tmp_path, {**CONTEXT, "rung": 1})
-    joint = PredictionMemo(tmp_path, {**CONTEXT, "training": JOINTLY})
+    ways = {way: PredictionMemo(tmp_path, {**CONTEXT, "training": way}) for way in (JOINTLY, ALONE)}
     static = Architecture.static(3)
     kept = {
-        (NETWORK.canonical(), False): trained(1),
-        (static, False): trained(2, 1),
-        (static, True): trained(3, 1),
+        (NETWORK.canonical(), ""): trained(1),
+        (static, ""): trained(2, 1),
+        (static, JOINTLY): trained(3, 1),
+        (static, ALONE): trained(4, 1),
     }
-    for (architecture, jointly), network in kept.items():
-        (joint if jointly else memo).store(architecture, network)
+    for (architecture, way), network in kept.items():
+        ways.get(way, memo).store(architecture, network)
     found = stored_networks(tmp_path)
-    assert {(one.architecture, one.jointly) for one in found} == set(kept)
+    assert {(one.architecture, one.training) for one in found} == set(kept)
     for one in found:
-        assert same(one.network, kept[one.architecture, one.jointly])
-        assert one.network.rung == (0 if one.jointly else 1)
+        assert same(one.network, kept[one.architecture, one.training])
+        assert one.network.rung == (0 if one.training else 1)
     half = next(tmp_path.glob("*.calibration.npz"))  # a process was killed between the two files
     half.unlink()
-    assert len(stored_networks(tmp_path)) == 2
+    assert len(stored_networks(tmp_path)) == 3

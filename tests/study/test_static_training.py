@@ -1,0 +1,70 @@
+"""How the static reference is trained without exits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from models.architecture import Architecture
+from models.predictions import ExitPredictions
+from study.config_io import load_preset, resolve
+from study.setup import Paths, StudyContext, load_data, open_context, statics_missing, train_static
+
+
+def opened(folder: Path, separate: bool) -> StudyContext:
+    config = resolve(
+        [
+            load_preset("quickstart"),
+            {
+                "search": {"pretrain_alone": separate},
+                "backbone": {"width": 0.125},
+                "space": {"exit_heads": ["fc"], "final_heads": ["fc"]},
+                "pretrain": {"epochs": 1, "threads": 1},
+                "qat": {"epochs": 0.1, "norm_batches": 1},
+            },
+        ]
+    )
+    paths = Paths(folder / "run", folder / "cache")
+    return open_context(config, paths, "cpu", load_data(config, paths.cache))
+
+
+def test_no_weight_of_it_was_ever_trained_for_early_exits(tmp_path: Path) -> None:
+    context = opened(tmp_path, separate=True)
+    assert statics_missing(context) == ["alone", "jointly"]
+    network = train_static(context, "alone")["fc"]
+    assert statics_missing(context) == ["jointly"]
+    start = context.pretrained_alone()
+    assert start.accuracies.keys() == {"fc_11"}
+    weights = [name for name in start.state if name.startswith("blocks.") and name.endswith("conv.weight")]
+    assert weights
+    assert not any(torch.equal(start.state[name], context.warm.state[name]) for name in weights)
+    # Its design may be proposed too, and is then a network like the others, in a file of its own.
+    static = Architecture.static(context.spec.n_blocks)
+    assert context.evaluator.memo.find(static) is None
+    proposed = context.evaluator.train(static)
+    assert not _equal(proposed.validation, network.validation)
+    assert len(list(context.paths.checkpoints.glob("*.safetensors"))) == 2
+
+
+def test_it_may_share_the_float_network_of_the_study(tmp_path: Path) -> None:
+    context = opened(tmp_path, separate=False)
+    assert context.pretrained_alone() is context.warm
+    network = train_static(context, "alone")["fc"]
+    static = Architecture.static(context.spec.n_blocks)
+    found = context.evaluator.memo.find(static)
+    assert found is not None
+    assert _equal(found.validation, network.validation)
+
+
+def _equal(one: ExitPredictions, other: ExitPredictions) -> bool:
+    return bool((one.confidence == other.confidence).all())
+
+
+@pytest.mark.parametrize("separate", [True, False])
+def test_a_study_that_was_begun_before_there_was_a_choice_goes_on_as_it_began(separate: bool) -> None:
+    from study.config_io import identity
+
+    values = identity(resolve([load_preset("quickstart"), {"search": {"pretrain_alone": separate}}]))
+    assert ("pretrain_alone" in values["search"]) is separate
