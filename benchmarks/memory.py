@@ -42,6 +42,7 @@ CASES = {
     "trial, exits A, E, F, H": ((0, 4, 5, 7), "fc"),
     "trial, all ten exits": (tuple(range(10)), "fc"),
     "trial, all ten exits, two convolutions each": (tuple(range(10)), "conv2"),
+    "trial, all ten exits, a hidden layer each": (tuple(range(10)), "fc_hidden"),
     "pre-training, every exit and head kind": None,
 }
 
