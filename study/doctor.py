@@ -42,6 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--study-name", metavar="NAME", help="default: the folder's study, else quickstart")
     add("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/<study name>)")
     add("--repair", action="store_true", help="mend what can be mended; what is changed is copied first")
+    add("--orphans", action="store_true", help="with --repair: take files of no finished trial away too")
     add("--json", type=Path, metavar="FILE", help="write the findings as JSON too")
     return parser
 
@@ -87,7 +88,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not any(finding.left and finding.check == "storage" for finding in findings):
         of_trials, study = check_trials(url, name, out, arguments.repair, backup)
         findings += of_trials
-        findings += check_files(out, study, arguments.repair, backup)
+        findings += check_files(out, study, arguments.repair, backup, arguments.orphans)
     _print(findings, f"{name} in {without_password(url)}", arguments.repair, backup)
     left = sum(finding.left for finding in findings)
     if arguments.json is not None:

@@ -19,17 +19,20 @@ _KEY_DIGITS = 32  # of an architecture's key in a file's name
 _FRESH_SECONDS = 3600.0
 
 
-def check_files(out: Path, study: optuna.Study, repair: bool, backup: Backup) -> list[Finding]:
+def check_files(
+    out: Path, study: optuna.Study, repair: bool, backup: Backup, orphans: bool = False
+) -> list[Finding]:
     """Looks at predictions, derived designs, checkpoints and leftovers.
 
     Files that nothing refers to are no fault: a network that was trained for a trial that failed later is kept on
-    purpose, so that it need not be trained again.
+    purpose, so that it need not be trained again. They are named, and taken away where that is asked for.
 
     Args:
         out: The run's folder.
         study: Whose files they should be.
         repair: Whether to take damaged files away.
         backup: Where they go.
+        orphans: Whether files that no finished trial refers to go there too.
     """
     networks = _networks(study)
     mark = str(study.user_attrs.get("fingerprint", ""))[:12]
@@ -38,7 +41,41 @@ def check_files(out: Path, study: optuna.Study, repair: bool, backup: Backup) ->
         *_predictions(out / "predictions", networks, mend),
         *_derived(out / "derived", networks, mark, mend),
         *_checkpoints(out / "checkpoints", networks, mend),
+        *_orphaned(out, networks, mend if orphans else None),
         *_leftovers(out, mend),
+    ]
+
+
+def _orphaned(out: Path, networks: set[str], mend: _Mender | None) -> list[Finding]:
+    """Networks that no finished trial refers to; static ones are the reference's and never among them."""
+    check = "orphans"
+    files: list[Path] = []
+    static: set[str] = set()
+    for path in sorted((out / "predictions").glob("*.validation.npz")):
+        if _damaged([path], ExitPredictions.load):
+            continue
+        key, is_static = _architecture(path)
+        static |= {key} if is_static else set()
+        if key not in networks and not is_static:
+            files += [path, *(half for half in [_other_half(path)] if half.exists())]
+    known = networks | static
+    for path in sorted((out / "checkpoints").glob("*.safetensors")):
+        if path.stem.partition("-")[0] not in known and not _damaged([path], _read_header):
+            files.append(path)
+    if mend is not None:
+        return mend(check, files, "file(s) of networks of no finished trial") or [
+            Finding(check, "ok", "no files of networks of no finished trial")
+        ]
+    if not files:
+        return [Finding(check, "ok", "no files of networks of no finished trial")]
+    names = " ".join(file.name for file in files[:5]) + (" ..." if len(files) > 5 else "")
+    return [
+        Finding(
+            check,
+            "note",
+            f"{len(files)} file(s) of networks of no finished trial, kept as they need not be trained again "
+            f"(--repair --orphans takes them away): {names}",
+        )
     ]
 
 
@@ -90,7 +127,9 @@ def _predictions(folder: Path, networks: set[str], mend: _Mender) -> list[Findin
         if file.name in whole and _other_half(file).name not in whole and file.name.endswith("validation.npz")
     ]
     trained = {
-        _architecture(file) for file in files if file.name in whole and file.name.endswith(".validation.npz")
+        _architecture(file)[0]
+        for file in files
+        if file.name in whole and file.name.endswith(".validation.npz")
     }
     missing = len(networks - trained)
     findings = [
@@ -101,20 +140,22 @@ def _predictions(folder: Path, networks: set[str], mend: _Mender) -> list[Findin
         findings.append(
             Finding(check, "note", f"{missing} network(s) of the study were trained in other folders")
         )
-    unused = len(trained - networks)
-    more = f", {unused} of them not of a finished trial" if unused else ""
-    return [*findings, Finding(check, "ok", f"{len(trained)} network(s){more}")]
+    return [*findings, Finding(check, "ok", f"{len(trained)} network(s)")]
 
 
 def _other_half(file: Path) -> Path:
     return file.with_name(file.name.replace(".validation.", ".calibration."))
 
 
-def _architecture(file: Path) -> str:
+def _architecture(file: Path) -> tuple[str, bool]:
+    """Digits of the network's key, and whether it is static; nothing where the file does not say."""
     from models.architecture import Architecture
 
     values = ExitPredictions.read_meta(file).get("architecture")
-    return "" if values is None else Architecture.from_dict(values).key()[:_KEY_DIGITS]
+    if values is None:
+        return "", False
+    architecture = Architecture.from_dict(values)
+    return architecture.key()[:_KEY_DIGITS], architecture.is_static
 
 
 def _derived(folder: Path, networks: set[str], mark: str, mend: _Mender) -> list[Finding]:
@@ -131,7 +172,7 @@ def _derived(folder: Path, networks: set[str], mark: str, mend: _Mender) -> list
     foreign = [file for file in files if not file.name.startswith(f"{mark}-")]
     if foreign:
         findings.append(Finding(check, "note", f"{len(foreign)} file(s) of another configuration"))
-    own = {file.stem.partition("-")[2] for file in files} & networks
+    own = {file.stem.split("-")[1] for file in files if file.stem.count("-") == 2} & networks
     return [*findings, Finding(check, "ok", f"designs of {len(own)} network(s)")]
 
 
@@ -140,9 +181,7 @@ def _checkpoints(folder: Path, networks: set[str], mend: _Mender) -> list[Findin
     files = sorted(folder.glob("*.safetensors"))
     damaged = _damaged(files, _read_header)
     findings = mend(check, damaged, "file(s) cannot be read")
-    unused = len({file.stem for file in files} - networks)
-    more = f", {unused} of them not of a finished trial" if unused else ""
-    return [*findings, Finding(check, "ok", f"{len(files) - len(damaged)} network(s){more}")]
+    return [*findings, Finding(check, "ok", f"{len(files) - len(damaged)} network(s)")]
 
 
 def _read_header(file: Path) -> None:

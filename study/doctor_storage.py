@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hwcost.errors import OfframpError
@@ -47,8 +47,8 @@ def _sqlite(path: Path, repair: bool, backup: Backup) -> Finding:
     if not problems:
         return Finding(_CHECK, "ok", f"{path.name}: every page of the database is sound")
     text = f"{path.name} is damaged ({problems[0]})"
-    if not repair:
-        return Finding(_CHECK, "fault", text, mendable=True)
+    if not repair or (busy := _busy(path)):
+        return Finding(_CHECK, "fault", text + (busy if repair else ""), mendable=True)
     for part in (path, *_beside(path)):
         backup.copy(part)
     saved, lost = _rebuild(path)
@@ -59,6 +59,35 @@ def _sqlite(path: Path, repair: bool, backup: Backup) -> Finding:
         mendable=True,
         repaired=not _integrity(path),
     )
+
+
+def _busy(path: Path) -> str:
+    """What to say where processes of this machine have the storage open: they would go on with the old file."""
+    users = _users([path, path.with_name(path.name + "-wal"), path.with_name(path.name + ".writer")])
+    if not users:
+        return ""
+    numbers = ", ".join(map(str, users))
+    return (
+        f"; not mended, as {len(users)} process(es) have it open ({numbers}): stop them, and those on other "
+        "machines, first"
+    )
+
+
+def _users(files: Sequence[Path]) -> list[int]:
+    """Numbers of other processes that have one of the files open, as far as this user may see."""
+    wanted = {(status.st_dev, status.st_ino) for file in files if file.exists() for status in [file.stat()]}
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        if int(process.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            for handle in (process / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    status = handle.stat()
+                    if (status.st_dev, status.st_ino) in wanted:
+                        found.append(int(process.name))
+                        break
+    return sorted(found)
 
 
 def _beside(path: Path) -> list[Path]:
@@ -137,8 +166,9 @@ def _journal(path: Path, lock_kind: str, repair: bool, backup: Backup) -> Findin
     parts = [f"{len(bad)} line(s) cannot be read, the first is line {bad[0]}"] if bad else []
     parts += [f"it ends in half a line of {torn} bytes"] if torn else []
     text = f"{path.name}: {', '.join(parts)}"
-    if not repair:
-        return Finding(_CHECK, "fault", text, mendable=True)
+    # A torn tail is cut off as every writer does it; lines taken out of the middle confuse who has read beyond them.
+    if not repair or (bad and (busy := _busy(path))):
+        return Finding(_CHECK, "fault", text + (busy if repair else ""), mendable=True)
     lock = journal_lock(path, lock_kind)
     lock.acquire()
     try:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +12,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from models.architecture import Architecture
 from study.doctor import main
 from study.leases import OWNER_KEY, Owner
 from study.storage import default_url, open_storage, tell_result
 from study.storage.studies import _VALUES_KEY
-from tests.study.bench import bench_context, run_trials
+from tests.study.bench import bench_context, predictions, run_trials
 from tests.study.spaces import record
 from tests.study.synthetic import objectives
 
@@ -130,6 +134,61 @@ def test_what_can_be_read_of_a_damaged_database_is_saved(folder, capsys):
     assert len(study_of(folder).trials) > 20
     with sqlite3.connect(path) as base:
         assert base.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_damaged_storage_is_not_mended_while_others_work_on_it(folder, capsys):
+    path = folder / "study.db"
+    with sqlite3.connect(path) as base:
+        base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    content[4096 * 2 : 4096 * 2 + 300] = b"\xff" * 300
+    path.write_bytes(content)
+    code = "import sys, time; f = open(sys.argv[1], 'rb'); print('open', flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout.readline() == "open\n"
+        status, out = doctor(capsys, "--out", folder, "--repair")
+        worker.kill()
+    assert status == 1
+    assert f"not mended, as 1 process(es) have it open ({worker.pid})" in out
+    assert path.read_bytes() == content
+    assert not (folder / "doctor-1").exists()
+
+
+def test_networks_of_no_finished_trial_are_named_and_go_only_when_asked(folder, capsys):
+    context = bench_context(folder)
+    n = context.spec.n_blocks
+    orphan = Architecture((3,), ("fc", "fc"), (4,) * n, (4,) * n, 4, 4)
+    memo = context.evaluator.memo
+    memo.store(orphan, predictions(orphan))
+    memo.store(Architecture.static(n), predictions(Architecture.static(n)))  # the reference's
+    files = sorted(file.name for file in (folder / "predictions").glob(f"{memo.key(orphan)[:32]}*.npz"))
+    assert len(files) == 2
+    for options in ((), ("--repair",)):
+        code, out = doctor(capsys, "--out", folder, *options)
+        assert code == 0
+        assert "orphans: 2 file(s) of networks of no finished trial, kept" in out
+        assert all((folder / "predictions" / name).exists() for name in files)
+    code, out = doctor(capsys, "--out", folder, "--repair", "--orphans")
+    assert code == 0
+    assert sorted(file.name for file in (folder / "doctor-1").rglob("*.npz")) == files
+    assert memo.find(orphan) is None
+    assert memo.find(Architecture.static(n)) is not None
+    assert "orphans: no files" in doctor(capsys, "--out", folder)[1]
+
+
+def test_a_calibration_half_alone_and_young_leftovers_are_left(folder, capsys):
+    half = next((folder / "predictions").glob("*.validation.npz"))
+    half.unlink()
+    young, old = folder / ".a.csv.12.tmp", folder / ".b.csv.13.tmp"
+    young.write_text("half")
+    old.write_text("half")
+    os.utime(old, (0, 0))
+    code, out = doctor(capsys, "--out", folder, "--repair")
+    assert code == 0
+    assert "leftovers: 1 half-written file(s)" in out
+    assert young.exists()
+    assert not old.exists()
+    assert list((folder / "predictions").glob("*.calibration.npz"))
 
 
 def test_damaged_files_are_taken_away_and_others_stay(folder, capsys):
