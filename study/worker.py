@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import signal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from study.setup import StudyContext
 
+_log = logging.getLogger(__name__)
 _PARENT_POLL_SECONDS = 1.0
 
 
@@ -212,7 +214,7 @@ def _fail(study: optuna.Study, trial: optuna.Trial, reason: str, hopeless: bool,
     from study.sampler import DIVERGED_KEY
 
     storage, trial_id = study._storage, trial._trial_id
-    with contextlib.suppress(UpdateFinishedTrialError):
+    try:
         if interrupted:
             put_aside(study, storage.get_trial(trial_id), reason, died=False)
             return
@@ -220,6 +222,10 @@ def _fail(study: optuna.Study, trial: optuna.Trial, reason: str, hopeless: bool,
         if hopeless:
             storage.set_trial_user_attr(trial_id, DIVERGED_KEY, True)
         storage.set_trial_state_values(trial_id, TrialState.FAIL)
+    except UpdateFinishedTrialError:
+        pass
+    except Exception as error:  # the disk that is full for the result is full for this too
+        _log.warning("trial %d stays as it is and will be taken up again: %s", trial.number, error)
 
 
 def _explain(error: Exception, paths: Paths) -> str:

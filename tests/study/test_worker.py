@@ -70,6 +70,33 @@ def one_trial(on: SimpleNamespace):
     return _one_trial(on.study, on.context, 0, on.claims.take())
 
 
+def test_a_disk_that_is_full_for_everything_is_told_as_what_it_is(small_disk, caplog):
+    """The storage is on it as well: that the trial cannot be put aside hides neither the reason nor a trial."""
+    ballast = small_disk / "ballast"
+
+    def evaluate(genome):
+        if not ballast.exists():
+            with ballast.open("wb") as file:
+                while True:
+                    file.write(b"x" * 4096)
+                    file.flush()
+        return record(0.7, 3.0, 4.0, trained=False)
+
+    on = bench(small_disk, evaluate)
+    with pytest.raises(OSError, match="No space left on device"):
+        one_trial(on)
+    assert "trial 0 stays as it is" in caplog.text
+    ballast.unlink()
+    ballast.touch()
+    # Whoever comes next finds the study whole; the trial is its worker's until that has ended.
+    again = optuna.load_study(storage=open_storage(default_url(small_disk)), study_name="mine")
+    (left,) = again.trials
+    assert left.state == TrialState.RUNNING
+    assert put_aside(again, left, "its worker has ended") == TrialState.FAIL
+    assert one_trial(on).kind == "finished"
+    assert [trial.state for trial in again.trials] == [TrialState.FAIL, TrialState.COMPLETE]
+
+
 def test_a_trial_is_evaluated_and_told(tmp_path):
     on = bench(tmp_path, lambda genome: record(0.7, 3.0, 4.0, trained=False))
     event = one_trial(on)
