@@ -71,3 +71,33 @@ def test_workers_may_be_killed_at_any_moment(any_storage: str, tmp_path: Path) -
 @pytest.mark.slow
 def test_twenty_rounds_of_killing(any_storage: str, tmp_path: Path) -> None:
     survive(any_storage, f"killed in {tmp_path.name}", wanted=400, rounds=20)
+
+
+def test_working_processes_survive_a_restart_of_the_database(postgres) -> None:
+    """In proposals, under the lock, in heartbeats and results: wherever they are when it crashes."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    url, name, wanted = postgres.new_database("restarted_under_workers"), "restarted", 40
+    who = StudyIdentity(name, identity(StudyConfig()), "d" * 64, 4)
+    study = open_study(open_storage(url), who)
+    context = warm_processes()
+    running = [
+        context.Process(target=finish_trials, args=(url, name, wanted, index, 0.05), daemon=True)
+        for index in range(2)
+    ]
+    for process in running:
+        process.start()
+    deadline = time.monotonic() + 120
+    while len(finished(study)) < 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    before = finished(study)
+    postgres.stop("immediate")
+    time.sleep(1.0)
+    postgres.start()
+    for process in running:
+        process.join(180)
+        assert process.exitcode == 0
+    after = finished(open_study(open_storage(url), who))
+    assert len(before) < len(after) == wanted
+    for n, trial in before.items():
+        assert (after[n].values, after[n].params) == (trial.values, trial.params)
