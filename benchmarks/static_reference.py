@@ -2,9 +2,9 @@
 
     python -m benchmarks.static_reference --preset cifar10-small --data cifar10 --json static_reference.json
 
-The 8-bit static network of a preset (no early exits, `fc` head) with the budget of a trial: alone from a float network
-that never had early exits, alone from the float network of the study, which has all of them, and jointly with all
-exits. Validation accuracy, and that of the float networks' final exits. Float networks are kept in `--cache`.
+The 8-bit static network of a preset (no early exits, `fc` head) with the budget of a trial: alone from a float
+network that never had early exits, alone from the float network of the study, which has all of them, and jointly with
+all exits. Validation accuracy, and that of the float networks' final exits. Float networks are kept in `--cache`.
 """
 
 from __future__ import annotations
