@@ -70,11 +70,13 @@ class Outcome:
         exported: The tables that were written.
         finished: Finished proposals over all resumes.
         interrupted: A signal stopped it before all were.
+        skipped: How often the predictor was right.
     """
 
     exported: Exported
     finished: int
     interrupted: bool
+    skipped: SkipReport
 
 
 @contextmanager
@@ -174,11 +176,12 @@ def run_study(
             with contextlib.suppress(OfframpError):
                 export(study, context, reference, environment)
             raise
-        skipped = SkipReport.of(study.get_trials(deepcopy=False), study.directions).text()
-        if skipped:
-            progress.log(skipped)
+        skipped = SkipReport.of(study.get_trials(deepcopy=False), study.directions)
+        if skipped.text():
+            progress.log(skipped.text())
+        environment["skipped_children"] = skipped.to_json()
         exported = export(study, context, reference, environment)
-        return Outcome(exported, len(finished_trials(study)), interrupted)
+        return Outcome(exported, len(finished_trials(study)), interrupted, skipped)
 
 
 def claim_folder(out: Path, study_name: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from optuna.study import StudyDirection
@@ -127,6 +128,17 @@ class SkipReport:
             * math.sqrt(self.hit_rate * (1 - self.hit_rate) / n + _Z95**2 / (4 * n * n))
         )
         return max(0.0, middle - half), min(1.0, middle + half)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; no rate where none was trained."""
+        known = self.trained > 0
+        return {
+            "skipped": self.skipped,
+            "trained": self.trained,
+            "rightly_skipped": self.right,
+            "hit_rate": self.hit_rate if known else None,
+            "hit_rate_interval": list(self.interval) if known else None,
+        }
 
     def text(self) -> str:
         """One line for people; empty where nothing was skipped."""

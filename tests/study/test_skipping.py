@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -36,6 +37,15 @@ def test_a_skipped_child_was_rightly_skipped_when_an_earlier_trial_dominates_it(
     report = SkipReport.of(trials, MINIMIZE)
     assert (report.skipped, report.trained, report.right) == (5, 4, 2)
     assert report.hit_rate == 0.5
+    low, high = report.interval
+    assert json.loads(json.dumps(report.to_json())) == {
+        "skipped": report.skipped,
+        "trained": report.trained,
+        "rightly_skipped": report.right,
+        "hit_rate": 0.5,
+        "hit_rate_interval": [low, high],
+    }
+    assert json.dumps(SkipReport(3, 0, 0).to_json(), allow_nan=False)
     assert "5 children skipped, 4 of them trained to check: rightly skipped 2 (50 %" in report.text()
 
 
