@@ -7,7 +7,7 @@ Both searches have the data, backbone, chip, objectives, constraints and thresho
 thread, and run one after the other. The other one is Optuna's NSGA-II with its own defaults; it trains what is
 proposed as `benchmarks.from_scratch` says, a recipe that was fixed beforehand, on `--multiple` times the images of a
 trial, and knows nothing of hardware before it has trained. Ours is the search of `study.run` with all it has; its
-time begins with the pre-training (or, in the second ratio, after it) and has the training of the static reference in
+time begins with both pre-trainings (or, in the second ratio, after them) and has the training of the static reference in
 it. Seconds are those of the processor, which programs beside hardly lengthen. Hypervolume is a study's own (errors by
 the error of chance, costs by the static reference), from the validation split. Finished searches are kept in
 `--cache`, so an interrupted run goes on.
@@ -108,6 +108,7 @@ def ours(config: StudyConfig, data: TrainingData, folder: Path) -> dict[str, Any
     """The study from nothing: pre-training, static reference, search."""
     started = time.process_time()
     context = open_context(config, Paths(folder / "run", folder / "cache"), "cpu", data)
+    without_exits = context.pretrained_alone()
     pretrained = time.process_time() - started
     alone, jointly = train_static(context, "alone"), train_static(context, "jointly")
     reference = choose_reference(alone["fc"], jointly, context.evaluator)
@@ -127,7 +128,8 @@ def ours(config: StudyConfig, data: TrainingData, folder: Path) -> dict[str, Any
         **vars(course),
         "pretraining_seconds": pretrained,
         "reference_seconds": before - pretrained,
-        "pretraining_samples": context.warm.training_samples,
+        "pretraining_samples": context.warm.training_samples
+        + (without_exits.training_samples if without_exits is not context.warm else 0),
         # Every head of the joint network is from one training.
         "reference_samples": alone["fc"].training_samples + max(n.training_samples for n in jointly.values()),
         "reference_accuracy": reference.record.accuracy,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -263,15 +263,23 @@ def _final_accuracies(context: StudyContext) -> dict[str, float]:
 def _prepare(
     config: StudyConfig, paths: Paths, device: str, data: TrainingData, progress: StageProgress
 ) -> StudyContext:
-    def report(stage: str, done: int, total: int, metric: float) -> None:
-        progress.update(stage, done, total, f"accuracy {metric:.1%}" if metric == metric else "")
+    return open_context(config, paths, device, data, _reporting(progress))
 
-    return open_context(config, paths, device, data, report)
+
+def _reporting(progress: StageProgress, what: str = "") -> Callable[[str, int, int, float], None]:
+    """Shows a training's progress, its stage by another name where there is one."""
+
+    def report(stage: str, done: int, total: int, metric: float) -> None:
+        progress.update(what or stage, done, total, f"accuracy {metric:.1%}" if metric == metric else "")
+
+    return report
 
 
 def _reference(context: StudyContext, task: WorkerTask, progress: StageProgress) -> StaticReference:
     """Trains the reference both ways, side by side where there is more than one worker."""
     ways = statics_missing(context)
+    if "alone" in ways:
+        context.pretrained_alone(_reporting(progress, "pre-training without exits"))
     total = 2
     progress.update("static reference", total - len(ways), total)
     if len(ways) > 1 and context.config.search.workers > 1:
