@@ -7,10 +7,10 @@ Both searches have the data, backbone, chip, objectives, constraints and thresho
 thread, and run one after the other. The other one is Optuna's NSGA-II with its own defaults; it trains what is
 proposed as `benchmarks.from_scratch` says, a recipe that was fixed beforehand, on `--multiple` times the images of a
 trial, and knows nothing of hardware before it has trained. Ours is the search of `study.run` with all it has; its
-time begins with both pre-trainings (or, in the second ratio, after them) and has the training of the static reference in
-it. Seconds are those of the processor, which programs beside hardly lengthen. Hypervolume is a study's own (errors by
-the error of chance, costs by the static reference), from the validation split. Finished searches are kept in
-`--cache`, so an interrupted run goes on.
+time begins with both pre-trainings (or, in the second ratio, after them) and has the trainings of the static
+reference in it. Seconds are those of the processor, which programs beside hardly lengthen. Hypervolume is a study's
+own (errors by the error of chance, costs by the static reference), from the validation split. Finished searches are
+kept in `--cache`, so an interrupted run goes on.
 """
 
 from __future__ import annotations
