@@ -33,6 +33,7 @@ def comparison_html(runs: Mapping[str, Sequence[RunResults]]) -> str:
     """
     from dashboards.figures.compared import views
     from dashboards.page import inline_script, packed, section, template
+    from dashboards.palette import dark_words
     from dashboards.report import plotly_js
     from dashboards.text import plain, script_json
     from study.compare_runs import compare_runs
@@ -48,7 +49,7 @@ def comparison_html(runs: Mapping[str, Sequence[RunResults]]) -> str:
         differences=_differences(comparison, runs),
         units=plain(_units(comparison), 400),
         plotly=packed(plotly_js()),
-        data=packed(script_json({"views": [view.to_json() for view in drawn]})),
+        data=packed(script_json({"dark": dark_words(), "views": [view.to_json() for view in drawn]})),
         script="\n".join(inline_script(template(name)) for name in SCRIPTS),
     )
 

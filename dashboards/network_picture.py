@@ -102,7 +102,7 @@ def _block(block: int, x: float, top: float, cell: float, weight: int, activatio
             f"<g><title>block {block}: {percent(reach)} of inputs, weights {weight} bit, activations {activation} bit"
             "</title>",
             _rect(x, flow, cell, high, FRONT),
-            _text(x + cell / 2, flow + high / 2 + 4, shown, colour="#ffffff"),
+            _text(x + cell / 2, flow + high / 2 + 4, shown, colour=ink_on(FRONT)),
             _rect(x + 1, bits + 1, cell - 2, _BITS - 2, bits_colour(weight)),
             _text(x + cell / 2, bits + 14, str(weight), colour=ink_on(bits_colour(weight))),
             _rect(x + 1, bits + _BITS + 1, cell - 2, _BITS - 2, bits_colour(activation)),

@@ -16,6 +16,7 @@ from dashboards.figures.view import View
 from dashboards.front_table import front_table
 from dashboards.headline import Saving
 from dashboards.members import Member, ReportData
+from dashboards.palette import dark_words
 from dashboards.paper import PaperFigure
 from dashboards.text import cycles_unit, energy_unit, percent, plain, script_json, signed_percent, with_unit
 
@@ -44,6 +45,7 @@ def render(
     payload = {
         "views": [view.to_json() for view in views],
         "chosen": start.design if start else None,
+        "dark": dark_words(),
         "spoken": {m.design: f"{m.label} chosen: {m.spoken}" for m in linked},
     }
     return Template(template("report.html")).substitute(
@@ -141,6 +143,9 @@ def _option(member: Member, start: Member | None) -> str:
     return f'<option value="{plain(member.design)}"{selected}>{member.summary}</option>'
 
 
+_WALKED = 'aria-roledescription="figure with designs to choose" aria-describedby="keys" tabindex="0"'
+
+
 def section(view: View) -> str:
     """The part of a page that a view has."""
     label = plain(view.title)
@@ -159,8 +164,10 @@ def section(view: View) -> str:
         if view.sliders
         else ""
     )
+    # Where members of the front can be chosen, arrow keys do what a click on a point does.
+    role = f'role="application" {_WALKED}' if view.marks else 'role="img"'
     plot = (
-        f'<div class="plot" id="plot-{view.name}" role="img" aria-label="{plain(view.alt, 900)}"></div>'
+        f'<div class="plot" id="plot-{view.name}" {role} aria-label="{plain(view.alt, 900)}"></div>'
         if view.shows_anything
         else ""
     )

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboards.figures.view import Figure, Trace, View, chosen_mark, heatmap, new_figure, scatter
+from dashboards.figures.view import (
+    Figure,
+    Trace,
+    View,
+    chosen_mark,
+    heatmap,
+    members_height,
+    new_figure,
+    scatter,
+)
 from dashboards.members import Member, ReportData, ints
 from dashboards.palette import BITS_SCALE, bits_colour, ink_on
 
@@ -31,14 +40,14 @@ def _figure(members: Sequence[Member], column: str) -> Figure:
         x=list(range(n_blocks)),
         y=labels,
         z=table,
-        zmin=2,
-        zmax=8,
+        zmin=1.5,
+        zmax=8.5,
         colorscale=BITS_SCALE,
         xgap=1,
         ygap=1,
         colorbar={
             "title": {"text": "bits"},
-            "tickvals": [2, 3, 4, 6, 8],
+            "tickvals": [2, 3, 4, 5, 6, 7, 8],
             "thickness": 12,
             "outlinewidth": 0,
             "len": 0.9,
@@ -51,7 +60,7 @@ def _figure(members: Sequence[Member], column: str) -> Figure:
         [heat, *numbers, chosen_mark("triangle-right", 11)],
         "block",
         "front member",
-        height=min(620, max(380, 120 + 9 * len(members))),
+        height=members_height(members),
         xaxis={"tickvals": list(range(n_blocks)), "showgrid": False, "range": [-1.0, n_blocks - 0.5]},
         yaxis={
             "type": "category",
@@ -64,7 +73,7 @@ def _figure(members: Sequence[Member], column: str) -> Figure:
 
 
 def _numbers(labels: Sequence[str], table: Sequence[Sequence[int]]) -> Trace:
-    """The bits as text. A heat map's own text is white on the green of 4 bits, which is hard to read."""
+    """The bits as text. A heat map's own is white or black by a rule of its own, hard to read on some colours."""
     cells = [
         (block, label, bits)
         for label, row in zip(labels, table, strict=True)

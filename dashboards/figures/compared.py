@@ -11,7 +11,7 @@ import numpy as np
 from dashboards.figures.front import staircase
 from dashboards.figures.view import Figure, Trace, View, bar, new_figure, scatter
 from dashboards.members import report_data
-from dashboards.palette import STATIC, qualitative
+from dashboards.palette import GAP, STATIC, qualitative, translucent
 from dashboards.text import percent, plain
 from study.compare_runs import Comparison, LabelScore
 from study.results import RunResults
@@ -218,7 +218,7 @@ def _attained(comparison: Comparison, colours: Mapping[str, str]) -> View:
             bar(
                 x=list(range(len(labels))),
                 y=[100 * _mean_attained(label) for label in labels],
-                marker={"color": [colours[label.label] for label in labels], "line": {"width": 0}},
+                marker={"color": [colours[label.label] for label in labels], "line": GAP},
                 hovertemplate="%{y:.1f} %<extra></extra>",
             )
         ],
@@ -294,18 +294,14 @@ def _band_traces(grid: np.ndarray, rows: np.ndarray, label: str, colour: str, ho
     )
     if len(rows) < 2:
         return [line]
-    edge = {"mode": "lines", "line": {"width": 0, "shape": "hv"}, "hoverinfo": "skip", "showlegend": False}
+    # A faint area alone would be hard to see: its edges have the colour of the line.
+    thin = {"width": 0.75, "shape": "hv", "color": colour}
+    edge = {"mode": "lines", "line": thin, "hoverinfo": "skip", "showlegend": False}
     return [
         scatter(x=x, y=low[known].tolist(), **edge),
         scatter(x=x, y=high[known].tolist(), fill="tonexty", fillcolor=translucent(colour), **edge),
         line,
     ]
-
-
-def translucent(colour: str) -> str:
-    """A colour `#rrggbb` as that of an area behind a line."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.22)"
 
 
 def _band_words(runs: Mapping[str, Sequence[RunResults]]) -> str:

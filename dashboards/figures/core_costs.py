@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dashboards.figures.layers import core_colours
 from dashboards.figures.view import Figure, Trace, View, bar, new_figure
 from dashboards.members import Member, ReportData
-from dashboards.palette import level_colours
+from dashboards.palette import GAP, OTHERS, level_colours
 from dashboards.text import cycles_unit, energy_unit, percent, plain, short_names
 
 
@@ -24,7 +24,7 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
         linked=True,
         figures={m.design: _figure(m, data.levels, cores, cycles, joules) for m in drawn},
         alts={m.design: _in_words(m) for m in drawn},
-        note="Means over inputs: each layer counts by the share of inputs that run it. Left cycles, right energy.",
+        note="Means over inputs: each layer counts by the share of inputs that run it. Left latency, right energy.",
     )
 
 
@@ -49,7 +49,7 @@ def _figure(
             y=labels,
             x=by_core("latency_cycles", cycles[0]),
             showlegend=False,
-            marker={"color": "#56B4E9", "line": {"width": 0}},
+            marker={"color": OTHERS, "line": GAP},
             hovertemplate=f"%{{y}}: %{{x:.4g}} {cycles[1]}<extra></extra>",
         )
     ]
@@ -64,19 +64,19 @@ def _figure(
                     x=values,
                     xaxis="x2",
                     name=plain(level),
-                    marker={"color": colours[level], "line": {"width": 0}},
+                    marker={"color": colours[level], "line": GAP},
                     hovertemplate=f"%{{y}}, {plain(level)}: %{{x:.4g}} {joules[1]}<extra></extra>",
                 )
             )
     return new_figure(
         traces,
-        f"cycles ({cycles[1]})",
+        f"mean latency ({cycles[1]})",
         "",
         barmode="stack",
         bargap=0.25,
         xaxis={"domain": [0.0, 0.46]},
         xaxis2={
-            "domain": [0.54, 1.0], "anchor": "y", "title": {"text": f"energy ({joules[1]})"}, "zeroline": False,
+            "domain": [0.54, 1.0], "anchor": "y", "title": {"text": f"mean energy ({joules[1]})"}, "zeroline": False,
         },
         yaxis={"type": "category", "categoryorder": "array", "categoryarray": labels[::-1]},
     )  # fmt: skip

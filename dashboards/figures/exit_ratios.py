@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboards.figures.view import Trace, View, bar, chosen_mark, member_axis, new_figure
+from dashboards.figures.view import Trace, View, bar, chosen_mark, member_axis, members_height, new_figure
 from dashboards.members import Member, ReportData, records
-from dashboards.palette import block_colour
+from dashboards.palette import GAP, block_colour
 from dashboards.text import percent, plain
 
 
@@ -16,6 +16,7 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
         [*_bars(data, linked), chosen_mark("triangle-down", 11)],
         "front member",
         "inputs leaving (%)",
+        height=members_height(linked),
         xaxis=member_axis(linked),
         yaxis={"range": [0, 106], "tickvals": [0, 25, 50, 75, 100]},
         barmode="stack",
@@ -46,7 +47,7 @@ def _bars(data: ReportData, members: Sequence[Member]) -> list[Trace]:
             x=[member.label for member, _, _ in parts],
             y=[share for _, share, _ in parts],
             name=f"block {block}",
-            marker={"color": block_colour(block, data.n_blocks), "line": {"width": 0}},
+            marker={"color": block_colour(block, data.n_blocks), "line": GAP},
             customdata=[member.design for member, _, _ in parts],
             text=[hover for _, _, hover in parts],
             textposition="none",

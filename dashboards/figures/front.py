@@ -65,7 +65,9 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
             for key, axis in axes.items()
         },
         alts={m.design: f"{m.label} chosen: {m.spoken}" for m in linked},
-        note="Means over the validation split under each design's exit policy. Click a point to choose it."
+        note="Means over the validation split under each design's exit policy. Filled: on the front of accuracy and "
+        "product; open: on the front of accuracy, latency and energy alone. Click a point to choose it, or walk "
+        "along the front with the arrow keys."
         + (f" {MOST_MEMBERS} of the front are drawn as points." if len(data.members) > MOST_MEMBERS else "")
         + (f" Stars: the front of {given.name}, as given." if given is not None else ""),
         wide=True,
@@ -119,7 +121,7 @@ def _others(data: ReportData, axis: CostAxis) -> Trace:
         y=(100 * rest["accuracy"]).tolist(),
         mode="markers",
         name="other designs",
-        marker={"size": 5, "color": OTHERS, "opacity": 0.45},
+        marker={"size": 4, "color": OTHERS},
         text=[
             f"trial {t}, exits {plain(e) or 'none'}"
             for t, e in zip(rest["trial"], rest["exits"], strict=True)
@@ -155,9 +157,11 @@ def _members(members: Sequence[Member], axis: CostAxis) -> Trace:
         mode="markers",
         name="front",
         marker={
-            "size": [10 if m.headline else 7 for m in members],
+            "size": [10 if m.headline else 8 for m in members],
             "color": FRONT,
-            "opacity": [1.0 if m.headline else 0.6 for m in members],
+            "symbol": ["circle" if m.headline else "circle-open" for m in members],
+            "line": {"width": 1.5, "color": FRONT},
+            "opacity": 1,  # with many sizes plotly takes less
         },
         customdata=[m.design for m in members],
         text=[member_hover(m) for m in members],

@@ -44,7 +44,14 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
         "layout": {
             "height": 460,
             "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
-            "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+            "legend": {
+                "orientation": "h",
+                "y": 1.0,
+                "yanchor": "bottom",
+                "x": 0,
+                "xanchor": "left",
+                "itemsizing": "constant",
+            },
             "hoverlabel": {"align": "left"},
             "scene": {
                 "xaxis": {"title": {"text": latency.title}, **axis},
@@ -72,7 +79,7 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
                 for m in linked
             }
         },
-        note="Turn it with the mouse; the same numbers are in the table below.",
+        note="Turn it with the mouse; click a point to choose it, or use the arrow keys.",
     )
 
 
@@ -116,5 +123,5 @@ def _others(data: ReportData, latency: CostAxis, energy: CostAxis) -> Trace:
         z=(100 * rest["accuracy"]).tolist(),
         name="other designs",
         hoverinfo="skip",
-        marker={"size": 2, "color": OTHERS, "opacity": 0.5},
+        marker={"size": 2, "color": OTHERS},
     )

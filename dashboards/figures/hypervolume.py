@@ -109,4 +109,7 @@ def _figure(x: list[float], volumes: list[float], title: str, unit: str) -> Figu
         line={"shape": "hv", "color": FRONT, "width": 2},
         hovertemplate=f"after {after}: %{{y:.4f}}<extra></extra>",
     )
-    return new_figure([trace], title, "hypervolume", showlegend=False)
+    room = [0, 1.03 * max(x)] if x else [0, 1]  # the last step is a vertical line
+    return new_figure(
+        [trace], title, "hypervolume", showlegend=False, xaxis={"range": room}, yaxis={"rangemode": "tozero"}
+    )

@@ -1,13 +1,13 @@
-"""Bars of the genes that accuracy and cost depend on most."""
+"""Points of the genes that accuracy and cost depend on most."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboards.figures.view import Figure, View, bar, new_figure
+from dashboards.figures.view import Figure, View, new_figure, scatter
 from dashboards.importance import FEWEST_NETWORKS, GeneImportance, gene_importance
 from dashboards.members import Member, ReportData
-from dashboards.palette import FRONT, OTHERS
+from dashboards.palette import FRONT
 from dashboards.text import percent
 
 MOST_GENES = 14
@@ -20,7 +20,7 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
     return View(
         name="importance",
         title="What matters",
-        alt="Bars: the genes that the result depends on most. "
+        alt="Points: the genes that the result depends on most. "
         + "; ".join(_in_words(k, v) for k, v in known.items()),
         figures={key: _figure(value) for key, value in known.items()},
         labels={
@@ -28,8 +28,8 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
             for key, value in known.items()
         },
         note="Permutation importance of random forests: growth of the squared error on held-out networks when one "
-        "gene is shuffled, as a share of the variance; lines: spread over five splits. The less a forest explains, "
-        "the less its bars mean.",
+        "gene is shuffled, as a share of the variance; lines: standard deviation over five splits. The less a forest "
+        "explains, the less its points mean.",
         absent=f"Needs feasible designs of at least {FEWEST_NETWORKS} networks.",
     )
 
@@ -42,21 +42,22 @@ def _figure(found: GeneImportance) -> Figure:
     genes = found.genes[:MOST_GENES][::-1]
     return new_figure(
         [
-            bar(
-                orientation="h",
+            scatter(
+                mode="markers",
                 x=[100 * value for value in found.importance[:MOST_GENES]][::-1],
                 y=list(genes),
                 error_x={
                     "type": "data", "array": [100 * value for value in found.spread[:MOST_GENES]][::-1],
-                    "thickness": 1, "width": 2, "color": OTHERS,
+                    "thickness": 1.2, "width": 3, "color": FRONT,
                 },
-                marker={"color": FRONT, "line": {"width": 0}},
+                marker={"size": 8, "color": FRONT},
                 hovertemplate="%{y}: %{x:.2f} % of the variance<extra></extra>",
             )
         ],
         "growth of the error (% of the variance)",
         "",
-        yaxis={"tickfont": {"size": 10}},
+        xaxis={"zeroline": True},
+        yaxis={"tickfont": {"size": 10}, "type": "category"},
         showlegend=False,
     )  # fmt: skip
 

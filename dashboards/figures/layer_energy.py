@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dashboards.figures.layers import dearest_layers, layer_axis
 from dashboards.figures.view import Figure, View, bar, new_figure
 from dashboards.members import Member, ReportData
-from dashboards.palette import level_colours
+from dashboards.palette import GAP, level_colours
 from dashboards.text import energy_unit, plain
 
 
@@ -40,7 +40,7 @@ def _figure(member: Member, levels: Sequence[str], unit: tuple[float, str]) -> F
                 x0=0,
                 dx=1,
                 name=plain(level),
-                marker={"color": colours[level], "line": {"width": 0}},
+                marker={"color": colours[level], "line": GAP},
                 hovertemplate=f"%{{x}}<br>{plain(level)}: %{{y:.4g}} {unit[1]}<extra></extra>",
             )
         )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboards.figures.layers import core_colours, dearest_layers, layer_axis, layer_hover
+from dashboards.figures.layers import core_colours, dearest_layers, hatched, layer_axis, layer_hover
 from dashboards.figures.view import Figure, View, bar, new_figure
 from dashboards.members import Member, ReportData
+from dashboards.palette import GAP
 from dashboards.text import cycles_unit, short_names
 
 
@@ -43,8 +44,8 @@ def _figure(member: Member, colours: dict[str, str], unit: tuple[float, str]) ->
                 name=labels[core],
                 marker={
                     "color": colour,
-                    "line": {"width": 0},
-                    "pattern": {"shape": ["/" if head else "" for head in part["head"]], "solidity": 0.35},
+                    "line": GAP,
+                    "pattern": hatched(part["head"]),
                 },
                 text=part["hover"].tolist(),
                 textposition="none",

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from dashboards.members import Member, ReportData, records
-from dashboards.palette import qualitative
+from dashboards.palette import PAPER, qualitative
 from dashboards.text import percent, plain
 
 
@@ -23,6 +23,21 @@ def layer_axis(layers: pd.DataFrame) -> dict[str, Any]:
         "tickangle": -90,
         "showgrid": False,
         "range": [-0.7, len(layers) - 0.3],
+    }
+
+
+def hatched(heads: pd.Series) -> dict[str, Any]:
+    """The pattern of bars of layers, hatched where a layer is part of an exit head.
+
+    On top of the colour: a pattern in its place would leave a narrow bar with hardly any colour.
+    """
+    return {
+        "shape": ["/" if head else "" for head in heads],
+        "fillmode": "overlay",
+        "fgcolor": PAPER,
+        "fgopacity": 1,
+        "size": 6,
+        "solidity": 0.3,
     }
 
 

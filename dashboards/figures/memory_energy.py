@@ -8,7 +8,7 @@ import numpy as np
 
 from dashboards.figures.view import Figure, View, bar, chosen_mark, member_axis, new_figure
 from dashboards.members import Member, ReportData
-from dashboards.palette import level_colours
+from dashboards.palette import GAP, level_colours
 from dashboards.text import energy_unit, percent, plain
 
 
@@ -59,7 +59,7 @@ def _figure(
             x=[m.label for m in members],
             y=[row[level] / unit[0] for row in rows],
             name=plain(level),
-            marker={"color": colours[level], "line": {"width": 0}},
+            marker={"color": colours[level], "line": GAP},
             customdata=[m.design for m in members],
             text=[percent(row[level] / total) for row, total in zip(rows, totals, strict=True)],
             textposition="none",

@@ -47,8 +47,8 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
         [*traces[::-1], mark],
         "",
         "from the smallest to the largest",
-        height=400,
-        margin={"l": 40, "r": 40, "t": 12, "b": 60},
+        height=380,
+        margin={"l": 40, "r": 40, "t": 12, "b": 36},
         xaxis={
             "tickvals": columns, "ticktext": [name for name, _, _ in axes], "range": [-0.35, len(axes) - 0.65],
             "showgrid": True, "fixedrange": True,
@@ -69,7 +69,8 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
         alt="Parallel coordinates: one line for each member of the front across accuracy, costs, bits and exits.",
         figures={"all": figure} if len(values) else {},
         marks={"all": {m.design: (columns, row.tolist()) for m, row in zip(linked, places, strict=True)}},
-        note="Each axis goes from the smallest (bottom) to the largest value. Click a line to choose it.",
+        note="Each axis goes from the smallest (bottom) to the largest value. Click a line to choose it, or "
+        "use the arrow keys.",
         wide=True,
     )
 
@@ -106,8 +107,7 @@ def _lines(name: str, members: Sequence[tuple[Member, np.ndarray]], headline: bo
         y=y,
         mode="lines+markers",
         name=name,
-        opacity=0.75 if headline else 0.4,
-        line={"width": 1.4, "color": FRONT if headline else OTHERS},
+        line={"width": 1.4 if headline else 1, "color": FRONT if headline else OTHERS},
         marker={"size": 5},
         customdata=designs,
         text=text,

@@ -17,8 +17,10 @@ from dashboards.figures.view import (
     scatter,
 )
 from dashboards.members import Member, ReportData, records
-from dashboards.palette import BEST_STATIC, FRONT, STATIC, block_colour
+from dashboards.palette import BEST_STATIC, FRONT, GAP, STATIC, block_colour, ink_on
 from dashboards.text import percent
+
+_COST = "mean energy-latency product / static reference"
 
 CURVES = {"per_exit": "one threshold an exit", "shared": "one threshold for all exits"}
 
@@ -84,17 +86,20 @@ def _figure(data: ReportData, member: Member, rows: list[dict[str, Any]]) -> Fig
     # The mark stays last: a page moves it with the slider.
     return new_figure(
         [*traces, chosen_mark("circle-open", 16)],
-        "mean energy-latency product / static reference",
+        _COST,
         "validation accuracy (%)",
         height=460,
-        xaxis={"rangemode": "tozero"},
-        yaxis={"domain": [0.3, 1.0]},
+        margin={"l": 56, "r": 24, "t": 12, "b": 48},
+        xaxis={"rangemode": "tozero", "title": {"text": _COST, "standoff": 4}},
+        yaxis={"domain": [0.32, 1.0]},
         xaxis2={
-            "domain": [0.0, 1.0], "anchor": "y2", "range": [0, 100], "ticksuffix": " %", "zeroline": False,
+            "domain": [0.0, 1.0], "anchor": "y2", "range": [0, 100], "tickvals": [0, 25, 50, 75, 100],
+            "ticksuffix": " %", "zeroline": False,
             "title": {"text": "inputs leaving at each exit", "standoff": 4},
         },
-        yaxis2={"domain": [0.0, 0.07], "anchor": "x2", "showticklabels": False, "fixedrange": True},
+        yaxis2={"domain": [0.0, 0.09], "anchor": "x2", "showticklabels": False, "fixedrange": True},
         barmode="stack",
+        uniformtext={"mode": "hide", "minsize": 10},
     )  # fmt: skip
 
 
@@ -110,7 +115,11 @@ def _share_bars(data: ReportData, member: Member) -> list[Trace]:
             meta="share",
             showlegend=False,
             name=f"block {row['block']}",
-            marker={"color": block_colour(int(row["block"]), data.n_blocks), "line": {"width": 0}},
+            text=[f"block {row['block']}"],
+            textposition="inside",
+            insidetextanchor="middle",
+            insidetextfont={"color": ink_on(block_colour(int(row["block"]), data.n_blocks))},
+            marker={"color": block_colour(int(row["block"]), data.n_blocks), "line": GAP},
             hovertemplate=f"exit after block {row['block']}: %{{x:.1f}} %<extra></extra>",
         )
         for row in records(member.exits)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from dashboards.figures.layers import core_colours, layer_hover
+from dashboards.figures.layers import core_colours, hatched, layer_hover
 from dashboards.figures.view import Figure, Trace, View, bar, new_figure
 from dashboards.members import Member, ReportData, records
-from dashboards.palette import OTHERS
+from dashboards.palette import GAP, OTHERS
 from dashboards.text import cycles_unit, percent, short_names
 
 
@@ -83,8 +83,8 @@ def _figure(member: Member, colours: dict[str, str], unit: tuple[float, str]) ->
                 showlegend=False,
                 marker={
                     "color": colour,
-                    "line": {"width": 0.5, "color": "rgba(255,255,255,0.7)"},
-                    "pattern": {"shape": ["/" if head else "" for head in part["head"]], "solidity": 0.35},
+                    "line": GAP,
+                    "pattern": hatched(part["head"]),
                 },
                 text=part["hover"].tolist(),
                 textposition="none",
@@ -120,7 +120,7 @@ def _waiting(
         y=names,
         width=0.1,
         showlegend=False,
-        marker={"color": OTHERS, "opacity": 0.6, "line": {"width": 0}},
+        marker={"color": OTHERS, "line": {"width": 0}},
         hovertemplate=f"waits %{{x:.4g}} {unit[1]}<extra></extra>",
     )
 

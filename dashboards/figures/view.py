@@ -170,6 +170,11 @@ def member_axis(members: Sequence[Member]) -> dict[str, Any]:
     }
 
 
+def members_height(members: Sequence[Member]) -> int:
+    """In pixels, of the two figures beside one another that have a row, or more colours, for each member."""
+    return min(620, max(380, 120 + 9 * len(members)))
+
+
 def chosen_mark(symbol: str, size: int = 13) -> Trace:
     """The trace that shows where the chosen design is; a page fills in its place."""
     return scatter(

@@ -11,6 +11,7 @@
     Offramp.unpack("data").then(JSON.parse),
     Offramp.unpack("plotly").then(Offramp.run),
   ]);
+  Offramp.darkColours = payload.dark;
   for (const view of payload.views) {
     const section = document.querySelector('[data-view="' + view.name + '"]');
     const node = document.getElementById("plot-" + view.name);
@@ -19,7 +20,7 @@
     const figure = () => view.figures[select ? select.value : Object.keys(view.figures)[0]];
     const draw = () => Offramp.draw(node, figure());
     if (select) select.addEventListener("change", draw);
-    section.querySelector("button.save").addEventListener("click", () => Offramp.save(view.name, node, figure()));
+    section.querySelector("button.save").addEventListener("click", () => Offramp.save(view.name, null, figure()));
     Offramp.dark.addEventListener("change", draw);
     Offramp.narrow.addEventListener("change", draw);
     draw();

@@ -20,6 +20,12 @@
     return layout;
   }
 
+  // On a dark page each colour of the palette is exchanged; colours stand between quotes, in JSON as in SVG.
+  Offramp.coloured = function (text) {
+    if (!Offramp.dark.matches) return text;
+    return text.replace(/(?<=")(#[0-9a-f]{6}(?=")|rgba\(\d+,\d+,\d+,)/g, (word) => Offramp.darkColours[word] || word);
+  };
+
   function screenLook() {
     const colour = Offramp.colour;
     return {
@@ -48,6 +54,8 @@
       for (const key of Object.keys(layout)) {
         const axis = layout[key];
         if (!/^[xy]axis\d*$/.test(key)) continue;
+        const title = key[0] === "x" && (axis.title || {}).text;
+        if (title && title.length > 36) axis.title.text = title.replace(/ (?=[/(])/, "<br>"); // wider than the plot
         if (axis.ticktext && axis.ticktext.length > 8 && !axis.tickangle) axis.tickangle = -50;
         if (axis.ticktext && axis.ticktext.length > 24) { // names would overlap
           axis.tickvals = axis.tickvals.filter((_, i) => i % 2 === 0);
@@ -76,7 +84,7 @@
   }
 
   Offramp.draw = function (node, figure, mark, stop) {
-    const data = placed(Offramp.copy(figure.data), mark, stop);
+    const data = placed(JSON.parse(Offramp.coloured(JSON.stringify(figure.data))), mark, stop);
     return Plotly.react(node, data, forScreen(Offramp.copy(figure.layout)), options);
   };
 
@@ -88,10 +96,9 @@
   }
 
   // An SVG in black on white, whatever the page looks like.
-  Offramp.save = async function (name, node, figure, mark, stop) {
-    const drawn = node.querySelector(":scope > svg");
-    if (drawn) {
-      const text = new XMLSerializer().serializeToString(drawn).replaceAll("currentColor", "#000000");
+  Offramp.save = async function (name, picture, figure, mark, stop) {
+    if (picture) {
+      const text = picture.replaceAll("currentColor", "#000000");
       offer(name, URL.createObjectURL(new Blob([text], { type: "image/svg+xml" })));
       return;
     }

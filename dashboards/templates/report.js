@@ -11,6 +11,7 @@
     Offramp.unpack("data").then(JSON.parse),
     Offramp.unpack("plotly").then(Offramp.run),
   ]);
+  Offramp.darkColours = payload.dark;
   const views = payload.views.map((view) => Object.assign(view, {
     section: document.querySelector('[data-view="' + view.name + '"]'),
     near: false, variant: null, stop: null,
@@ -50,7 +51,7 @@
     view.section.querySelector(".absent").hidden = !place.hidden;
     place.setAttribute("aria-label", view.alts[chosen] ? view.alt + " " + view.alts[chosen] : view.alt);
     showSlider(view);
-    if (picture) place.innerHTML = picture[Offramp.narrow.matches ? 1 : 0]; // our own drawing; its words are escaped
+    if (picture) place.innerHTML = Offramp.coloured(picture[Offramp.narrow.matches ? 1 : 0]); // our own drawing; its words are escaped
     if (figure) {
       Offramp.draw(place, figure, markOf(view), stopOf(view));
       if (!place.dataset.bound) {
@@ -64,7 +65,18 @@
     place.dataset.drawn = chosen || "yes";
   }
 
-  function choose(design) {
+  // Draws what follows the choice. `first` at once, the rest when no key has come for a moment: a held key stays quick.
+  let waiting = 0;
+  function follow(first) {
+    const following = views.filter((view) => view.linked || Object.keys(view.marks).length);
+    for (const view of following) view.stop = null;
+    clearTimeout(waiting);
+    if (!first) return following.forEach(draw);
+    draw(first);
+    waiting = setTimeout(() => following.filter((view) => view !== first).forEach(draw), 120);
+  }
+
+  function choose(design, first) {
     if (![...chooser.options].some((option) => option.value === design)) return;
     chosen = design;
     chooser.value = design;
@@ -75,10 +87,20 @@
       row.classList.toggle("chosen", here);
       row.querySelector(".pick").setAttribute("aria-pressed", String(here));
     }
-    for (const view of views) {
-      view.stop = null;
-      if (view.linked || Object.keys(view.marks).length) draw(view);
-    }
+    follow(first);
+  }
+
+  // The designs that a figure marks, by cost where that is its axis, otherwise in the order of the table.
+  function walk(view, key) {
+    const marks = view.marks[variant(view)];
+    const place = (design) => (typeof marks[design][0] === "number" ? marks[design][0] : 0);
+    const order = [...chooser.options].map((option) => option.value).filter((design) => marks[design]);
+    const byCost = new Set(order.map(place)).size > 1;
+    if (byCost) order.sort((a, b) => place(a) - place(b) || marks[a][1] - marks[b][1]);
+    const up = byCost ? 1 : -1; // dearer designs are more accurate; in a list what is above comes before
+    const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowUp: up, ArrowDown: -up, Home: -order.length, End: order.length };
+    if (!(key in steps) || !order.length) return null;
+    return order[Math.min(Math.max(order.indexOf(chosen) + steps[key], 0), order.length - 1)];
   }
 
   function step(by) {
@@ -93,7 +115,15 @@
     if (save) save.addEventListener("click", () => {
       view.near = true;
       draw(view);
-      Offramp.save(view.name, node(view), figureOf(view), markOf(view), stopOf(view));
+      const picture = view.pictures[chosen];
+      Offramp.save(view.name, picture && picture[Offramp.narrow.matches ? 1 : 0], figureOf(view), markOf(view), stopOf(view));
+    });
+    const place = node(view);
+    if (place && Object.keys(view.marks).length) place.addEventListener("keydown", (event) => {
+      const design = event.ctrlKey || event.altKey || event.metaKey ? null : walk(view, event.key);
+      if (design === null) return;
+      event.preventDefault(); // the page would scroll
+      choose(design, view);
     });
     const input = view.section.querySelector(".slider input");
     if (input) input.addEventListener("input", () => { view.stop = Number(input.value); draw(view); });

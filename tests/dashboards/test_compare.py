@@ -13,6 +13,7 @@ from dashboards.figures.compared import band, views
 from study.compare_runs import compare_runs
 from study.results import load_run
 from tests.dashboards.browser import MISSING, watched, worst_contrast
+from tests.dashboards.marks import mark_contrasts
 from tests.dashboards.synthetic_run import write_run
 from tests.dashboards.test_report import HOSTILE, LONG
 
@@ -203,6 +204,8 @@ def test_page_in_a_browser(browser, runs, tmp_path, width, scheme):
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     assert page.evaluate("window.bad") is None
     assert worst_contrast(page)[0] >= 4.5, worst_contrast(page)
+    assert len(mark_contrasts(page)) > 30
+    assert min(mark_contrasts(page))[0] >= 3, min(mark_contrasts(page))
     assert seen.requests == [path.as_uri()]
     assert seen.errors == []
     page.close()

@@ -27,8 +27,9 @@ from dashboards.figures import (
 from dashboards.figures.catalogue import FIGURES
 from dashboards.members import linked_members, report_data
 from dashboards.network_picture import network_picture
-from dashboards.palette import bits_colour, ink_on, level_colours, qualitative
+from dashboards.palette import bits_colour
 from dashboards.text import cycles_unit, energy_unit
+from tests.dashboards.test_palette import contrast
 
 
 def named(axis, data):
@@ -122,12 +123,6 @@ def test_bits_rows_are_members(data, members):
     assert [" ".join(map(str, row)) for row in heat["z"]] == [m.row["activation_bits"] for m in members]
 
 
-def luminance(colour):
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
-
-
 @pytest.mark.parametrize("key", ["weights", "activations"])
 def test_bits_are_written_where_they_fit_and_can_be_read(data, members, key):
     heat, numbers, _ = bits.view(data, members[:14]).figures[key]["data"]
@@ -136,8 +131,7 @@ def test_bits_are_written_where_they_fit_and_can_be_read(data, members, key):
         for i in range(0, len(numbers["text"]), data.n_blocks)
     ]
     for text, ink in zip(numbers["text"], numbers["textfont"]["color"], strict=True):
-        pair = sorted([luminance(bits_colour(int(text))), luminance(ink)], reverse=True)
-        assert (pair[0] + 0.05) / (pair[1] + 0.05) >= 4.5
+        assert contrast(bits_colour(int(text)), ink) >= 4.5
     many = [members[0]] * 15
     assert len(bits.view(data, many).figures[key]["data"]) == 2
 
@@ -271,19 +265,3 @@ def test_picture_is_sound_xml_with_every_block_and_exit(members):
             float(r.get("x")) + float(r.get("width")) for r in root.iter("{http://www.w3.org/2000/svg}rect")
         ]
         assert max(boxes) <= width
-
-
-def test_ink_is_readable_on_every_bit_width():
-    for number in range(2, 9):
-        light, dark = sorted(
-            [luminance(bits_colour(number)), luminance(ink_on(bits_colour(number)))], reverse=True
-        )
-        assert (light + 0.05) / (dark + 0.05) >= 4.5
-
-
-def test_colours_are_stable_and_distinct():
-    colours = qualitative(["a", "b", "c"])
-    assert len(set(colours.values())) == 3
-    levels = level_colours(["mac", "scratchpad", "dram"])
-    assert len({levels[name] for name in ("mac", "scratchpad", "dram")}) == 3
-    assert levels["mac"] == level_colours(["mac"])["mac"]

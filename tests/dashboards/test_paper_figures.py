@@ -16,6 +16,7 @@ from dashboards.figures.catalogue import FIGURES
 from dashboards.members import linked_members
 from dashboards.paper import COLUMN, PAGE, paper_figures
 from tests.dashboards.browser import CHROMIUM, MISSING, watched
+from tests.dashboards.marks import mark_contrasts
 
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
@@ -106,6 +107,8 @@ def test_the_page_draws_every_figure_without_a_request(run_folder, tmp_path, bro
         "[...document.querySelectorAll('section > div')].filter((n) => !n.children.length).length"
     )
     assert empty == 0
+    assert len(mark_contrasts(page)) > 300
+    assert min(mark_contrasts(page))[0] >= 3, min(mark_contrasts(page))
     assert seen.requests == [path.as_uri()]
     assert seen.errors == []
     page.close()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import pytest
 
 from dashboards.report import write_report
 from study.results import load_run
 from tests.dashboards.browser import MISSING, watched, worst_contrast
+from tests.dashboards.marks import mark_contrasts
 from tests.dashboards.synthetic_run import write_run
+from tests.dashboards.test_palette import contrast
 from tests.dashboards.test_report import HOSTILE, LONG
 
 if MISSING:
@@ -122,6 +125,78 @@ def test_clicking_a_point_of_the_front_chooses_it(wide):
     assert page.input_value("#choose") == target["design"]
 
 
+def focus_by_keyboard(page, name):
+    """Tabs from the control before a figure into it, as somebody without a mouse does."""
+    page.locator(f'[data-view="{name}"] button.save').focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == f"plot-{name}"
+
+
+def all_follow(page):
+    """Waits until every view shows the chosen design: all but the one with the keys are drawn when these rest."""
+    chosen = page.evaluate("document.body.dataset.chosen")
+    for name in LINKED:
+        expect(page.locator(f"#plot-{name}")).to_have_attribute("data-drawn", chosen)
+
+
+def test_arrow_keys_walk_along_the_front_and_every_view_follows(wide):
+    page, _ = wide
+    focus_by_keyboard(page, "front")
+    outline = page.evaluate(
+        """() => { const style = getComputedStyle(document.activeElement);
+        return [style.outlineStyle, parseFloat(style.outlineWidth)]; }"""
+    )
+    assert outline == ["solid", 2]
+    ring = "() => ['x', 'y'].map((axis) => document.getElementById('plot-front').data.at(-1)[axis][0])"
+    page.keyboard.press("Home")
+    cheapest = page.evaluate(ring)
+    all_follow(page)
+    before = {name: page.evaluate(CONTENT, name) for name in LINKED}
+    walked = [cheapest]
+    for _ in range(page.locator("#choose option").count() - 1):
+        said = page.locator("#said").text_content()
+        page.keyboard.press("ArrowRight")
+        walked.append(page.evaluate(ring))
+        assert page.locator("#said").text_content() != said
+        assert page.locator("#said").get_attribute("aria-live") == "polite"
+    assert walked == sorted(walked)  # by rising cost, each member once
+    assert len({tuple(place) for place in walked}) == len(walked)
+    points = page.evaluate(
+        """() => { const front = document.getElementById("plot-front").data.find((t) => t.name === "front");
+        return front.x.map((x, i) => [x, front.y[i]]); }"""
+    )
+    assert walked == sorted(points)
+    page.keyboard.press("ArrowRight")  # the last stays
+    assert page.evaluate(ring) == walked[-1]
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate(ring) == walked[-2]
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(ring) == walked[-2]
+    page.keyboard.press("Home")
+    assert page.evaluate(ring) == cheapest
+    page.keyboard.press("End")
+    assert page.evaluate(ring) == walked[-1]
+    assert page.evaluate("document.activeElement.id") == "plot-front"
+    all_follow(page)
+    assert page.input_value("#choose") == page.evaluate("document.body.dataset.chosen")
+    assert [name for name in LINKED if page.evaluate(CONTENT, name) == before[name]] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("exit-ratios", "ArrowRight"), ("bits", "ArrowDown"), ("parallel", "ArrowDown")]
+)
+def test_arrow_keys_walk_along_figures_of_members_in_their_order(wide, name, key):
+    page, _ = wide
+    focus_by_keyboard(page, name)
+    page.keyboard.press("Home")
+    numbers = []
+    for _ in range(4):
+        numbers.append(page.evaluate("document.getElementById('choose').selectedIndex"))
+        page.keyboard.press(key)
+    assert numbers == [0, 1, 2, 3]
+
+
 def test_slider_moves_along_the_curve_by_keyboard(wide):
     page, _ = wide
     page.select_option("#choose", a_member_with_exits(page))
@@ -203,7 +278,7 @@ def test_every_control_is_reached_by_keyboard_and_named(wide):
     page, _ = wide
     reached = set()
     page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
-    count = page.locator("button:visible, select:visible, input:visible, a:visible").count()
+    count = page.locator("button:visible, select:visible, input:visible, a:visible, [tabindex='0']").count()
     for _ in range(count + 10):
         page.keyboard.press("Tab")
         reached.add(
@@ -231,6 +306,9 @@ def test_phone_width_and_the_dark_scheme(browser, report, wide, width, scheme):
     assert seen.errors == []
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     assert worst_contrast(page)[0] >= 4.5, worst_contrast(page)
+    marks = mark_contrasts(page)
+    assert len(marks) > 300
+    assert min(marks)[0] >= 3, min(marks)
     background = "getComputedStyle(document.body).backgroundColor"
     assert (page.evaluate(background) != wide[0].evaluate(background)) == (scheme == "dark")
     ink = page.evaluate("document.getElementById('plot-front').layout.font.color")
@@ -244,7 +322,21 @@ def test_phone_width_and_the_dark_scheme(browser, report, wide, width, scheme):
 
 
 def test_contrast_of_the_light_page(wide):
-    assert worst_contrast(wide[0])[0] >= 4.5, worst_contrast(wide[0])
+    page, _ = wide
+    assert worst_contrast(page)[0] >= 4.5, worst_contrast(page)
+    marks = mark_contrasts(page)
+    assert len(marks) > 300
+    assert min(marks)[0] >= 3, min(marks)
+
+
+def test_controls_have_an_edge_that_can_be_seen(wide):
+    page, _ = wide
+    edges = page.eval_on_selector_all(
+        "button:not(thead button), select, input[type=search]",
+        "nodes => nodes.map((n) => getComputedStyle(n).borderColor)",
+    )
+    for edge in set(edges):
+        assert contrast("#" + "".join(f"{int(n):02x}" for n in re.findall(r"\d+", edge)), "#f6f7f9") >= 3
 
 
 @pytest.mark.parametrize("width", [390, 1300])

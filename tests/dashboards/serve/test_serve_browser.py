@@ -7,6 +7,7 @@ import pytest
 
 from dashboards.serve.__main__ import prepare
 from tests.dashboards.browser import MISSING, watched
+from tests.dashboards.marks import mark_contrasts
 from tests.dashboards.serve.conftest import answering
 from tests.dashboards.test_report import HOSTILE, LONG
 
@@ -31,6 +32,9 @@ def test_shows_our_figures(page, serving):
     assert "static reference" in figure.text_content()
     for name in ("exit-ratios-all", "bits-weights", "memory-energy-mean", "hypervolume-time"):
         assert page.locator(f"[id='user-defined-plot:{name}'] svg.main-svg").count() > 0
+    marks = [mark for mark in mark_contrasts(page) if "user-defined-plot" in mark[1]]
+    assert len(marks) > 100
+    assert min(marks)[0] >= 3, min(marks)
     assert seen.errors == []
     assert all(
         url.startswith(serving.address.split("/dashboard")[0]) for url in seen.requests if "://" in url
