@@ -17,6 +17,9 @@ COLUMN, PAGE = 336, 672
 FONT = 10.67
 """8 points in pixels of CSS."""
 
+_LEGEND_ROW = 18
+"""Height in pixels of a row of a legend; what there is more than two rows of makes a figure higher."""
+
 _FAMILY = "Arial, Helvetica, 'DejaVu Sans', sans-serif"
 
 
@@ -63,8 +66,17 @@ def paper_figures(views: Sequence[View], member: Member | None, width: int | Non
             shown = {_name(view, variant): figure for variant, figure in view.figures.items()}
         for name, figure in shown.items():
             height = round(min(figure["layout"].get("height", 380), 420) * (0.62 if wide <= COLUMN else 0.75))
+            if "scene" in figure["layout"]:
+                height = 420
+            height += _LEGEND_ROW * max(0, _legend_rows(figure, wide) - 2)
             found.append(PaperFigure(name, wide, height, in_print(figure, wide, height)))
     return found
+
+
+def _legend_rows(figure: Figure, width: int) -> int:
+    """About as many as plotly makes, which puts three entries side by side into a column."""
+    named = [t for t in figure["data"] if t.get("name") not in (None, "chosen") and t.get("showlegend", True)]
+    return -(-len(named) // (3 * width // COLUMN))
 
 
 def _is_crowded(view: View) -> bool:
@@ -100,11 +112,21 @@ def in_print(figure: Figure, width: int, height: int) -> Figure:
         }
         if "title" in layout[key]:
             layout[key]["title"] = layout[key]["title"] | {"font": {"size": FONT}, "standoff": 4}
+    if "scene" in layout:
+        _shrink(layout["scene"])
     for note in layout.get("annotations", ()):
         note["font"] = {"size": FONT - 2}
     for shape in layout.get("shapes", ()):
         shape["line"] = shape.get("line", {}) | {"color": "#000000"}
     return drawn
+
+
+def _shrink(scene: dict[str, Any]) -> None:
+    """Moves the eye away from a scene, which is cut off at the height of print otherwise."""
+    scene["camera"]["eye"] = {axis: 1.15 * place for axis, place in scene["camera"]["eye"].items()}
+    for key in ("xaxis", "yaxis", "zaxis"):
+        scene[key] = scene[key] | {"tickfont": {"size": FONT - 1}}
+        scene[key]["title"] = scene[key]["title"] | {"font": {"size": FONT}}
 
 
 def _name(view: View, variant: str) -> str:

@@ -57,9 +57,11 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
                 "xaxis": {"title": {"text": latency.title}, **axis},
                 "yaxis": {"title": {"text": energy.title}, **axis},
                 "zaxis": {"title": {"text": "validation accuracy (%)"}, **axis},
+                "aspectmode": "manual",
+                "aspectratio": {"x": 1.15, "y": 1.15, "z": 0.95},
                 "camera": {
-                    "eye": {"x": 1.75, "y": -1.95, "z": 0.65},
-                    "center": {"x": 0.1, "y": 0.1, "z": -0.2},
+                    "eye": {"x": 1.42, "y": -1.58, "z": 0.6},
+                    "center": {"x": 0.06, "y": 0.06, "z": -0.12},
                 },
             },
         },

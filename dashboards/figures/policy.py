@@ -94,11 +94,15 @@ def _figure(data: ReportData, member: Member, rows: list[dict[str, Any]]) -> Fig
         yaxis={"domain": [0.32, 1.0]},
         xaxis2={
             "domain": [0.0, 1.0], "anchor": "y2", "range": [0, 100], "tickvals": [0, 25, 50, 75, 100],
-            "ticksuffix": " %", "zeroline": False,
-            "title": {"text": "inputs leaving at each exit", "standoff": 4},
+            "zeroline": False,
+            "title": {"text": "inputs leaving at each exit (%)", "standoff": 4},
         },
-        yaxis2={"domain": [0.0, 0.09], "anchor": "x2", "showticklabels": False, "fixedrange": True},
+        yaxis2={
+            "domain": [0.0, 0.09], "anchor": "x2", "range": [-0.5, 0.5],
+            "showticklabels": False, "fixedrange": True,
+        },
         barmode="stack",
+        bargap=0,
         uniformtext={"mode": "hide", "minsize": 10},
     )  # fmt: skip
 

@@ -43,7 +43,7 @@
       if (layout.scene) {
         layout.scene.dragmode = false;
         const eye = ((layout.scene.camera || {}).eye) || {};
-        for (const axis of Object.keys(eye)) eye[axis] *= 1.95; // the whole of it, titles too
+        for (const axis of Object.keys(eye)) eye[axis] *= 2.1; // the whole of it, titles too
         for (const axis of ["xaxis", "yaxis", "zaxis"]) {
           layout.scene[axis].title = Object.assign({}, layout.scene[axis].title, { font: { size: 10 } });
           layout.scene[axis].tickfont = { size: 9 };
