@@ -110,12 +110,23 @@ def span(values: Sequence[float], form: str) -> str:
     return text if len(set(values)) == 1 else f"{text} ({min(values):{form}} to {max(values):{form}})"
 
 
+_INDICATORS = {"igd_plus": "IGD+"}
+
+
 def _tests(comparison: Comparison) -> str:
     if not comparison.tests:
         return '<p class="note">A test needs two labels with two runs or more each.</p>'
     head = ["indicator", "better", "than", "with probability", "test", "p", "p (Holm)"]
     rows = [
-        [t.indicator, t.first, t.second, f"{t.superiority:.2f}", t.test, f"{t.p:.3g}", f"{t.p_holm:.3g}"]
+        [
+            _INDICATORS.get(t.indicator, t.indicator),
+            t.first,
+            t.second,
+            f"{t.superiority:.2f}",
+            t.test,
+            f"{t.p:.3g}",
+            f"{t.p_holm:.3g}",
+        ]
         for t in comparison.tests
     ]
     return _table(head, rows)

@@ -15,7 +15,7 @@ _SIDE, _CELL, _MARGIN = 72, 46, 8  # pixels: row titles at the left, least width
 _EXITS, _FLOW, _BITS, _NUMBERS = 46, 52, 20, 22  # heights of the parts of a row of blocks
 
 
-def network_picture(member: Member, width: int, ink: str = "currentColor") -> str:
+def network_picture(member: Member, width: int, ink: str = "currentColor", ground: str = "") -> str:
     """One member of the front, drawn.
 
     The band is as high as the share of inputs that reach a block. Where there is no room for all blocks in one row,
@@ -25,6 +25,7 @@ def network_picture(member: Member, width: int, ink: str = "currentColor") -> st
         member: Of the front.
         width: In pixels.
         ink: Colour of lines and text.
+        ground: Colour behind it; empty: what the page has.
     """
     weights, activations = ints(member.row["weight_bits"]), ints(member.row["activation_bits"])
     n_blocks = len(weights)
@@ -34,7 +35,8 @@ def network_picture(member: Member, width: int, ink: str = "currentColor") -> st
     cell = (width - _SIDE - 2 * _MARGIN) / per_row
     row_height = _EXITS + _FLOW + 2 * _BITS + _NUMBERS
     exits = {int(row["block"]): (index, row) for index, row in enumerate(records(member.exits))}
-    parts = []
+    height = row_height * n_rows
+    parts = [_rect(0, 0, width, height, ground)] if ground else []
     for block in range(n_blocks):
         x = _MARGIN + _SIDE + cell * (block % per_row)
         top = row_height * (block // per_row)
@@ -43,7 +45,6 @@ def network_picture(member: Member, width: int, ink: str = "currentColor") -> st
         parts.append(_block(block, x, top, cell, weights[block], activations[block], _reach(member, block)))
         if block in exits:
             parts.append(_exit(exits[block][1], block, x, top, cell, last=block == n_blocks - 1))
-    height = row_height * n_rows
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{plain(describe(member), 900)}" fill="{ink}" '

@@ -147,7 +147,9 @@ def _progress(comparison: Comparison, colours: Mapping[str, str]) -> View:
             rows = np.array([_at(grid, x, values) for x, values in lines])
             traces += _band_traces(grid, rows, label.label, colours[label.label], "%{y:.4f} at %{x:.4g}")
         if traces:
-            figures[key] = new_figure(traces, title, "hypervolume", height=400)
+            longest = max(max(trace["x"], default=1.0) for trace in traces)
+            axis = {"range": [0, 1.02 * longest]}  # the last step is a vertical line
+            figures[key] = new_figure(traces, title, "hypervolume", height=400, xaxis=axis)
             labels[key] = words
     return View(
         name="compared-progress",

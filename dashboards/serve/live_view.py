@@ -143,9 +143,7 @@ class LiveView:
             return content
 
         files = [
-            Artifact(
-                _PICTURE, "image/svg+xml", made(lambda m: network_picture(m, _PICTURE_WIDTH, "#1b1f24"))
-            ),
+            Artifact(_PICTURE, "image/svg+xml", made(lambda m: _drawn(m))),
             Artifact("model_card.md", "text/markdown", made(lambda m: member_note(m, _PICTURE))),
             Artifact(
                 "layers.csv", "text/csv", made(lambda m: m.layers.to_csv(index=False, lineterminator="\n"))
@@ -189,7 +187,7 @@ class LiveView:
             shown = _PICTURE
             if members[0].row["source"] == "derived":
                 shown = _MEMBER_PICTURE
-                drawing = network_picture(members[0], _PICTURE_WIDTH, "#1b1f24").encode("utf-8")
+                drawing = _drawn(members[0]).encode("utf-8")
                 artifact = Artifact(shown, "image/svg+xml", partial(bytes, drawing))
                 self.copy.list_file(number, self.shelf.offer(_owner(number), artifact))
             picture = get_artifact_path(trial, self.shelf.identifier(_owner(number), shown))
@@ -213,6 +211,11 @@ class _Drawn:
     def to_json(self) -> str:
         """In plotly's JSON form."""
         return self.text
+
+
+def _drawn(member: Member) -> str:
+    """The drawing on a ground of its own: the dashboard has a dark look that a picture does not hear of."""
+    return network_picture(member, _PICTURE_WIDTH, "#1b1f24", "#ffffff")
 
 
 def _detailed(members: list[Member]) -> list[Member]:

@@ -168,6 +168,7 @@ def test_command_writes_a_page_with_names_as_text(folders, tmp_path, capsys):
     assert "wrote" in capsys.readouterr().out
     page = out.read_text(encoding="utf-8")
     assert "<img" not in page
+    assert ">igd_plus<" not in page  # its name is IGD+
     assert "onerror" not in page.replace("onerror=&quot;", "")
     assert len(page.encode()) < 3e6
 

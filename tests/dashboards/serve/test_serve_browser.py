@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import re
+
 import optuna
 import pytest
+from PIL import Image
 
 from dashboards.serve.__main__ import prepare
 from tests.dashboards.browser import MISSING, watched
@@ -53,6 +57,24 @@ def test_shows_the_note_of_a_front_member_with_its_picture(page, serving):
     )
     assert "exit after block" in page.locator("body").text_content()
     assert page.get_by_text("checkpoint.safetensors").count() > 0
+
+
+def test_the_drawing_is_readable_where_the_dashboard_is_dark(browser, serving):
+    number = next(int(key.split()[-1]) for key in serving.view._saved if key.startswith("note of trial"))
+    page = browser.new_page(viewport={"width": 1400, "height": 1000}, color_scheme="dark")
+    page.set_default_timeout(60_000)
+    page.goto(f"{serving.address}/trials?numbers={number}")
+    picture = page.locator("img[alt='the network and its exits']")
+    picture.wait_for()
+    page.wait_for_function(
+        "document.querySelector(\"img[alt='the network and its exits']\").naturalWidth > 100"
+    )
+    seen = Image.open(io.BytesIO(picture.screenshot())).convert("RGB")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert max(int(part) for part in re.findall(r"\d+", background)[:3]) < 64  # it is dark
+    _, ground = max(seen.getcolors(1 << 24))
+    assert ground == (255, 255, 255)
+    page.close()
 
 
 def test_names_with_markup_are_text(page, serving):
