@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 
 import numpy as np
 
 from dashboards.figures.front import staircase
-from dashboards.figures.view import Figure, Trace, View, bar, new_figure, scatter
+from dashboards.figures.view import Figure, Trace, View, bar, cost_scale, new_figure, scatter
 from dashboards.members import report_data
 from dashboards.palette import GAP, STATIC, qualitative, translucent
 from dashboards.text import percent, plain
@@ -61,9 +60,7 @@ def _fronts(runs: Mapping[str, Sequence[RunResults]], colours: Mapping[str, str]
     steps = {label: [_steps(run) for run in group] for label, group in runs.items()}
     costs = [cost for group in steps.values() for found, _ in group for cost in found]
     low, high = min(costs, default=1.0), max([*costs, 1.0])
-    # Where the cheapest design costs a tenth of the dearest, a linear axis gives most of its length to one step.
-    wide = 0.0 < low < high / 10
-    grid = np.geomspace(low, high, GRID) if wide else np.linspace(low, high, GRID)
+    grid = np.geomspace(low, high, GRID) if cost_scale([low, high]) else np.linspace(low, high, GRID)
     traces: list[Trace] = []
     said: list[str] = []
     for label, group in steps.items():
@@ -100,7 +97,7 @@ def _fronts(runs: Mapping[str, Sequence[RunResults]], colours: Mapping[str, str]
                 "mean energy-latency product / static reference",
                 "validation accuracy (%)",
                 height=460,
-                xaxis=_log_axis(low, high) if wide else {},
+                xaxis=cost_scale([low, high]),
             )
         },
         note=f"Line: median over runs; band: {_band_words(runs)}. Products are relative to each run's own static "
@@ -262,13 +259,6 @@ def _sentence(parts: Sequence[str]) -> str:
 
 def _short(label: str) -> str:
     return label if len(label) <= 40 else label[:39] + "…"
-
-
-def _log_axis(low: float, high: float) -> dict[str, object]:
-    """A logarithmic axis with plain numbers at 1, 2 and 5 times each power of ten."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    ticks = [float(f"{step}e{power}") for power in powers for step in (1, 2, 5)]
-    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def _label_axis(labels: Sequence[LabelScore]) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboards.figures.view import Figure, Trace, View, chosen_mark, new_figure, scatter
+from dashboards.figures.view import Figure, Trace, View, chosen_mark, cost_scale, new_figure, scatter
 from dashboards.members import Member, ReportData, genome_text
 from dashboards.palette import BEST_STATIC, FRONT, GIVEN, OTHERS, STATIC
 from dashboards.text import cycles_unit, energy_unit, plain
@@ -92,7 +92,7 @@ def _figure(data: ReportData, axis: CostAxis) -> Figure:
         axis.title,
         "validation accuracy (%)",
         height=460,
-        xaxis={"rangemode": "tozero"} if axis.column == "edp_relative" else {},
+        xaxis=_scale(data, axis),
         yaxis={"range": _accuracy_range(data)},
     )
 
@@ -202,6 +202,12 @@ def staircase(designs: pd.DataFrame, column: str) -> pd.DataFrame:
     ordered = designs.sort_values([column, "accuracy"], ascending=[True, False])
     best_before = ordered["accuracy"].cummax().shift(fill_value=-1.0)
     return ordered[ordered["accuracy"] > best_before]
+
+
+def _scale(data: ReportData, axis: CostAxis) -> dict[str, Any]:
+    rows = [m.row for m in data.members] + [r for r in (data.reference, data.best_static) if r]
+    linear = {"rangemode": "tozero"} if axis.column == "edp_relative" else {}
+    return cost_scale(float(row[axis.column]) / axis.divisor for row in rows) or linear
 
 
 def _accuracy_range(data: ReportData) -> list[float]:

@@ -13,6 +13,7 @@ from dashboards.figures.view import (
     View,
     bar,
     chosen_mark,
+    cost_scale,
     new_figure,
     scatter,
 )
@@ -83,6 +84,7 @@ def _figure(data: ReportData, member: Member, rows: list[dict[str, Any]]) -> Fig
         )
     )
     traces += _share_bars(data, member)
+    scale = cost_scale([1.0, *(r["edp_relative"] for r in rows)]) or {"rangemode": "tozero"}
     # The mark stays last: a page moves it with the slider.
     return new_figure(
         [*traces, chosen_mark("circle-open", 16)],
@@ -90,7 +92,7 @@ def _figure(data: ReportData, member: Member, rows: list[dict[str, Any]]) -> Fig
         "validation accuracy (%)",
         height=460,
         margin={"l": 56, "r": 24, "t": 12, "b": 48},
-        xaxis={"rangemode": "tozero", "title": {"text": _COST, "standoff": 4}},
+        xaxis={**scale, "title": {"text": _COST, "standoff": 4}},
         yaxis={"domain": [0.32, 1.0]},
         xaxis2={
             "domain": [0.0, 1.0], "anchor": "y2", "range": [0, 100], "tickvals": [0, 25, 50, 75, 100],

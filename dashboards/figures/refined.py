@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from dashboards.figures.view import Figure, Trace, View, new_figure, scatter
+from dashboards.figures.view import Figure, Trace, View, cost_scale, new_figure, scatter
 from dashboards.members import Member, ReportData, genome_text, records, truths
 from dashboards.palette import BEST_STATIC, FRONT, OTHERS, STATIC
 from dashboards.text import percent, plain, signed_percent
@@ -69,7 +69,7 @@ def _figure(refined: pd.DataFrame, column: str, title: str) -> Figure:
         "mean energy-latency product / static reference",
         title,
         height=420,
-        xaxis={"rangemode": "tozero"},
+        xaxis=cost_scale(refined["edp_relative"]) or {"rangemode": "tozero"},
         yaxis={"autorange": "reversed"} if column == "accuracy_drop" else {},
     )
 

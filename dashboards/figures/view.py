@@ -6,7 +6,8 @@ costs a hundred times as much. Tests hold that plotly accepts each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -158,6 +159,21 @@ def new_figure(
             **layout,
         },
     }
+
+
+def cost_scale(costs: Iterable[float]) -> dict[str, Any]:
+    """Settings of an axis of costs: logarithmic, with plain numbers, where the cheapest is less than a tenth.
+
+    A linear axis would give most of its length to what lies between the front and the static reference.
+    """
+    found = [cost for cost in costs if math.isfinite(cost)]
+    low, high = min(found, default=0.0), max(found, default=0.0)
+    if not 0.0 < low < high / 10:
+        return {}
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [float(f"{step}e{power}") for power in powers for step in (1, 2, 5)]
+    ticks = [tick for tick in ticks if low / 2 <= tick <= 2 * high]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:g}" for tick in ticks]}
 
 
 def member_axis(members: Sequence[Member]) -> dict[str, Any]:
