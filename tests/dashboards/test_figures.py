@@ -25,6 +25,7 @@ from dashboards.figures import (
     timeline,
 )
 from dashboards.figures.catalogue import FIGURES
+from dashboards.figures.view import cost_scale
 from dashboards.members import linked_members, report_data
 from dashboards.network_picture import network_picture
 from dashboards.palette import bits_colour
@@ -75,6 +76,33 @@ def test_front_draws_every_member_the_reference_and_the_best_static(data, member
     assert (np.diff(line, axis=1) > 0).all()
     hover = traces["front"].text[0]
     assert data.members[0].row["weight_bits"] in hover
+
+
+@pytest.mark.parametrize(
+    ("costs", "ticks"),
+    [
+        ([0.06, 1.0], ["0.05", "0.1", "0.2", "0.5", "1", "2"]),
+        ([0.1, 1.0], None),
+        ([0.0, 1.0], None),
+        ([-1.0, 1.0], None),
+        ([float("nan"), 0.5, 1.0], None),
+        ([], None),
+    ],
+)
+def test_costs_that_span_ten_times_are_logarithmic(costs, ticks):
+    assert cost_scale(costs).get("ticktext") == ticks
+    assert cost_scale(costs).get("type") == (None if ticks is None else "log")
+
+
+def test_front_of_cheap_designs_has_room_for_them(data, members):
+    assert front.view(data, members).figures["edp"]["layout"]["xaxis"]["rangemode"] == "tozero"
+    cheapest = data.members[-1]
+    rows = [
+        dataclasses.replace(m, row=m.row | {"edp_relative": 0.02}) if m is cheapest else m
+        for m in data.members
+    ]
+    cheap = dataclasses.replace(data, members=tuple(rows))
+    assert front.view(cheap, members).figures["edp"]["layout"]["xaxis"]["type"] == "log"
 
 
 def test_front_staircase_is_what_no_design_beats(data, members):

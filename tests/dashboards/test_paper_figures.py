@@ -52,6 +52,18 @@ def test_the_reports_figures_are_not_changed(data):
     assert str(views[0].figures) == before
 
 
+def test_legends_and_axes_in_space_have_room(data, figures):
+    members = linked_members(data.members, 40)
+    views = {view.name: view for view in (make(data, members) for make in FIGURES)}
+    heights = {figure.name: figure.height for figure in figures}
+    entries = sum(t.get("showlegend", True) for t in views["exit-ratios"].figures["all"]["data"])
+    assert entries > 9  # more than three rows in a column
+    assert heights["exit-ratios"] > heights["core-costs"]
+    eye = next(f.figure for f in figures if f.name == "front3d")["layout"]["scene"]["camera"]["eye"]
+    near = views["front3d"].figures["all"]["layout"]["scene"]["camera"]["eye"]
+    assert all(abs(eye[axis]) > abs(near[axis]) for axis in eye)
+
+
 @needs_chromium
 def test_svg_and_pdf_have_the_width_of_a_column_and_text_as_text(run_folder, tmp_path, capsys):
     names = ["exit-ratios", "network"]
