@@ -69,7 +69,13 @@ def test_the_drawing_is_readable_where_the_dashboard_is_dark(browser, serving):
     page.wait_for_function(
         "document.querySelector(\"img[alt='the network and its exits']\").naturalWidth > 100"
     )
-    seen = Image.open(io.BytesIO(picture.screenshot())).convert("RGB")
+    # The dashboard draws notes anew whenever it has asked the server: the element of now may be gone the next moment.
+    place = page.evaluate(
+        "(() => { const shown = document.querySelector(\"img[alt='the network and its exits']\");"
+        " shown.scrollIntoView({block: 'center'}); const box = shown.getBoundingClientRect();"
+        " return {x: box.x, y: box.y, width: box.width, height: box.height}; })()"
+    )
+    seen = Image.open(io.BytesIO(page.screenshot(clip=place))).convert("RGB")
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert max(int(part) for part in re.findall(r"\d+", background)[:3]) < 64  # it is dark
     _, ground = max(seen.getcolors(1 << 24))
