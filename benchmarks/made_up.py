@@ -17,7 +17,7 @@ from study.config import StudyConfig
 from study.config_io import identity, load_preset, resolve
 from study.genome import Genome, SearchSpace
 from study.hardware import HardwareCosts
-from study.leases import Owner
+from study.leases import Owner, new_run
 from study.metrics import Objectives
 from study.predictor import PredictorSettings
 from study.record import DesignRecord
@@ -81,7 +81,7 @@ def create(url: str, name: str, config: StudyConfig) -> optuna.Study:
         study = open_study(
             open_storage(url), StudyIdentity(name, identity(config), "made up", config.population())
         )
-        register_run(study)
+        register_run(study, new_run())
     return study
 
 
