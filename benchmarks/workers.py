@@ -24,11 +24,20 @@ from study.storage import tell_result
 PACKAGES = ("optuna", "sqlalchemy", "psycopg", "numpy")
 
 
-def work(url: str, name: str, preset: str, trials: int, seconds: float, index: int, start: Barrier) -> None:
+def work(
+    url: str,
+    name: str,
+    preset: str,
+    trials: int,
+    seconds: float,
+    predictor: bool,
+    index: int,
+    start: Barrier,
+) -> None:
     """One worker process: claims trials until all are finished."""
     config, space, hardware = preset_space(preset, trials)
     study = create(url, name, config)
-    claims = claims_of(study, url, space, trials, index, Simulation(config, space, hardware), True)
+    claims = claims_of(study, url, space, trials, index, Simulation(config, space, hardware), predictor)
     start.wait(600)
     while (trial := claims.take()) is not None:
         time.sleep(seconds)
@@ -36,12 +45,14 @@ def work(url: str, name: str, preset: str, trials: int, seconds: float, index: i
         tell_result(study, trial, record, OBJECTIVES.values(record))
 
 
-def measure(url: str, preset: str, workers: int, each: int, seconds: float) -> dict[str, float]:
+def measure(
+    url: str, preset: str, workers: int, each: int, seconds: float, predictor: bool
+) -> dict[str, float]:
     """Trials a second of so many workers, from their common start to the last result."""
     name, trials = f"workers-{uuid.uuid4().hex[:8]}", each * workers
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(workers + 1)
-    arguments = (url, name, preset, trials, seconds)
+    arguments = (url, name, preset, trials, seconds, predictor)
     processes = [context.Process(target=work, args=(*arguments, i, start)) for i in range(workers)]
     for process in processes:
         process.start()
@@ -84,6 +95,9 @@ def main() -> None:
     parser.add_argument("--workers", default="1,2,4,8", help="numbers of processes, separated by commas")
     parser.add_argument("--each", type=int, default=10, help="trials a worker")
     parser.add_argument("--seconds", type=float, default=2.0, help="that the objective sleeps")
+    parser.add_argument(
+        "--no-predictor", action="store_true", help="proposals of the genetic algorithm alone"
+    )
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--preset", default="cifar10-small")
     parser.add_argument("--json", type=Path)
@@ -94,7 +108,14 @@ def main() -> None:
     with _server(arguments.storage) as url:
         for _ in range(arguments.rounds):
             for count in counts:
-                found = measure(url, arguments.preset, count, arguments.each, arguments.seconds)
+                found = measure(
+                    url,
+                    arguments.preset,
+                    count,
+                    arguments.each,
+                    arguments.seconds,
+                    not arguments.no_predictor,
+                )
                 rates[count].append(found["trials_per_second"])
                 given_up[count] += int(found["given_up"])
     # Linear: what processes could do that do nothing but sleep.
@@ -112,7 +133,9 @@ def main() -> None:
             f"{count:3} processes {rate:7.3f} trials/s, {result[str(count)]['of_linear']:.3f} of linear, "
             f"{result[str(count)]['of_sleeping']:.3f} of nothing but the objective, {given_up[count]} given up"
         )
-    settings = {key: getattr(arguments, key) for key in ("each", "seconds", "rounds", "preset")}
+    settings = {
+        key: getattr(arguments, key) for key in ("each", "seconds", "rounds", "preset", "no_predictor")
+    }
     write_json(arguments.json, {"workers": result, **provenance(PACKAGES, **settings)})
 
 
