@@ -11,6 +11,9 @@ from models.augment import normalize_batch
 from models.recipe import Arithmetic
 from models.training_data import TestSplit, TrainingData
 
+_PIXELS = 32 * 32 * 32
+"""Of the images evaluated at once on a CPU: then the maps stay in its cache."""
+
 
 @contextlib.contextmanager
 def torch_threads(n_threads: int) -> Iterator[None]:
@@ -105,7 +108,9 @@ def collect_logits(
         (n, n_exits, classes) float32 on the CPU.
     """
     network.eval()
-    batch_size = batch_size or (1024 if images.device.type == "cuda" else 32)
+    if batch_size is None:
+        few = max(8, _PIXELS // (images.shape[-1] * images.shape[-2]))
+        batch_size = 1024 if images.device.type == "cuda" else few
     parts = []
     with torch.no_grad():
         for chunk in images.split(batch_size):

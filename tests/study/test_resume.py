@@ -55,6 +55,8 @@ def _start(
     return subprocess.Popen(
         study_command("--trials", str(trials), "--workers", str(workers), *options),
         cwd=folder, env=environment(cache), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell that started the tests in the background has them, and all below, ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 

@@ -130,13 +130,16 @@ def test_folding(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EXACT)
-@pytest.mark.parametrize("kind", ["qcdq", "torch", pytest.param("qonnx", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "kind", ["qcdq", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("torch", "qonnx"))]
+)
 def test_files_of_sums_and_relus_are_equal_bit_by_bit(name: str, kind: str, tmp_path: Path) -> None:
     found, parts = compared(name, kind, tmp_path)
     assert found.largest_logit_difference == 0.0
     assert [part.largest_logit_difference for part in parts] == [0.0] * 4
 
 
+@pytest.mark.slow
 def test_programs_of_efficientnet_are_equal_bit_by_bit(tmp_path: Path) -> None:
     """PyTorch runs them, with the sigmoid it always has."""
     found, parts = compared("efficientnet_b0", "torch", tmp_path)

@@ -110,7 +110,7 @@ def test_a_running_study_is_exported_from_its_storage(tmp_path, capsys):
     }
     assert main([str(tmp_path / "run"), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
-    assert "not there yet: designs derived from trained networks" in said
+    assert "not there yet: designs derived from networks that were trained in other folders" in said
     assert "not there yet: 1 trial(s) in progress" in said
     names = {p.name for p in (tmp_path / "out").iterdir()}
     assert names >= {"trials.csv", "pareto.csv", "designs.csv", "networks.tex", "front.tex", "references.bib"}
