@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.harness import provenance, write_json
 from benchmarks.kept_results import kept
+from benchmarks.study_options import study_values
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from models.device import device_name, resolve_device
@@ -26,7 +27,7 @@ from models.network import Mount
 from models.seeds import derive_seed
 from models.train import train_architecture
 from models.warm_start import pretrain
-from study.config_io import load_preset, merge, parse_assignment, resolve
+from study.config_io import resolve
 from study.memo import training_code_version
 from study.setup import build_backbone, head_kinds, load_data
 
@@ -57,11 +58,7 @@ def main() -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Trains what is not trained yet, prints, writes."""
-    values = merge(load_preset(options.preset), {"data": {"source": options.data}})
-    for text in options.set:
-        (section, key), value = parse_assignment(text)
-        values = merge(values, {section: {key: value}})
-    config = resolve([values])
+    config = resolve([study_values(options)])
     device = resolve_device(options.device)
     data = load_data(config, options.cache)
     spec = build_backbone(config, data.channels)

@@ -34,7 +34,7 @@ from hwcost.networks import load_backbone
 from models.architecture import Architecture
 from models.backbone import Backbone
 from models.exit_policy import ExitPolicy
-from models.export.cost import segment_macs, simulated_cost
+from models.export.cost import Placement, segment_macs, simulated_cost
 from models.export.onnx_files import write_onnx
 from models.export.runtimes import ChainedParts, OnnxPart
 from models.fold import fold_network
@@ -204,7 +204,7 @@ def run(options: argparse.Namespace) -> None:
             runners["onnx"] = made, images.numpy()
         macs = segment_macs(architecture, spec, size, classes)
         static_macs = int(segment_macs(static_architecture, spec, size, classes).sum())
-        cost = simulated_cost(architecture, spec, size, classes, options.accelerator)
+        cost = simulated_cost(architecture, spec, size, classes, Placement(options.accelerator))
         rows, profiles = [], {}
         for name, (runner, x) in runners.items():
             for batch in (int(part) for part in options.batches.split(",")):

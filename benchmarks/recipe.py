@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.harness import provenance, write_json
 from benchmarks.kept_results import kept
+from benchmarks.study_options import study_values
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from models.augment_spec import AugmentSpec
@@ -33,7 +34,7 @@ from models.train import train_architecture
 from models.training_data import TrainingData
 from models.warm_start import WarmStart, pretrain
 from study.config import StudyConfig
-from study.config_io import load_preset, merge, parse_assignment, resolve
+from study.config_io import resolve
 from study.memo import training_code_version
 from study.setup import build_backbone, load_data
 
@@ -117,13 +118,7 @@ def main() -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Trains what is not trained yet, prints, writes."""
-    values = load_preset(options.preset)
-    if options.data:
-        values = merge(values, {"data": {"source": options.data}})
-    for text in options.set:
-        (section, key), value = parse_assignment(text)
-        values = merge(values, {section: {key: value}})
-    config = resolve([values])
+    config = resolve([study_values(options)])
     data = load_data(config, options.cache)
     spec = build_backbone(config, data.channels)
     seeds = [config.search.seed + offset for offset in range(options.seeds)]

@@ -33,9 +33,10 @@ from benchmarks.recorded.recorder import (
 )
 from benchmarks.recorded.searches import ABLATION, PLAYERS, play
 from benchmarks.recorded.table_study import TableStudy
+from benchmarks.study_options import study_values
 from hwcost.errors import OfframpError
 from study.config import StudyConfig
-from study.config_io import load_preset, merge, parse_assignment, resolve
+from study.config_io import resolve
 from study.setup import Paths
 
 
@@ -90,15 +91,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def configuration(options: argparse.Namespace) -> StudyConfig:
-    values = merge(
-        load_preset(options.preset),
-        {"qat": {"epochs": options.qat_epochs, "norm_batches": 8}, "search": {"rungs": [1.0]}},
-    )
-    for text in options.set:
-        (section, key), value = parse_assignment(text)
-        values = merge(values, {section: {key: value}})
-    if options.data is not None:
-        values = merge(values, {"data": {"source": options.data}})
+    changes = {"qat": {"epochs": options.qat_epochs, "norm_batches": 8}, "search": {"rungs": [1.0]}}
+    values = study_values(options, changes)
     return resolve([values, {"run": {"out": str(options.out), "name": "recorded"}}])
 
 

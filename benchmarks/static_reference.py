@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import provenance, write_json
+from benchmarks.study_options import study_values
 from hwcost.errors import OfframpError
-from study.config_io import load_preset, merge, parse_assignment, resolve
+from study.config_io import merge, resolve
 from study.setup import Paths, load_data, open_context, train_static
 
 WAYS = ("alone, never with exits", "alone, float network with exits", "jointly")
@@ -45,12 +46,7 @@ def measured(values: dict[str, Any], seed: int, cache: Path) -> dict[str, float]
 
 def run(options: argparse.Namespace) -> None:
     """Trains, prints, writes."""
-    values = load_preset(options.preset)
-    if options.data is not None:
-        values = merge(values, {"data": {"source": options.data}})
-    for text in options.set:
-        (section, key), value = parse_assignment(text)
-        values = merge(values, {section: {key: value}})
+    values = study_values(options)
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     by_seed = []
     for seed in seeds:

@@ -31,13 +31,14 @@ from optuna.samplers import BaseSampler
 from benchmarks.from_scratch import scratch_recipe, train_from_scratch
 from benchmarks.harness import provenance, write_json
 from benchmarks.kept_results import kept
+from benchmarks.study_options import study_values
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from models.objective import NonFiniteLoss
 from models.seeds import training_seed
 from models.training_data import TrainingData
 from study.config import StudyConfig
-from study.config_io import identity, load_preset, merge, parse_assignment, resolve
+from study.config_io import identity, merge, resolve
 from study.derived import DerivedFront, write_derived
 from study.front import hypervolume, objective_front
 from study.memo import PredictionMemo, TrainedNetwork, training_code_version
@@ -187,12 +188,7 @@ def compared(mine: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 def run(options: argparse.Namespace) -> None:
     """Searches that are not known yet, prints, writes."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    values = merge(load_preset(options.preset), {"pretrain": {"threads": 1}, "search": {"rungs": [1.0]}})
-    if options.data is not None:
-        values = merge(values, {"data": {"source": options.data}})
-    for text in options.set:
-        (section, option), value = parse_assignment(text)
-        values = merge(values, {section: {option: value}})
+    values = study_values(options, {"pretrain": {"threads": 1}, "search": {"rungs": [1.0]}})
     found = []
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         config = resolve([merge(values, {"search": {"seed": seed}})])

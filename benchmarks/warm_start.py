@@ -19,12 +19,13 @@ from typing import Any
 from benchmarks.from_scratch import scratch_recipe, train_from_scratch
 from benchmarks.harness import provenance, write_json
 from benchmarks.kept_results import kept
+from benchmarks.study_options import study_values
 from models.architecture import Architecture
 from models.recipe import QatRecipe
 from models.seeds import derive_seed
 from models.train import train_architecture
 from models.warm_start import pretrain
-from study.config_io import load_preset, parse_assignment, resolve
+from study.config_io import resolve
 from study.memo import training_code_version
 from study.setup import build_backbone, head_kinds, load_data
 
@@ -45,11 +46,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
 
-    layers = [load_preset(options.preset), {"data": {"source": options.data}}]
-    for text in options.set:
-        (section, key), value = parse_assignment(text)
-        layers.append({section: {key: value}})
-    config = resolve(layers)
+    config = resolve([study_values(options)])
     data = load_data(config, options.cache)
     spec = build_backbone(config, data.channels)
     weight, activation = (int(part) for part in options.bits.split("/"))

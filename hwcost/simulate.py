@@ -8,10 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from hwcost.chip.accelerator import Accelerator
 from hwcost.chip.accelerator_file import accelerator_names, load_accelerator
+from hwcost.chip.allocation_text import parse_allocation
 from hwcost.cost_model import WEIGHTS
 from hwcost.errors import OfframpError
 from hwcost.evaluate import MODES
@@ -71,7 +69,10 @@ def _workload(options: argparse.Namespace, parser: argparse.ArgumentParser) -> W
                 )
         return read_layers(options.layers)
     if options.image_size < 1 or options.classes < 1:
-        raise OfframpError("expected an image size and a number of classes of at least 1")
+        raise OfframpError(
+            f"expected an image size and a number of classes of at least 1, got {options.image_size} and "
+            f"{options.classes}; change --image-size or --classes"
+        )
     spec = load_backbone(options.network).scaled(options.width)
     exits = _numbers(options.exits, ",", "--exits")
     heads = tuple(options.heads.split(",")) if options.heads else ("fc",) * (len(exits) + 1)
@@ -82,25 +83,6 @@ def _workload(options: argparse.Namespace, parser: argparse.ArgumentParser) -> W
     return early_exit_workload(spec, exits, heads, precision, options.image_size, options.classes)
 
 
-def _allocation(accelerator: Accelerator, text: str) -> np.ndarray:
-    if not text:
-        return np.array(accelerator.default_allocation)
-    labels = text.split(",")
-    if len(labels) != accelerator.n_compute_cores:
-        raise OfframpError(
-            f"expected {accelerator.n_compute_cores} arrays for --arrays, one per compute core, got {len(labels)}"
-        )
-    chosen = []
-    for core, label in zip(accelerator.compute_cores, labels, strict=True):
-        known = [array.label for array in core.catalogue]
-        if label not in known:
-            raise OfframpError(
-                f"expected an array of {', '.join(known)} for core {core.name!r} in --arrays, got {label!r}"
-            )
-        chosen.append(known.index(label))
-    return np.array(chosen)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = _parser()
@@ -108,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         workload = _workload(options, parser)
         accelerator = load_accelerator(options.accelerator)
-        allocation = _allocation(accelerator, options.arrays)
+        allocation = parse_allocation(accelerator, options.arrays, "--arrays")
         found = simulate(
             workload,
             accelerator,

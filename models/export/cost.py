@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwcost.chip.accelerator import Accelerator
 from hwcost.chip.accelerator_file import load_accelerator
-from hwcost.errors import OfframpError
+from hwcost.chip.allocation_text import parse_allocation
 from hwcost.evaluate import evaluate
 from hwcost.networks import early_exit_workload
 from hwcost.workload import Workload
@@ -93,7 +92,7 @@ class SimulatedCost:
 
 
 def simulated_cost(
-    architecture: Architecture, spec: Backbone, image_size: int, classes: int, placement: Placement | str
+    architecture: Architecture, spec: Backbone, image_size: int, classes: int, placement: Placement
 ) -> SimulatedCost:
     """Simulates a network and its static reference.
 
@@ -102,15 +101,13 @@ def simulated_cost(
         spec: The backbone.
         image_size: Side of the image in pixels.
         classes: Number of logits.
-        placement: What it runs on; the name of an accelerator alone means its default arrays at the nominal level.
+        placement: What it runs on.
 
     Raises:
         OfframpError: When the accelerator, an array or the level is unknown, or a layer fits none of its cores.
     """
-    if isinstance(placement, str):
-        placement = Placement(placement)
     chip = load_accelerator(placement.accelerator)
-    allocation = _allocation(chip, placement.allocation)
+    allocation = parse_allocation(chip, placement.allocation, "--allocation")[None]
     # Arrays over the chip's own budget come from a study that was given a larger one.
     chip = dataclasses.replace(chip, pe_budget=max(chip.pe_budget, int(chip.n_pes(allocation).sum())))
     level = chip.nominal_level if placement.level is None else chip.level_index(placement.level)
@@ -131,27 +128,6 @@ def simulated_cost(
         static_latency_cycles=float(reference.latency_cycles[0, -1]),
         static_energy_pj=float(reference.energy_pj[0, -1]),
     )
-
-
-def _allocation(chip: Accelerator, text: str | None) -> npt.NDArray[np.int64]:
-    """(1, n_compute_cores) catalogue indices."""
-    if text is None:
-        return np.array([chip.default_allocation])
-    labels = text.replace(",", " ").split()
-    if len(labels) != chip.n_compute_cores:
-        raise OfframpError(
-            f"expected {chip.n_compute_cores} PE arrays for --allocation, one per compute core of {chip.name}, got "
-            f"{len(labels)}"
-        )
-    chosen = []
-    for core, label in zip(chip.compute_cores, labels, strict=True):
-        known = [array.label for array in core.catalogue]
-        if label not in known:
-            raise OfframpError(
-                f"expected a PE array of {', '.join(known)} for core {core.name!r} in --allocation, got {label!r}"
-            )
-        chosen.append(known.index(label))
-    return np.array([chosen])
 
 
 def segment_macs(

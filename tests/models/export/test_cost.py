@@ -28,7 +28,7 @@ def test_macs_are_those_of_the_layers_that_run() -> None:
 
 def test_a_static_network_costs_what_its_reference_costs() -> None:
     spec = load_backbone("paper").scaled(0.25)
-    cost = simulated_cost(Architecture.static(12), spec, 16, 10, "edge_tpu_quad")
+    cost = simulated_cost(Architecture.static(12), spec, 16, 10, Placement())
     assert (cost.pe_arrays, cost.level) == (("8x8x4x4",) * 4, "nominal")
     assert cost.mean_over_static([1.0]) == pytest.approx((1.0, 1.0, 1.0))
     early = simulated_cost(Architecture((4,), ("fc", "fc"), (8,) * 12, (8,) * 12), spec, 16, 10, Placement())
