@@ -143,7 +143,7 @@ class LiveView:
             return content
 
         files = [
-            Artifact(_PICTURE, "image/svg+xml", made(lambda m: _drawn(m))),
+            Artifact(_PICTURE, "image/svg+xml", made(_drawn)),
             Artifact("model_card.md", "text/markdown", made(lambda m: member_note(m, _PICTURE))),
             Artifact(
                 "layers.csv", "text/csv", made(lambda m: m.layers.to_csv(index=False, lineterminator="\n"))
