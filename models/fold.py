@@ -5,7 +5,7 @@ beta - mean f. With one weight scale per output channel the factor goes into the
 their sign where f is negative, and a symmetric range has the opposite of each of its integers. So folding costs no
 accuracy at any bit width; with one scale for all channels it would (the integers would have to be drawn anew).
 
-The arithmetic of the result is exact, see `models.plain_layers`.
+The arithmetic of the result is exact, see `models.plain_layers` and `models.double_functions`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from hwcost.errors import OfframpError
 from models import brevitas_adapter
+from models.double_functions import in_double
 from models.fold_trace import trace_reading
 from models.plain_layers import Grid, IntegerWeight, PlainConv, PlainLinear, PlainQuantizer
 
@@ -58,6 +59,8 @@ def fold_network(network: Network, example: Tensor) -> Network:
             None if reads is None else Grid(plain[reads].scale, plain[reads].bits, plain[reads].signed),
         )
     replacements |= {name: nn.Identity() for name in reading.norm_of.values()}
+    functions = {name: in_double(module) for name, module in network.named_modules()}
+    replacements |= {name: function for name, function in functions.items() if function is not None}
     return copy_with(network, replacements).eval().requires_grad_(False)
 
 

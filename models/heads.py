@@ -34,11 +34,12 @@ class GlobalAveragePool(nn.Module):
     def __init__(self, window: PoolWindow, act: nn.Module) -> None:
         super().__init__()
         self.window = window
+        self.mean = nn.AdaptiveAvgPool2d(1)
         self.act = act
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, c, h, w) to (n, c, 1, 1)."""
-        result: Tensor = self.act(x.mean((2, 3), keepdim=True))
+        result: Tensor = self.act(self.mean(x))
         return result
 
 

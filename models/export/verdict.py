@@ -43,7 +43,7 @@ class Comparisons:
     def required_classes(self) -> float:
         """Least share of images that have to get the same class.
 
-        Where the digits of a runtime's functions are its own, as of the sigmoid, as many images as rounding moves in
+        Where the digits of a runtime's functions are its own, as of GELU, as many images as rounding moves in
         PyTorch itself may get another class in addition: a wrong file moves far more.
         """
         return REQUIRED_SHARE - (1 - self.baseline.same_class)
