@@ -59,6 +59,10 @@ class CellSpace:
         """None."""
         return frozenset()
 
+    def placement_genes(self) -> frozenset[str]:
+        """None: every gene is the network's."""
+        return frozenset()
+
     def distributions(self) -> dict[str, BaseDistribution]:
         """Indices of operations."""
         return {name: IntDistribution(0, count - 1) for name, count in self.genes().items()}
@@ -198,7 +202,7 @@ def summary(searches: Sequence[Search], seeds: Sequence[int]) -> dict[str, Any]:
         values[f"{count}_std"] = statistics.pstdev(covered)
         values[f"{count}_least"] = min(covered)
     values["milliseconds_a_proposal"] = 1e3 * statistics.fmean(s.seconds_a_proposal for s in searches)
-    total = SkipReport(*(sum(getattr(s.skips, k) for s in searches) for k in ("skipped", "trained", "right")))
+    total = SkipReport.total([s.skips for s in searches])
     if total.skipped:
         values["skipped"] = {
             "skipped": total.skipped, "trained": total.trained, "hit_rate": total.hit_rate,

@@ -94,6 +94,10 @@ class SearchSpace:
         )
         return frozenset(name for name in self.genes() if name.startswith(ordered))
 
+    def placement_genes(self) -> frozenset[str]:
+        """Genes that change no network, but where and how strictly it runs."""
+        return frozenset(n for n in self.genes() if n.startswith(("pe_array", "level", "policy_target")))
+
     def distributions(self) -> dict[str, BaseDistribution]:
         """The genes as Optuna distributions over indices."""
         return {name: IntDistribution(0, count - 1) for name, count in self.genes().items()}

@@ -174,13 +174,13 @@ class DesignPredictor:
             deviation = np.where(exact, _EXACT, deviation)
         return mean, deviation
 
-    def dominated(self, design: np.ndarray) -> float:
-        """At least how probable it is that a trial of this design, (n_genes,), ends up dominated by the front."""
+    def dominated(self, designs: np.ndarray) -> np.ndarray:
+        """At least how probable it is that a trial of each design, (n, n_genes), is dominated by the front, (n,)."""
         fit = self._fitted()
-        mean, deviation = self.predict(design[None])
+        mean, deviation = self.predict(designs)
         # A measurement scatters around the function that is predicted.
         noise = np.array([model.noise_deviation for model in fit.models])
-        return float(dominated_probability(mean, np.hypot(deviation, noise), fit.front)[0])
+        return dominated_probability(mean, np.hypot(deviation, noise), fit.front)
 
     def ranked(self, parents: np.ndarray, rank: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
         """Designs by falling expected gain in hypervolume; those proposed are to be taken off by `pop`.

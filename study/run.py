@@ -212,7 +212,7 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
             "study": name,
             "finished_trials": outcome.finished,
             "architectures_trained": _architectures_trained(outcome.exported.trials),
-            "skipped_children": outcome.skipped.to_json(),
+            "skipped_children": outcome.exported.skipped.to_json(),
             "static_reference": reference,
             "front": json.loads(front.to_json(orient="records")),
         }

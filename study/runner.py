@@ -39,7 +39,6 @@ from study.setup import (
     statics_missing,
     train_static,
 )
-from study.skipping import SkipReport
 from study.storage import (
     StudyIdentity,
     StudyLock,
@@ -70,13 +69,11 @@ class Outcome:
         exported: The tables that were written.
         finished: Finished proposals over all resumes.
         interrupted: A signal stopped it before all were.
-        skipped: How often the predictor was right.
     """
 
     exported: Exported
     finished: int
     interrupted: bool
-    skipped: SkipReport
 
 
 @contextmanager
@@ -176,12 +173,10 @@ def run_study(
             with contextlib.suppress(OfframpError):
                 export(study, context, reference, environment)
             raise
-        skipped = SkipReport.of(study.get_trials(deepcopy=False), study.directions)
-        if skipped.text():
-            progress.log(skipped.text())
-        environment["skipped_children"] = skipped.to_json()
         exported = export(study, context, reference, environment)
-        return Outcome(exported, len(finished_trials(study)), interrupted, skipped)
+        if exported.skipped.text():
+            progress.log(exported.skipped.text())
+        return Outcome(exported, len(finished_trials(study)), interrupted)
 
 
 def claim_folder(out: Path, study_name: str) -> None:

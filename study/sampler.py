@@ -31,6 +31,7 @@ from study.storage import RESULT_KEY
 from study.surrogate import GeneEncoding
 
 _CONSTRAINT_PREFIX = "constraints:"
+_MOST_PLACEMENTS = 16  # of leading designs, the latest, that a child is tried with before it is skipped
 
 DIVERGED_KEY = "diverged"
 """User attribute of a failed trial whose training diverged: seeds follow from the design, so it always will."""
@@ -53,6 +54,10 @@ class GeneSpace(Protocol):
 
     def ordered_genes(self) -> frozenset[str]:
         """Genes whose choices are ordered."""
+        ...
+
+    def placement_genes(self) -> frozenset[str]:
+        """Genes that change no network, but where and how strictly it runs."""
         ...
 
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -86,6 +91,8 @@ class GenomeNSGAIISampler(NSGAIISampler):
             trained network becomes a design anyhow, it is the network: proposing it again would bring nothing.
         derived: Objectives of designs that were evaluated without being proposed, (n, n_objectives): what they
             dominate is no gain. None: there are none.
+        placed: All placements come with a network: a child is skipped only if it would be dominated with the ones of
+            leading designs too.
         founders: Designs of generation 0 before random ones, each with variants to fall back on; None: the start
             designs of the space.
     """
@@ -102,6 +109,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         known: Known | None = None,
         identify: Callable[[Any], str] | None = None,
         derived: Callable[[], np.ndarray] | None = None,
+        placed: bool = False,
         founders: Iterable[Sequence[dict[str, int]]] | None = None,
     ) -> None:
         with warnings.catch_warnings():
@@ -119,6 +127,8 @@ class GenomeNSGAIISampler(NSGAIISampler):
         self._skip = skip
         self._identify = identify or _design_key
         self._derived = derived
+        placement = space.placement_genes() if placed else ()
+        self._placement = np.array([name in placement for name in space.genes()])
         if founders is None and isinstance(space, SearchSpace):
             founders = start_designs(space)
         self._founders = [tuple(variants) for variants in founders or ()]
@@ -222,11 +232,11 @@ class GenomeNSGAIISampler(NSGAIISampler):
         derived = None if self._derived is None else self._derived()
         if not predictor.update(designs, comparable, elsewhere, excess, derived):
             return child
-        self._note = self._skipped(study, predictor, child)
-        if self._note is not None and self._note.trained:
-            return child
         feasible = excess <= 0
         front = designs[feasible][moocore.is_nondominated(values[feasible])] if feasible.any() else designs
+        self._note = self._skipped(study, predictor, child, front)
+        if self._note is not None and self._note.trained:
+            return child
         breeders = np.vstack([front, parents])
         rank = np.repeat([0, 1], [len(front), len(parents)])
         ranked = predictor.ranked(breeders, rank, self._genome_rng)
@@ -238,12 +248,23 @@ class GenomeNSGAIISampler(NSGAIISampler):
         return child
 
     def _skipped(
-        self, study: optuna.Study, predictor: DesignPredictor, child: dict[str, int]
+        self, study: optuna.Study, predictor: DesignPredictor, child: dict[str, int], front: np.ndarray
     ) -> SkipNote | None:
-        """What becomes of a child that is surely dominated; None for one that is not."""
+        """What becomes of a child that is surely dominated; None for one that is not.
+
+        Args:
+            study: Of the proposal.
+            predictor: Fitted.
+            child: Its genes.
+            front: Leading designs, (n, n_genes): the child is tried with the placement of each.
+        """
         if self._skip is None:
             return None
-        probability = predictor.dominated(as_rows([child], self._names)[0])
+        row = as_rows([child], self._names)
+        probability = float(predictor.dominated(row)[0])
+        if probability >= self._skip.confidence and self._placement.any():
+            placed = np.unique(np.where(self._placement, front[-_MOST_PLACEMENTS:], row), axis=0)
+            probability = min(probability, float(predictor.dominated(placed).min()))
         if probability < self._skip.confidence:
             return None
         return SkipNote(probability, self._skip.trains_next(study.get_trials(deepcopy=False)))

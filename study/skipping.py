@@ -9,10 +9,11 @@ computed from the storage, whoever ran the trials and however often the study wa
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import moocore
 import numpy as np
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -84,18 +85,32 @@ class SkipReport:
         skipped: Children that were skipped, those trained all the same among them.
         trained: Skipped children that were trained all the same and have finished.
         right: Those of them that an earlier trial dominates or equals.
+        networks_right: Those of them whose network brought nothing at all: each of its designs, derived ones
+            included, is dominated or equalled by a design of an earlier trial's network. None: not looked at.
     """
 
     skipped: int
     trained: int
     right: int
+    networks_right: int | None = None
 
     @classmethod
-    def of(cls, trials: Iterable[FrozenTrial], directions: Sequence[StudyDirection]) -> SkipReport:
+    def of(
+        cls,
+        trials: Iterable[FrozenTrial],
+        directions: Sequence[StudyDirection],
+        networks: Mapping[int, np.ndarray] | None = None,
+    ) -> SkipReport:
         """Counts over all trials of a study.
 
         Only feasible trials that were proposed before a child can show that it was rightly skipped. They are
         compared after the training that all trials get, which is what is predicted.
+
+        Args:
+            trials: Of the study.
+            directions: Of its objectives.
+            networks: By number of a trial the objectives of all designs of its network that could be on a front, (n,
+                n_objectives), after the longest training it got; None: other designs of a network do not count.
         """
         finished = [t for t in trials if t.state == TrialState.COMPLETE]
         notes = [t.user_attrs[SKIP_KEY] for t in finished if SKIP_KEY in t.user_attrs]
@@ -108,7 +123,21 @@ class SkipReport:
             bool((values[numbers < t.number] <= np.array(first_rung_values(t)) * signs).all(axis=1).any())
             for t in tried
         )
-        return cls(len(notes), len(tried), right)
+        if networks is None:
+            return cls(len(notes), len(tried), right)
+        silent = sum(_brings_nothing(t.number, networks, signs) for t in tried)
+        return cls(len(notes), len(tried), right, silent)
+
+    @classmethod
+    def total(cls, reports: Sequence[SkipReport]) -> SkipReport:
+        """Of several studies together."""
+        networks = [r.networks_right for r in reports if r.networks_right is not None]
+        return cls(
+            sum(r.skipped for r in reports),
+            sum(r.trained for r in reports),
+            sum(r.right for r in reports),
+            sum(networks) if networks and len(networks) == len(reports) else None,
+        )
 
     @property
     def hit_rate(self) -> float:
@@ -117,27 +146,21 @@ class SkipReport:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % interval of the hit rate (Wilson, J. Am. Stat. Assoc. 22, 1927); (0, 1) where none was trained."""
-        n = self.trained
-        if not n:
-            return 0.0, 1.0
-        middle = (self.hit_rate + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
-        half = (
-            _Z95
-            / (1 + _Z95**2 / n)
-            * math.sqrt(self.hit_rate * (1 - self.hit_rate) / n + _Z95**2 / (4 * n * n))
-        )
-        return max(0.0, middle - half), min(1.0, middle + half)
+        """95 % interval of the hit rate; (0, 1) where none was trained."""
+        return wilson_interval(self.right, self.trained)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; no rate where none was trained."""
         known = self.trained > 0
+        networks = None if self.networks_right is None else wilson_interval(self.networks_right, self.trained)
         return {
             "skipped": self.skipped,
             "trained": self.trained,
             "rightly_skipped": self.right,
             "hit_rate": self.hit_rate if known else None,
             "hit_rate_interval": list(self.interval) if known else None,
+            "networks_without_gain": self.networks_right,
+            "networks_without_gain_interval": list(networks) if known and networks else None,
         }
 
     def text(self) -> str:
@@ -146,8 +169,43 @@ class SkipReport:
             return ""
         if not self.trained:
             return f"predictor: {self.skipped} children skipped, none of them trained to check"
-        low, high = self.interval
-        return (
+        text = (
             f"predictor: {self.skipped} children skipped, {self.trained} of them trained to check: rightly skipped "
-            f"{self.right} ({100 * self.hit_rate:.0f} %, 95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
+            f"{_share(self.right, self.trained)}"
         )
+        if self.networks_right is None:
+            return text
+        return f"{text}; no design of its network led in {_share(self.networks_right, self.trained)}"
+
+
+def wilson_interval(hits: int, n: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson, J. Am. Stat. Assoc. 22, 1927); (0, 1) where nothing was tried.
+
+    Args:
+        hits: Of the tries.
+        n: Tries.
+    """
+    if not n:
+        return 0.0, 1.0
+    share = hits / n
+    middle = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
+    half = _Z95 / (1 + _Z95**2 / n) * math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _share(hits: int, n: int) -> str:
+    low, high = wilson_interval(hits, n)
+    return f"{hits} ({100 * hits / n:.0f} %, 95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
+
+
+def _brings_nothing(number: int, networks: Mapping[int, np.ndarray], signs: np.ndarray) -> bool:
+    """Whether every design of a trial's network is dominated or equalled by one of an earlier trial's."""
+    earlier = [values for before, values in networks.items() if before < number and len(values)]
+    own = networks.get(number, np.zeros((0, len(signs)))) * signs
+    if not len(own):
+        return True
+    if not earlier:
+        return False
+    known = np.vstack(earlier) * signs
+    known = known[moocore.is_nondominated(known)]
+    return all((known <= row).all(axis=1).any() for row in own)

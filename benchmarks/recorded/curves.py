@@ -43,9 +43,7 @@ class Curves:
             np.array([_padded(getattr(p, name), longest) for p in plays])
             for name in ("derived", "proposals", "trained")
         )
-        total = SkipReport(
-            *(sum(getattr(p.skips, k) for p in plays) for k in ("skipped", "trained", "right"))
-        )
+        total = SkipReport.total([p.skips for p in plays])
         return cls(
             len(plays), derived.mean(axis=0), derived.std(axis=0), proposals.mean(axis=0), trained.mean(axis=0),
             total.text(),

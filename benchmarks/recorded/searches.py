@@ -69,6 +69,7 @@ class Player:
             SkipRule() if self.skip else None,
             identify=(lambda design: design.architecture.key()) if self.derive else None,
             derived=derived if self.derive else None,
+            placed=self.derive,
             founders=study.space.founders() if self.start else (),
         )
 
@@ -166,7 +167,13 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int) -> Play
         fronts[1].add(new)
         trained.append(len(networks))
     curves = (np.array(front.curve) for front in fronts)
-    skips = SkipReport.of(run.get_trials(deepcopy=False), run.directions)
+    finished = run.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    keys = {t.number: study.space.decode(t.params).architecture.key() for t in finished}
+    skips = SkipReport.of(
+        finished,
+        run.directions,
+        {number: study.derived[key] for number, key in keys.items() if key in networks},
+    )
     return Play(*curves, np.array(trained), skips, frozenset(networks))
 
 

@@ -77,6 +77,10 @@ class RecordedSpace:
         """Bits, arrays by their size, policy targets."""
         return frozenset(name for name in self.genes() if not name.startswith(("exit_after", "head")))
 
+    def placement_genes(self) -> frozenset[str]:
+        """Genes that change no network."""
+        return frozenset(n for n in self.genes() if n.startswith(("pe_array", "policy_target")))
+
     def distributions(self) -> dict[str, BaseDistribution]:
         """The genes as Optuna distributions over indices."""
         return {name: IntDistribution(0, count - 1) for name, count in self.genes().items()}

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import optuna
 import pandas as pd
 
@@ -16,6 +17,7 @@ from study.policy_curves import policy_curves
 from study.reference import StaticReference
 from study.reliability import reliability
 from study.samplers import generation_of
+from study.skipping import SkipReport
 from study.storage import record_of
 from study.tables import Design, TableMaker, unique
 
@@ -31,11 +33,13 @@ class Exported:
         trials: `trials.csv`.
         pareto: `pareto.csv`.
         designs: `designs.csv`.
+        skipped: How often the predictor was right; in `environment.json`.
     """
 
     trials: pd.DataFrame
     pareto: pd.DataFrame
     designs: pd.DataFrame
+    skipped: SkipReport
 
 
 def evaluated_designs(study: optuna.Study, context: StudyContext) -> list[Design]:
@@ -77,7 +81,9 @@ def export(
     pareto, members = maker.pareto(designs)
     find, score = context.evaluator.longest_known, context.config.space.score
     reference_edp = reference.record.mean_edp_pj_cycles
-    exported = Exported(maker.trials(trials, generations), pareto, maker.designs(designs))
+    skipped = SkipReport.of(trials, study.directions, _by_network(designs, context))
+    environment = {**environment, "skipped_children": skipped.to_json()}
+    exported = Exported(maker.trials(trials, generations), pareto, maker.designs(designs), skipped)
     write_text(out / "config.toml", to_toml(context.config))
     write_text(out / "environment.json", json.dumps(environment, indent=2) + "\n")
     write_text(out / "static_reference.json", json.dumps(maker.static_reference(), indent=2) + "\n")
@@ -92,3 +98,14 @@ def export(
     ):
         write_text(out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     return exported
+
+
+def _by_network(designs: list[Design], context: StudyContext) -> dict[int, np.ndarray] | None:
+    """Objectives of the designs that may lead by the trial that trained their network; None where none is derived."""
+    if not context.config.search.derive:
+        return None
+    found: dict[int, list[tuple[float, ...]]] = {}
+    for design in designs:
+        if design.record.may_lead:
+            found.setdefault(design.trial, []).append(context.evaluator.objectives.values(design.record))
+    return {trial: np.array(values) for trial, values in found.items()}

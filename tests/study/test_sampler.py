@@ -285,6 +285,31 @@ def test_a_share_of_skipped_children_is_trained_and_can_be_counted_from_the_stor
     assert sum(report.skipped for report in always) > 0
 
 
+def test_a_child_is_tried_with_the_placements_of_leading_designs_before_it_is_skipped():
+    """Where all placements come with a network, a bad one of a good network is no reason to skip it."""
+    space = small_space()
+    placement = space.placement_genes()
+    asked = []
+
+    def probabilities(using: GenomeNSGAIISampler) -> None:
+        dominated = using.predictor.dominated
+        using.predictor.dominated = lambda rows: asked.append(rows) or dominated(rows)
+
+    using = sampler(space, skip=SkipRule(0.5), placed=True)
+    probabilities(using)
+    study = run(new_study(using), space, 8 * POPULATION)
+    names = list(space.genes())
+    own = np.array([name in placement for name in names])
+    tried = [(asked[i - 1][0], rows) for i, rows in enumerate(asked) if i and len(rows) > 1]
+    assert tried
+    for child, rows in tried:
+        assert (rows[:, ~own] == child[~own]).all()
+        assert len(rows) <= 16
+    leading = [t for t in study.trials if total_violation(t) == 0]
+    placements = {tuple(t.params[n] for n in names if n in placement) for t in leading}
+    assert {tuple(row[own].tolist()) for _, rows in tried for row in rows} <= placements
+
+
 @pytest.mark.parametrize("count", [1, 2, 4, 5])
 def test_any_number_of_objectives(count):
     """The predictor serves up to four; with more the genetic algorithm goes on alone."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,9 +45,32 @@ def test_a_skipped_child_was_rightly_skipped_when_an_earlier_trial_dominates_it(
         "rightly_skipped": report.right,
         "hit_rate": 0.5,
         "hit_rate_interval": [low, high],
+        "networks_without_gain": None,
+        "networks_without_gain_interval": None,
     }
     assert json.dumps(SkipReport(3, 0, 0).to_json(), allow_nan=False)
     assert "5 children skipped, 4 of them trained to check: rightly skipped 2 (50 %" in report.text()
+
+
+def test_a_network_brings_something_where_any_of_its_designs_leads():
+    checked = SkipNote(0.97, True)
+    trials = [trial(0, (1, 1, 1)), *(trial(n, (2, 2, 2), checked) for n in range(1, 6))]
+    networks = {
+        0: np.array([[1, 1, 1], [0, 3, 3]]),
+        1: np.array([[2, 2, 2], [0, 4, 4]]),  # nothing leads
+        2: np.array([[2, 2, 2], [0, 2, 9]]),  # the second one does
+        3: np.array([[0, 2, 9]]),  # as good as one of trial 2
+        5: np.array([[0.5, 0.5, 0.5]]),  # 4 has no design that meets the constraints: nothing leads
+    }
+    report = SkipReport.of(trials, MINIMIZE, networks)
+    assert (report.trained, report.right, report.networks_right) == (5, 5, 3)
+    assert "no design of its network led in 3 (60 %, 95 % interval 23 to 88 %)" in report.text()
+    assert report.to_json()["networks_without_gain"] == 3
+    more = {n: -values for n, values in networks.items()}
+    assert SkipReport.of(trials, [StudyDirection.MAXIMIZE] * 3, more).networks_right == 3
+    total = SkipReport.total([report, report])
+    assert total == SkipReport(10, 10, 10, 6)
+    assert SkipReport.total([report, SkipReport(1, 1, 1)]).networks_right is None
 
 
 def test_only_feasible_and_finished_trials_count():
