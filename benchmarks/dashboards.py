@@ -194,11 +194,12 @@ def replace_number(trial: optuna.trial.FrozenTrial) -> optuna.trial.FrozenTrial:
 def measure_reports(rounds: int) -> dict[str, Any]:
     """Seconds and bytes of reports of made-up runs."""
     found = {}
-    for name, made in {
+    runs: dict[str, dict[str, Any]] = {
         "24 trials": {"trials": 24, "derived": 3},
         "500 trials": {"trials": 500, "derived": 3},
         "500 trials, as many as can be on the front": {"trials": 500, "derived": 0, "all_on_front": True},
-    }.items():
+    }
+    for name, made in runs.items():
         with tempfile.TemporaryDirectory() as folder:
             results = load_run(write_run(Path(folder) / "run", **made))
             seconds, sizes = [], []

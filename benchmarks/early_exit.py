@@ -136,7 +136,8 @@ def measure(runner: Runner, images: Any, batch: int, rounds: int) -> tuple[list[
     samples: list[npt.NDArray[np.int64]] = []
 
     def early() -> None:
-        samples.append(sum(runner.early(images[i : i + batch]).samples for i in range(0, len(images), batch)))
+        starts = range(0, len(images), batch)
+        samples.append(np.sum([runner.early(images[i : i + batch]).samples for i in starts], axis=0))
 
     def static() -> None:
         for i in range(0, len(images), batch):
@@ -193,7 +194,7 @@ def run(options: argparse.Namespace) -> None:
         with torch.inference_mode():
             logits = torch.stack([torch.stack(early(x[None]), 1)[0] for x in images]).numpy()
         policy = policy_for(logits, ratios)
-        runners = {}
+        runners: dict[str, tuple[Runner, Any]] = {}
         if "torch" in options.runtimes:
             runners["torch"] = (
                 torch_runner(early, static, policy),

@@ -14,9 +14,10 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -74,14 +75,10 @@ def variants(float_batch: int, batch: int) -> list[Variant]:
 def kernels_of(kernels: str) -> Iterator[None]:
     """Without ours, the modules that have them find no Triton."""
     modules = (cuda_quantizer, cuda_depthwise, cuda_norm)
-    before = [module.has_triton for module in modules]
-    try:
+    with ExitStack() as replaced:
         for module in modules if kernels != "ours" else ():
-            module.has_triton = lambda: False
+            replaced.enter_context(mock.patch.object(module, "has_triton", return_value=False))
         yield
-    finally:
-        for module, function in zip(modules, before, strict=True):
-            module.has_triton = function
 
 
 def step_of(variant: Variant) -> Callable[[], None]:

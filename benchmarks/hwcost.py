@@ -131,7 +131,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     batch = early_exit_batch(spec, random_genomes(spec, n, 0), IMAGE_SIZE, CLASSES)
     allocations = random_allocations(chip, n, 1)
     fixed = layer_jobs(core, batch.take(slice(0, 200)), options.layer_jobs)
-    free = tuple(values[: options.free_jobs] for values in fixed)
+    free_rows, free_arrays = (values[: options.free_jobs] for values in fixed)
     warm = CostModel(chip)
 
     def designs(objective: str, count: int = n) -> Callable[[], object]:
@@ -145,7 +145,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     actions: dict[str, Callable[[], object]] = {
         "layers": lambda: map_layers(core, *fixed, "edp"),
         # a layer without maps may fit no full unrolling of these dimensions: searched and found infinite
-        "layers_free": lambda: map_layers(free_core(core), *free, "edp", must_fit=False),
+        "layers_free": lambda: map_layers(free_core(core), free_rows, free_arrays, "edp", must_fit=False),
         "cold": lambda: lay_out_and_cost(CostModel(chip)),
         **{f"warm_{objective}": designs(objective) for objective in OBJECTIVES},
         **{f"growth_{count}": designs("edp", count) for count in GROWTH if count <= n},
@@ -158,9 +158,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
     return {
         "layer_evaluations_per_second": rate("layers", len(fixed[0])),
-        "layer_evaluations_per_second_free": rate("layers_free", len(free[0])),
+        "layer_evaluations_per_second_free": rate("layers_free", len(free_rows)),
         "layer_jobs": len(fixed[0]),
-        "layer_jobs_free": len(free[0]),
+        "layer_jobs_free": len(free_rows),
         "designs_per_second": rate("warm_edp", n),
         "designs_per_second_objective": "edp",
         **{f"designs_per_second_{objective}": rate(f"warm_{objective}", n) for objective in OBJECTIVES},

@@ -53,8 +53,7 @@ def random_data(spec: Backbone) -> TrainingData:
         256, (N_IMAGES, spec.in_channels, SIZE, SIZE), dtype=torch.uint8, generator=generator
     )
     labels = torch.randint(CLASSES, (N_IMAGES,), generator=generator)
-    few = {"images": images[:N_EVALUATED], "labels": labels[:N_EVALUATED]}
-    splits = {f"{split}_{part}": few[part] for split in ("calibration", "validation") for part in few}
+    few_images, few_labels = images[:N_EVALUATED], labels[:N_EVALUATED]
     return TrainingData(
         name="random",
         class_names=tuple(str(index) for index in range(CLASSES)),
@@ -64,7 +63,10 @@ def random_data(spec: Backbone) -> TrainingData:
         std=(0.29,) * spec.in_channels,
         augment=AugmentSpec(flip=True),
         fingerprint="random",
-        **splits,
+        calibration_images=few_images,
+        calibration_labels=few_labels,
+        validation_images=few_images,
+        validation_labels=few_labels,
     )
 
 

@@ -131,7 +131,7 @@ def beside(networks: list[Published], run: RunResults) -> pd.DataFrame:
     rows = []
     for each in (n for n in networks if n.on_front):
         enough = designs[designs["accuracy"] >= each.accuracy]
-        best = enough.loc[enough["edp_relative"].idxmin()] if len(enough) else None
+        best = enough.iloc[int(enough["edp_relative"].argmin())] if len(enough) else None
         own = float("nan") if best is None else float(best["edp_relative"])
         rows.append({
             "model": each.model, "accuracy": each.accuracy, "edp_relative": each.edp_relative,

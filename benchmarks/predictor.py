@@ -143,8 +143,8 @@ def from_exits(measured: Designs, others: Designs, n_genes: int) -> np.ndarray:
 
 def rank_correlation(one: np.ndarray, two: np.ndarray) -> float:
     """Spearman's, ties by their order."""
-    ranks = [np.argsort(np.argsort(values)) for values in (one, two)]
-    return float(np.corrcoef(ranks)[0, 1])
+    first, second = (np.argsort(np.argsort(values)) for values in (one, two))
+    return float(np.corrcoef(first, second).flat[1])
 
 
 def compared(designs: Designs, n: int, n_genes: int, rng: np.random.Generator) -> dict[str, float]:

@@ -42,7 +42,7 @@ LEVELS = {"dram": "energy_dram_pj", "sram": "energy_sram_pj", "rf": "energy_rf_p
 Row = dict[str, Any]
 
 
-class Best(Stage):  # type: ignore[misc]
+class Best(Stage):  # type: ignore[misc, unused-ignore]
     """Keeps the fastest mapping and the one with least energy."""
 
     def run(self) -> Iterator[tuple[Any, Any]]:

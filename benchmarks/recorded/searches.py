@@ -166,7 +166,6 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int) -> Play
         fronts[0].add(np.array([objectives.values(record)]) if record.may_lead else nothing)
         fronts[1].add(new)
         trained.append(len(networks))
-    curves = (np.array(front.curve) for front in fronts)
     finished = run.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     keys = {t.number: study.space.decode(t.params).architecture.key() for t in finished}
     skips = SkipReport.of(
@@ -174,7 +173,9 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int) -> Play
         run.directions,
         {number: study.derived[key] for number, key in keys.items() if key in networks},
     )
-    return Play(*curves, np.array(trained), skips, frozenset(networks))
+    return Play(
+        np.array(fronts[0].curve), np.array(fronts[1].curve), np.array(trained), skips, frozenset(networks)
+    )
 
 
 def evaluations_to_reach(curve: np.ndarray, volume: float) -> int | None:

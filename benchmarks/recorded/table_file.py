@@ -67,11 +67,11 @@ class TableFile:
             arrays[f"{split}_correct"] = np.packbits(correct, axis=1)
             arrays[f"{split}_samples"] = np.array(correct.shape[1])
         about = {**self.about, "format": _FORMAT, "rows": [_described(row) for row in self.rows]}
-        text = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+        arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.tmp")
         with temporary.open("wb") as stream:
-            np.savez_compressed(stream, about=text, **arrays)
+            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]  # no array has the name of an option
         temporary.replace(path)
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -160,7 +161,7 @@ def _layers(
     arrays: list[str],
     core_prefix: str,
 ) -> pd.DataFrame:
-    rows = []
+    rows: list[dict[str, Any]] = []
 
     def add(layer: str, op: str, segment: int, head: bool, macs: int, weight: int, activation: int) -> None:
         core = int(rng.integers(4))
