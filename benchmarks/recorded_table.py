@@ -20,6 +20,7 @@ from typing import Any
 import optuna
 
 from benchmarks.harness import provenance, write_json
+from benchmarks.recorded.baselines import baselines, best_of
 from benchmarks.recorded.curves import Curves, against_random
 from benchmarks.recorded.parts import LOSSES, search_part, subsets
 from benchmarks.recorded.recorder import (
@@ -86,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="ours on exits, bits and PE arrays alone, in pairs and together, with as many evaluations each",
     )
+    add("--baselines", action="store_true", help="what is reached without a search; takes no seeds")
     add("--json", type=Path, metavar="FILE")
     return options
 
@@ -128,6 +130,9 @@ def run(options: argparse.Namespace) -> None:
     study = TableStudy.load(options.table)
     if options.parts:
         run_parts(study, options)
+        return
+    if options.baselines:
+        run_baselines(study, options)
         return
     print(
         f"{len(study.architectures)} networks, {len(study.scale.joint)} designs on the best front; means over "
@@ -179,6 +184,20 @@ def run_parts(study: TableStudy, options: argparse.Namespace) -> None:
         )
     parts = {name: asdict(result) for name, result in results.items()}
     write_json(options.json, {"parts": parts, **_about(study, options)})
+
+
+def run_baselines(study: TableStudy, options: argparse.Namespace) -> None:
+    print(
+        f"{'baseline':66s}{'networks':>9s}"
+        + "".join(f"{f'product at -{100 * loss:g} points':>24s}" for loss in LOSSES)
+    )
+    results = {}
+    for baseline in baselines():
+        result = results[baseline.name] = best_of(study, baseline)
+        products = "".join(f"{100 * value:22.1f} %" for value in result.least_products.values())
+        print(f"{baseline.name:66s}{result.networks:9d}{products}", flush=True)
+    rows = {name: asdict(result) for name, result in results.items()}
+    write_json(options.json, {"baselines": rows, **_about(study, options)})
 
 
 def _about(study: TableStudy, options: argparse.Namespace) -> dict[str, Any]:

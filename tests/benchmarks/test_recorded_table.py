@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import recorded_table
+from benchmarks.recorded.baselines import baselines, best_of
 from benchmarks.recorded.parts import search_part, subsets
 from benchmarks.recorded.searches import PLAYERS, Player, evaluations_to_reach, play
 from benchmarks.recorded.space import PARTS, RecordedSpace
@@ -253,3 +254,32 @@ def test_a_part_is_worth_no_more_than_the_whole(table_with_static_networks):
         everything, 1.0
     )
     assert only.least_product(set(), 1.0) == 1.0
+
+
+def test_what_is_reached_without_a_search(table_with_static_networks):
+    study = TableStudy.of(table_with_static_networks)
+    found = {baseline.name: best_of(study, baseline) for baseline in baselines()}
+    static = {bits: found[f"static, {bits} bit, fc head, default arrays"] for bits in (8, 6, 4)}
+    assert [result.networks for result in static.values()] == [1, 1, 1]
+    assert static[8].least_products == {"0.002": 1.0, "0.01": 1.0}  # the reference itself
+    (network,) = (
+        a for a in study.architectures if a.is_static and {*a.weight_bits, *a.activation_bits} == {4}
+    )
+    default = study.space.whole.allocations.default
+    record = study.evaluator.measure(network, study.evaluator.memo.find(network), default)
+    enough = record.accuracy >= study.reference.accuracy - 0.01
+    expected = record.mean_edp_pj_cycles / study.reference.mean_edp_pj_cycles if enough else 1.0
+    assert static[4].least_products["0.01"] == pytest.approx(min(1.0, expected))
+    everything = found["everything in the table"]
+    assert everything.networks == len(study.architectures)
+    for result in found.values():
+        assert everything.least_products["0.01"] <= result.least_products["0.01"] <= 1.0
+
+
+def test_the_command_prints_baselines(table_with_static_networks, tmp_path, monkeypatch, capsys):
+    table_with_static_networks.save(tmp_path / "table.npz")
+    options = ["--baselines", "--json", str(tmp_path / "r.json")]
+    monkeypatch.setattr(sys, "argv", ["recorded_table", "run", str(tmp_path / "table.npz"), *options])
+    assert recorded_table.main() == 0
+    assert "everything in the table" in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "r.json").read_text())["baselines"]) == 9
