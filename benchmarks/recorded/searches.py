@@ -1,8 +1,8 @@
 """Searches on recorded networks: who proposes, what is counted, how far each got.
 
 An evaluation is a proposal whose network is looked up, also one that was looked up before. Nothing else is counted,
-for nobody: a proposal that breaks a constraint costs a millisecond of simulation, and one whose network is not in the
-table is none. Samplers are told of the former as they are in a study, of the latter nothing.
+for nobody: a proposal that breaks a constraint costs a simulation, and one whose network is not in the table is none.
+Samplers are told of the former as they are in a study, of the latter nothing.
 """
 
 from __future__ import annotations
