@@ -53,7 +53,7 @@ def test_what_is_read_is_what_was_written(written):
         words = ["exits", "heads", "weight_bits", "activation_bits", "pe_arrays", "architecture"]
         assert theirs[words].equals(ours[words].astype(theirs[words].dtypes))
         assert theirs["feasible"].tolist() == ours["feasible"].tolist()
-    assert run.environment == ENVIRONMENT
+    assert run.environment == {**ENVIRONMENT, "skipped_children": exported.skipped.to_json()}
     assert resolve([tomllib.loads((context.paths.out / "config.toml").read_text())]) == context.config
     assert run.static_reference["edp_relative"] == 1
     static = run.designs[run.designs["exits"] == ""]
