@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,10 @@ from benchmarks.recorded.space import EXITS
 from benchmarks.recorded.table_study import TableStudy
 from hwcost.errors import OfframpError
 from study.record import DesignRecord
-from study.surrogate import Choice, GeneEncoding, ObjectiveModel, choose
+from study.surrogate import Choice, GeneEncoding, ObjectiveModel, choose, rank_correlation
 
 OBJECTIVES = ("error", "mean latency", "mean energy")
-_Z95 = 1.959964
+_Z95 = NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,12 +140,6 @@ def from_exits(measured: Designs, others: Designs, n_genes: int) -> np.ndarray:
     return np.stack(
         [1 - right.sum(axis=1), (leaving * latency).sum(axis=1), (leaving * energy).sum(axis=1)], axis=1
     )
-
-
-def rank_correlation(one: np.ndarray, two: np.ndarray) -> float:
-    """Spearman's, ties by their order."""
-    first, second = (np.argsort(np.argsort(values)) for values in (one, two))
-    return float(np.corrcoef(first, second).flat[1])
 
 
 def compared(designs: Designs, n: int, n_genes: int, rng: np.random.Generator) -> dict[str, float]:

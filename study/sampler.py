@@ -88,11 +88,10 @@ class GenomeNSGAIISampler(NSGAIISampler):
         skip: When a child counts as skipped that gives way to one that promises more; None: none does.
         known: Objectives that need no prediction, of rows of gene indices.
         identify: What makes two proposals the same; None: the design. Where every allocation and policy target of a
-            trained network becomes a design anyhow, it is the network: proposing it again would bring nothing.
+            trained network becomes a design anyhow, it is the network: proposing it again would bring nothing, and a
+            child is skipped only if it would be dominated with the placements of leading designs too.
         derived: Objectives of designs that were evaluated without being proposed, (n, n_objectives): what they
             dominate is no gain. None: there are none.
-        placed: All placements come with a network: a child is skipped only if it would be dominated with the ones of
-            leading designs too.
         founders: Designs of generation 0 before random ones, each with variants to fall back on; None: the start
             designs of the space.
     """
@@ -109,7 +108,6 @@ class GenomeNSGAIISampler(NSGAIISampler):
         known: Known | None = None,
         identify: Callable[[Any], str] | None = None,
         derived: Callable[[], np.ndarray] | None = None,
-        placed: bool = False,
         founders: Iterable[Sequence[dict[str, int]]] | None = None,
     ) -> None:
         with warnings.catch_warnings():
@@ -127,7 +125,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         self._skip = skip
         self._identify = identify or _design_key
         self._derived = derived
-        placement = space.placement_genes() if placed else ()
+        placement = () if identify is None else space.placement_genes()
         self._placement = np.array([name in placement for name in space.genes()])
         if founders is None and isinstance(space, SearchSpace):
             founders = start_designs(space)

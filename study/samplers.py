@@ -65,7 +65,6 @@ def make_sampler(
             SkipRule(config.skip_confidence, config.train_skipped) if config.skip else None,
             identify=_network_key if config.derive else None,
             derived=derived,
-            placed=config.derive,
             founders=None if config.start_designs else (),
         )
     shipped: dict[str, Callable[[], BaseSampler]] = {

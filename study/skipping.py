@@ -125,7 +125,8 @@ class SkipReport:
         )
         if networks is None:
             return cls(len(notes), len(tried), right)
-        silent = sum(_brings_nothing(t.number, networks, signs) for t in tried)
+        leading = _leading(networks, signs)
+        silent = sum(t.number not in leading for t in tried)
         return cls(len(notes), len(tried), right, silent)
 
     @classmethod
@@ -198,14 +199,14 @@ def _share(hits: int, n: int) -> str:
     return f"{hits} ({100 * hits / n:.0f} %, 95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
 
 
-def _brings_nothing(number: int, networks: Mapping[int, np.ndarray], signs: np.ndarray) -> bool:
-    """Whether every design of a trial's network is dominated or equalled by one of an earlier trial's."""
-    earlier = [values for before, values in networks.items() if before < number and len(values)]
-    own = networks.get(number, np.zeros((0, len(signs)))) * signs
-    if not len(own):
-        return True
-    if not earlier:
-        return False
-    known = np.vstack(earlier) * signs
-    known = known[moocore.is_nondominated(known)]
-    return all((known <= row).all(axis=1).any() for row in own)
+def _leading(networks: Mapping[int, np.ndarray], signs: np.ndarray) -> set[int]:
+    """Numbers of trials whose network has a design that none of an earlier trial's dominates or equals."""
+    front = np.zeros((0, len(signs)))
+    found = set()
+    for number, values in sorted(networks.items()):
+        own = values.reshape(-1, len(signs)) * signs
+        if any(not (front <= row).all(axis=1).any() for row in own):
+            found.add(number)
+            merged = np.vstack([front, own])
+            front = merged[moocore.is_nondominated(merged)]
+    return found

@@ -137,7 +137,7 @@ def choose(agreement: np.ndarray, values: np.ndarray, n_genes: int) -> list[Choi
                 best[index], kernels[index] = loss[index], Kernel(mix, reach, noise)
                 weights = vectors @ (rotated[:, index] / spread)
                 left_out[:, index] = targets[:, index] - weights / ((vectors**2 / spread).sum(axis=1))
-    order = [_rank_correlation(left_out[:, i], targets[:, i]) for i in range(targets.shape[1])]
+    order = [rank_correlation(left_out[:, i], targets[:, i]) for i in range(targets.shape[1])]
     chosen = []
     for objective in range(values.shape[1]):
         index = 2 * objective + int(order[2 * objective + 1] > order[2 * objective])
@@ -217,7 +217,13 @@ def _standardized(values: np.ndarray) -> np.ndarray:
     return (values - values.mean()) / (values.std() or 1.0)
 
 
-def _rank_correlation(one: np.ndarray, two: Sequence[float] | np.ndarray) -> float:
+def rank_correlation(one: np.ndarray, two: Sequence[float] | np.ndarray) -> float:
+    """Spearman's, ties by their order; 0 where one of them has no spread.
+
+    Args:
+        one: (n,).
+        two: (n,).
+    """
     ranks = [np.argsort(np.argsort(values)).astype(float) for values in (one, two)]
     deviations = [r - r.mean() for r in ranks]
     norm = float(np.sqrt((deviations[0] ** 2).sum() * (deviations[1] ** 2).sum()))

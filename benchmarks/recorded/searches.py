@@ -69,7 +69,6 @@ class Player:
             SkipRule() if self.skip else None,
             identify=(lambda design: design.architecture.key()) if self.derive else None,
             derived=derived if self.derive else None,
-            placed=self.derive,
             founders=study.space.founders() if self.start else (),
         )
 
