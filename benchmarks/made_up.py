@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -110,21 +110,23 @@ def fill(study: optuna.Study, space: SearchSpace, count: int, population: int) -
 
 
 class Simulation:
-    """The check of a proposal's worst case, with the time it takes."""
+    """The check of proposals' worst cases, with the time it takes."""
 
     def __init__(self, config: StudyConfig, space: SearchSpace, hardware: HardwareCosts) -> None:
         self._space, self._hardware = space, hardware
         self._bounds = Bounds.of(config.constraints.given(), hardware.static)
         self.seconds = 0.0
 
-    def __call__(self, genes: Mapping[str, Any]) -> bool:
-        """Whether a design meets the constraints."""
+    def __call__(self, designs: Sequence[Mapping[str, Any]]) -> list[bool]:
+        """Whether designs meet the constraints."""
         start = time.perf_counter()
-        genome = self._space.decode(genes)
-        view = self._hardware.view(self._hardware.cost_of(genome), np.array([genome.allocation]))
-        met = bool(self._bounds.met_before_training(view)[0])
+        genomes = [self._space.decode(genes) for genes in designs]
+        allocations = np.array([genome.allocation for genome in genomes])
+        levels = np.array([genome.level for genome in genomes])
+        costs = self._hardware.stage_costs_of([g.architecture for g in genomes], allocations, levels)
+        met = self._bounds.met_before_training(self._hardware.view(costs, allocations))
         self.seconds += time.perf_counter() - start
-        return met
+        return met.tolist()
 
 
 def claims_of(

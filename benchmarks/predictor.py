@@ -67,7 +67,7 @@ def drawn(study: TableStudy, encoding: GeneEncoding, rng: np.random.Generator) -
     for _ in range(200 * len(study.architectures)):
         genes = study.space.random(rng)
         key = study.space.decode(genes).architecture.key()
-        if key in found or not study.feasible(genes):
+        if key in found or not study.feasible([genes])[0]:
             continue
         found[key] = genes, study.evaluate(study.space.decode(genes))
         if len(found) == len(study.architectures):

@@ -121,7 +121,7 @@ def ours(config: StudyConfig, data: TrainingData, folder: Path) -> dict[str, Any
         space,
         config.population(),
         config.search.seed,
-        lambda genes: evaluator.meets_constraints(space.decode(genes)),
+        lambda designs: evaluator.meet_constraints([space.decode(genes) for genes in designs]),
         DerivedFront(context),
     )
     course = search(context, sampler, lambda record: write_derived(context, record.genome.architecture))

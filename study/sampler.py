@@ -21,6 +21,7 @@ from optuna.samplers import NSGAIISampler
 from optuna.trial import FrozenTrial
 
 from study.breeding import Breeder, as_rows
+from study.checking import Check, DesignChecks, Draws
 from study.genome import SearchSpace, start_designs
 from study.history import History
 from study.improvement import MOST_OBJECTIVES
@@ -80,7 +81,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         space: The genes.
         population_size: Individuals a generation.
         rng: Source of every proposal of this process.
-        feasible: Whether a design given by its genes meets the hardware constraints; None accepts all.
+        feasible: Whether designs given by their genes meet the hardware constraints; None accepts all.
         redraws: How often a proposal that was seen before, or is infeasible, is drawn again. When all draws are
             spent the last unseen one is proposed, and failing that the last one.
         predictor: How proposals are predicted; None: the child of the genetic algorithm is proposed as it is.
@@ -101,7 +102,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         space: GeneSpace,
         population_size: int,
         rng: np.random.Generator,
-        feasible: Callable[[Mapping[str, int]], bool] | None = None,
+        feasible: Check | None = None,
         redraws: int = 64,
         predictor: PredictorSettings | None = PredictorSettings(),  # noqa: B008  frozen
         skip: SkipRule | None = SkipRule(),  # noqa: B008  frozen
@@ -120,7 +121,6 @@ class GenomeNSGAIISampler(NSGAIISampler):
             )
         self._space = space
         self._genome_rng = rng
-        self._check = feasible
         self._redraws = redraws
         self._skip = skip
         self._identify = identify or _design_key
@@ -143,7 +143,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
             lambda trial: DIVERGED_KEY in trial.user_attrs,
             self.generation_key(),
         )
-        self._checked: dict[tuple[int, ...], bool] = {}  # designs proposed again need no second check
+        self._checks = DesignChecks(feasible, self._names, self._checked)
         self._parents: tuple[int, list[FrozenTrial]] = (0, [])  # of the latest generation
 
     @classmethod
@@ -192,10 +192,11 @@ class GenomeNSGAIISampler(NSGAIISampler):
         """A member of generation 0: the first start design nobody has proposed, then random designs."""
         seen = self._history.seen()
         for variants in self._founders:
-            genes = next((variant for variant in variants if self._feasible(variant)), None)
+            genes = next((variant for variant in variants if self._checks.meets(variant)), None)
             if genes is not None and self._key(genes) not in seen:
                 return genes
-        return self._first_useful(lambda: self._space.random(self._genome_rng), seen)
+        draws = self._draws(lambda: self._space.random(self._genome_rng), seen)
+        return self._first_met(draws.take(self._checks.ahead), draws)
 
     def _child(
         self,
@@ -205,45 +206,46 @@ class GenomeNSGAIISampler(NSGAIISampler):
     ) -> dict[str, Any]:
         rows, rank = self._rows(parents), _constrained_rank(parents, study.directions)
         seen = self._history.seen()
-        child = self._first_useful(
+        draws = self._draws(
             lambda: self._genes(self._breeder.children(rows, rank, 1, self._genome_rng)[0]), seen
         )
-        if self.predictor is None or len(study.directions) > MOST_OBJECTIVES:
+        drawn = draws.take(self._checks.ahead)
+        front = self._fitted_front(study)
+        if self.predictor is None or front is None:
+            return self._first_met(drawn, draws)
+        breeders = np.vstack([front, rows]), np.repeat([0, 1], [len(front), len(rows)])
+        if self._checks.ahead > 1:
+            ranked = self.predictor.ranked(*breeders, self._genome_rng)
+            next_ones = [self._genes(row) for row in ranked[: self._checks.ahead]]
+            self._checks.look_at([*drawn, *(genes for genes in next_ones if self._key(genes) not in seen)])
+        child = self._first_met(drawn, draws)
+        self._note = self._skipped(study, self.predictor, child, front)
+        if self._note is not None and self._note.trained:
             return child
-        return self._more_promising(study, self.predictor, child, rows, seen)
+        ranked = self.predictor.ranked(*breeders, self._genome_rng)
+        offered = [self._genes(row) for row in ranked[: self._redraws + 1]]
+        chosen = self._checks.first(offered, lambda genes: self._key(genes) not in seen)
+        del ranked[: len(offered) if chosen is None else chosen + 1]
+        if chosen is None:
+            self._note = None
+            return child
+        return offered[chosen]
 
-    def _more_promising(
-        self,
-        study: optuna.Study,
-        predictor: DesignPredictor,
-        child: dict[str, int],
-        parents: np.ndarray,
-        seen: set[str],
-    ) -> dict[str, int]:
-        """The design with the largest expected gain; the child itself where none has any, or as a check."""
+    def _fitted_front(self, study: optuna.Study) -> np.ndarray | None:
+        """Leading designs, (n, n_genes), once the predictor is fitted; None where nothing is predicted."""
+        if self.predictor is None or len(study.directions) > MOST_OBJECTIVES:
+            return None
         designs, values, comparable, excess = self._history.arrays()
         if not len(designs):
-            return child
+            return None
         signs = _signs(study.directions)
         values, comparable = values * signs, comparable * signs
         elsewhere = self._rows(self._history.running)
         derived = None if self._derived is None else self._derived()
-        if not predictor.update(designs, comparable, elsewhere, excess, derived):
-            return child
+        if not self.predictor.update(designs, comparable, elsewhere, excess, derived):
+            return None
         feasible = excess <= 0
-        front = designs[feasible][moocore.is_nondominated(values[feasible])] if feasible.any() else designs
-        self._note = self._skipped(study, predictor, child, front)
-        if self._note is not None and self._note.trained:
-            return child
-        breeders = np.vstack([front, parents])
-        rank = np.repeat([0, 1], [len(front), len(parents)])
-        ranked = predictor.ranked(breeders, rank, self._genome_rng)
-        for _ in range(min(len(ranked), self._redraws + 1)):
-            genes = self._genes(ranked.pop(0))
-            if self._key(genes) not in seen and self._feasible(genes):
-                return genes
-        self._note = None
-        return child
+        return designs[feasible][moocore.is_nondominated(values[feasible])] if feasible.any() else designs
 
     def _skipped(
         self, study: optuna.Study, predictor: DesignPredictor, child: dict[str, int], front: np.ndarray
@@ -267,28 +269,21 @@ class GenomeNSGAIISampler(NSGAIISampler):
             return None
         return SkipNote(probability, self._skip.trains_next(study.get_trials(deepcopy=False)))
 
-    def _feasible(self, genes: Mapping[str, int]) -> bool:
-        if self._check is None:
-            return True
-        row = tuple(genes[name] for name in self._names)
-        if row not in self._checked:
-            self._checked[row] = self._check(genes)
-        feasible = self._checked[row]
-        if self.predictor is not None:
-            self.predictor.feasibility.note(as_rows([dict(genes)], self._names)[0], feasible)
-        return feasible
+    def _draws(self, draw: Callable[[], dict[str, int]], seen: set[str]) -> Draws:
+        return Draws(draw, lambda genes: self._key(genes) not in seen, self._redraws + 1)
 
-    def _first_useful(self, draw: Callable[[], dict[str, int]], seen: set[str]) -> dict[str, int]:
-        best: dict[str, int] | None = None
-        genes: dict[str, int] = {}
-        for _ in range(self._redraws + 1):
-            genes = draw()
-            if self._key(genes) in seen:
-                continue
-            if self._feasible(genes):
-                return genes
-            best = genes
-        return best if best is not None else genes
+    def _first_met(self, drawn: list[dict[str, int]], draws: Draws) -> dict[str, int]:
+        """The first draw that meets the constraints, from what was drawn already on; the latest if none does."""
+        while drawn:
+            found = self._checks.first(drawn, lambda genes: True)
+            if found is not None:
+                return drawn[found]
+            drawn = draws.take(self._checks.ahead)
+        return draws.latest
+
+    def _checked(self, row: tuple[int, ...], met: bool) -> None:
+        if self.predictor is not None:
+            self.predictor.feasibility.note(np.array(row), met)
 
     def _key(self, genes: Mapping[str, int]) -> str:
         return self._identify(self._space.decode(genes))

@@ -10,7 +10,7 @@ again that were seen before, predicting) the others as shipped do not do.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import optuna
@@ -24,6 +24,7 @@ from optuna.samplers import (
 )
 from optuna.trial import FrozenTrial
 
+from study.checking import Check
 from study.config import SearchConfig
 from study.genome import Genome
 from study.predictor import PredictorSettings
@@ -38,7 +39,7 @@ def make_sampler(
     space: GeneSpace,
     population: int,
     seed: int,
-    feasible: Callable[[Mapping[str, int]], bool] | None = None,
+    feasible: Check | None = None,
     derived: Callable[[], np.ndarray] | None = None,
 ) -> BaseSampler:
     """The sampler of a study in one process.
@@ -50,7 +51,7 @@ def make_sampler(
             the algorithm as shipped.
         seed: Of every proposal of this process. Two processes, and a process that goes on with a study, need
             different ones: with the same seed they would propose the same designs.
-        feasible: Whether a design meets the hardware constraints; used by `nsga2` alone, as is the next.
+        feasible: Whether designs meet the hardware constraints; used by `nsga2` alone, as is the next.
         derived: Objectives of the designs that were derived so far, see `GenomeNSGAIISampler`.
     """
     short = int(np.random.default_rng(seed).integers(2**31))  # Optuna takes no more than 32 bits

@@ -63,7 +63,7 @@ class Player:
             np.random.default_rng(seed),
             study.feasible
             if self.hardware_first
-            else lambda genes: study.recorded(study.space.decode(genes)),
+            else lambda designs: [study.recorded(study.space.decode(genes)) for genes in designs],
             self.redraws,
             PredictorSettings() if self.predictor else None,
             SkipRule() if self.skip else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -130,10 +130,13 @@ class TableStudy:
         """Whether the design's network is in the table."""
         return self.evaluator.memo.find(genome.architecture) is not None
 
-    def feasible(self, genes: Mapping[str, int]) -> bool:
-        """Whether a design may be proposed: recorded, and within the constraints that hardware decides."""
-        genome = self.space.decode(genes)
-        return self.recorded(genome) and self.evaluator.meets_constraints(genome)
+    def feasible(self, designs: Sequence[Mapping[str, int]]) -> list[bool]:
+        """Whether designs may be proposed: recorded, and within the constraints that hardware decides."""
+        genomes = [self.space.decode(genes) for genes in designs]
+        recorded = [self.recorded(genome) for genome in genomes]
+        asked = [genome for genome, known in zip(genomes, recorded, strict=True) if known]
+        met = iter(self.evaluator.meet_constraints(asked) if asked else [])
+        return [known and next(met) for known in recorded]
 
     def evaluate(self, genome: Genome) -> DesignRecord:
         """The result of a design; searches share what was computed."""

@@ -157,7 +157,11 @@ def test_infeasible_proposals_are_drawn_again():
 
     plain = run(new_study(sampler(space, predictor=None)), space, 30)
     assert sum(not feasible(t.params) for t in plain.trials) >= 5  # without it many are infeasible
-    study = run(new_study(sampler(space, feasible=feasible, redraws=200)), space, 30)
+    study = run(
+        new_study(sampler(space, feasible=lambda many: [feasible(genes) for genes in many], redraws=200)),
+        space,
+        30,
+    )
     assert all(feasible(t.params) for t in study.trials)
     # Start designs at the highest bits are infeasible here: their first feasible variants come first instead.
     firsts = [next((g for g in variants if feasible(g)), None) for variants in start_designs(space)]
@@ -171,9 +175,9 @@ def test_when_nothing_is_feasible_unseen_designs_are_proposed_after_so_many_draw
     space = small_space()
     asked = []
 
-    def never(genes) -> bool:
-        asked.append(genes)
-        return False
+    def never(designs) -> list[bool]:
+        asked.extend(designs)
+        return [False] * len(designs)
 
     study = run(new_study(sampler(space, feasible=never, redraws=5)), space, 2 * POPULATION)
     assert len(set(keys(study, space))) == 2 * POPULATION
