@@ -7,6 +7,7 @@ are checked together with the one whose turn it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 Genes = Mapping[str, int]
 Check = Callable[[Sequence[Genes]], Sequence[bool]]
@@ -63,9 +64,8 @@ class DesignChecks:
             designs: In the order of preference.
             wanted: Whether one is wanted; asked before it is checked.
         """
-        places = [i for i, genes in enumerate(designs) if wanted(genes)]
-        for start in range(0, len(places), self.ahead):
-            chunk = places[start : start + self.ahead]
+        places = (i for i, genes in enumerate(designs) if wanted(genes))
+        while chunk := list(islice(places, self.ahead)):
             self.look_at([designs[i] for i in chunk])
             for i in chunk:
                 if self.meets(designs[i]):
