@@ -23,7 +23,7 @@ lint: $(STAMP)
 wheel: $(STAMP)
 	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
 
-# DATA names the archive of CIFAR-10; three quarters of an hour on two cores.
+# DATA names the archive of CIFAR-10; under an hour on two cores.
 reproduce-cifar10-small: $(STAMP)
 	$(BIN)/python -m study.run --preset cifar10-small --data $(or $(DATA),cifar10)
 

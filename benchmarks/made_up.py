@@ -17,6 +17,7 @@ from study.config import StudyConfig
 from study.config_io import identity, load_preset, resolve
 from study.genome import Genome, SearchSpace
 from study.hardware import HardwareCosts
+from study.hardware_check import HardwareCheck
 from study.leases import Owner, new_run
 from study.metrics import Objectives
 from study.predictor import PredictorSettings
@@ -113,20 +114,16 @@ class Simulation:
     """The check of proposals' worst cases, with the time it takes."""
 
     def __init__(self, config: StudyConfig, space: SearchSpace, hardware: HardwareCosts) -> None:
-        self._space, self._hardware = space, hardware
-        self._bounds = Bounds.of(config.constraints.given(), hardware.static)
+        self._space = space
+        self._check = HardwareCheck(hardware, Bounds.of(config.constraints.given(), hardware.static))
         self.seconds = 0.0
 
     def __call__(self, designs: Sequence[Mapping[str, Any]]) -> list[bool]:
         """Whether designs meet the constraints."""
         start = time.perf_counter()
-        genomes = [self._space.decode(genes) for genes in designs]
-        allocations = np.array([genome.allocation for genome in genomes])
-        levels = np.array([genome.level for genome in genomes])
-        costs = self._hardware.stage_costs_of([g.architecture for g in genomes], allocations, levels)
-        met = self._bounds.met_before_training(self._hardware.view(costs, allocations))
+        met = self._check.many([self._space.decode(genes) for genes in designs])
         self.seconds += time.perf_counter() - start
-        return met.tolist()
+        return met
 
 
 def claims_of(

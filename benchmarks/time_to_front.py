@@ -121,7 +121,7 @@ def ours(config: StudyConfig, data: TrainingData, folder: Path) -> dict[str, Any
         space,
         config.population(),
         config.search.seed,
-        lambda designs: evaluator.meet_constraints([space.decode(genes) for genes in designs]),
+        lambda designs: evaluator.check.many([space.decode(genes) for genes in designs]),
         DerivedFront(context),
     )
     course = search(context, sampler, lambda record: write_derived(context, record.genome.architecture))

@@ -23,6 +23,7 @@ from types import ModuleType
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import library as operator_library
 
 from hwcost.errors import OfframpError
 
@@ -36,7 +37,7 @@ class _Torchvision:
     """The imported package and the declarations it lives on, which vanish with their object."""
 
     module: ModuleType
-    declarations: torch.library.Library | None
+    declarations: operator_library.Library | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,7 +79,7 @@ def _import() -> _Torchvision:
         raise OfframpError("expected torchvision to be installed, found none; run: pip install torchvision")
     declarations = None
     if not _extension_loads(Path(specification.submodule_search_locations[0])):
-        declarations = torch.library.Library("torchvision", "DEF")
+        declarations = operator_library.Library("torchvision", "DEF")
         for name in _MISSING_OPERATORS:
             declarations.define(f"{name}{_SCHEMA}")
     try:

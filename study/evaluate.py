@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -18,6 +18,7 @@ from models.predictions import ExitPredictions
 from study.bounds import Bounds
 from study.genome import Genome, SearchSpace
 from study.hardware import HardwareCosts
+from study.hardware_check import HardwareCheck
 from study.memo import PredictionMemo, TrainedNetwork
 from study.metrics import Objectives
 from study.policy import OperatingPoint, apply_policies, apply_policy
@@ -25,8 +26,6 @@ from study.record import DesignRecord
 from study.rungs import Rises, Rung, always_rises
 from study.shared_threshold import bounded_shared_many
 from study.thresholds import tune_accuracy, tune_many
-
-_ON_THE_BOUND = 1e-9  # relative excess below which last digits decide
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,27 +84,10 @@ class Evaluator:
         """The same, once the static reference is trained: a bound on the error may be relative to its error."""
         return replace(self, bounds=self.bounds.relative_to(reference.error))
 
-    def meets_constraints(self, genome: Genome) -> bool:
-        """Whether no bound is broken for certain; what depends on training is checked after it."""
-        view = self.hardware.view(self.hardware.cost_of(genome), np.array([genome.allocation]))
-        return bool(self.bounds.met_before_training(view)[0])
-
-    def meet_constraints(self, genomes: Sequence[Genome]) -> list[bool]:
-        """The same of many designs, costed in one call; the few that are on a bound are looked at alone.
-
-        Sums of many designs differ in the last digits from those of one, which counts, as it is what is recorded.
-        """
-        if len(genomes) == 1:
-            return [self.meets_constraints(genomes[0])]
-        allocations = np.array([genome.allocation for genome in genomes])
-        levels = np.array([genome.level for genome in genomes])
-        costs = self.hardware.stage_costs_of([g.architecture for g in genomes], allocations, levels)
-        excess = self.bounds.before_training(self.hardware.view(costs, allocations))
-        worst = np.max([*excess.values(), np.full(len(genomes), -np.inf)], axis=0)
-        return [
-            self.meets_constraints(genome) if abs(value) < _ON_THE_BOUND else bool(value <= 0)
-            for genome, value in zip(genomes, worst, strict=True)
-        ]
+    @property
+    def check(self) -> HardwareCheck:
+        """Which designs need no training, as they break a constraint."""
+        return HardwareCheck(self.hardware, self.bounds)
 
     def evaluate(self, genome: Genome) -> DesignRecord:
         """The result of one proposed design at the highest rung it reaches.

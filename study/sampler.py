@@ -214,7 +214,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         if self.predictor is None or front is None:
             return self._first_met(drawn, draws)
         breeders = np.vstack([front, rows]), np.repeat([0, 1], [len(front), len(rows)])
-        if self._checks.ahead > 1:
+        if self._checks.ahead > 1:  # what is ranked stays with the predictor until it is taken off
             ranked = self.predictor.ranked(*breeders, self._genome_rng)
             next_ones = [self._genes(row) for row in ranked[: self._checks.ahead]]
             self._checks.look_at([*drawn, *(genes for genes in next_ones if self._key(genes) not in seen)])

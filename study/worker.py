@@ -146,7 +146,7 @@ def _work(task: WorkerTask, events: Any) -> None:
         space,
         population_of(study),
         seed,
-        lambda designs: evaluator.meet_constraints([space.decode(genes) for genes in designs]),
+        lambda designs: evaluator.check.many([space.decode(genes) for genes in designs]),
         # With several rungs derived designs had longer trainings than what is predicted: they do not compare.
         DerivedFront(context) if search.derive and len(search.rungs) == 1 else None,
     )

@@ -135,7 +135,7 @@ class TableStudy:
         genomes = [self.space.decode(genes) for genes in designs]
         recorded = [self.recorded(genome) for genome in genomes]
         asked = [genome for genome, known in zip(genomes, recorded, strict=True) if known]
-        met = iter(self.evaluator.meet_constraints(asked) if asked else [])
+        met = iter(self.evaluator.check.many(asked) if asked else [])
         return [known and next(met) for known in recorded]
 
     def evaluate(self, genome: Genome) -> DesignRecord:

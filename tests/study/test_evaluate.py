@@ -23,7 +23,7 @@ def random_genomes(context, count: int) -> list[Genome]:
 
 def some_feasible(context, early: int = 2) -> Genome:
     for genome in random_genomes(context, 400):
-        if len(genome.architecture.exits) == early and context.evaluator.meets_constraints(genome):
+        if len(genome.architecture.exits) == early and context.evaluator.check.one(genome):
             return genome
     raise AssertionError("expected a feasible design among 400")
 
@@ -33,9 +33,7 @@ def test_infeasible_hardware_is_found_before_training(context):
     records = [context.evaluator.evaluate(genome) for genome in genomes]
     for genome, record in zip(genomes, records, strict=True):
         assert (
-            record.feasible
-            == context.evaluator.meets_constraints(genome)
-            == (max(record.violations.values()) <= 0)
+            record.feasible == context.evaluator.check.one(genome) == (max(record.violations.values()) <= 0)
         )
         assert record.trained == record.feasible
         if not record.feasible:
@@ -140,7 +138,7 @@ def test_derived_designs_are_the_best_of_all_allocations(context):
         assert record.feasible
         assert record.training_samples == 0
         assert context.space.canonical(record.genome) == record.genome
-        assert context.evaluator.meets_constraints(record.genome)
+        assert context.evaluator.check.one(record.genome)
     assert {r.genome.policy_target for r in derived} == set(context.config.space.policy_targets)
     kept = {r.genome.allocation for r in derived}
     assert len(derived) == len(kept) * len(context.config.space.policy_targets)
@@ -181,7 +179,7 @@ def test_the_published_policy_has_one_threshold_for_all_exits(tmp_path):
 
 
 def infeasible(context) -> Genome:
-    return next(g for g in random_genomes(context, 40) if not context.evaluator.meets_constraints(g))
+    return next(g for g in random_genomes(context, 40) if not context.evaluator.check.one(g))
 
 
 def test_hardware_first_can_be_switched_off(context):

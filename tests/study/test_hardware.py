@@ -7,9 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from study.bounds import Bound, Bounds
 from study.genome import Genome
-from study.metrics import metric_named
 from tests.study.bench import bench_context
 
 
@@ -38,31 +36,6 @@ def test_many_genomes_cost_what_each_costs_alone(context):
         assert np.allclose(design.energy_pj, alone.energy_pj, rtol=1e-11)
         assert design.weight_memory_bits == alone.weight_memory_bits
         assert design.exits.all()
-
-
-def test_constraints_of_many_genomes(context):
-    genomes = random_genomes(context, 25, seed=1)
-    allocations = np.array([genome.allocation for genome in genomes])
-    together = context.hardware.stage_costs_of([g.architecture for g in genomes], allocations)
-    view = context.hardware.view(together, allocations)
-    met = context.evaluator.bounds.met_before_training(view)
-    assert met.tolist() == [context.evaluator.meets_constraints(genome) for genome in genomes]
-    assert met.tolist() == context.evaluator.meet_constraints(genomes)
-    assert 0 < met.sum() < 25
-
-
-def test_a_design_on_a_bound_meets_it_among_others_too(context):
-    """Its cost among others differs from that alone in last digits, which must not decide."""
-    genomes = random_genomes(context, 12, seed=2)
-    evaluator = context.evaluator
-    for genome in genomes:
-        limit = float(context.hardware.cost_of(genome).worst_latency_cycles[0])
-        seconds = limit / context.hardware.static.clock_hz
-        metric = metric_named("worst_latency")
-        for value, met in ((seconds, True), (seconds * (1 - 2e-12), False)):
-            strict = replace(evaluator, bounds=Bounds((Bound(metric, value),)))
-            assert strict.meets_constraints(genome) is met
-            assert strict.meet_constraints([genome, *genomes])[0] is met
 
 
 def test_costs_of_many_designs_are_those_of_each_alone(tmp_path, monkeypatch):

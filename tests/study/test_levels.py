@@ -116,7 +116,7 @@ def feasible(context, early: int) -> Genome:
     return next(
         genome
         for genome in random_genomes(context, 600, seed=7)
-        if len(genome.architecture.exits) == early and context.evaluator.meets_constraints(genome)
+        if len(genome.architecture.exits) == early and context.evaluator.check.one(genome)
     )
 
 
@@ -154,7 +154,7 @@ def test_the_array_call_gives_what_a_loop_over_designs_gives(tmp_path):
     for row in rng.integers(len(levels), size=60):
         place = tuple(int(i) for i in allocations[row]), int(levels[row])
         genome = context.space.canonical(Genome(architecture, place[0], 0.0, place[1]))
-        if place not in kept and context.evaluator.meets_constraints(genome):
+        if place not in kept and context.evaluator.check.one(genome):
             assert any((cost <= _cost(context, architecture, *place)).all() for cost in costs)
             dominated += 1
     assert dominated > 5
@@ -187,5 +187,5 @@ def test_a_bound_that_only_a_fast_clock_meets(tmp_path, context):
     low, nominal, high = (context.hardware.cost_of(design).latency_s[0, -1] for design in designs)
     bound = {"worst_latency": f"{1e6 * (nominal + high) / 2} us"}
     strict = bench_context(tmp_path, space={"levels": "all"}, constraints=bound)
-    assert [strict.evaluator.meets_constraints(design) for design in designs] == [False, False, True]
+    assert [strict.evaluator.check.one(design) for design in designs] == [False, False, True]
     assert low > nominal

@@ -49,7 +49,7 @@ def with_rungs(folder, rises):
 def feasible(context) -> list[Genome]:
     rng = np.random.default_rng(0)
     drawn = (context.space.decode(context.space.random(rng)) for _ in range(60))
-    return [genome for genome in drawn if context.evaluator.meets_constraints(genome)]
+    return [genome for genome in drawn if context.evaluator.check.one(genome)]
 
 
 @pytest.mark.parametrize("reached", [0, 1, 2])

@@ -56,7 +56,7 @@ def make_run(folder: Path, config: StudyConfig, trials: int = 4) -> None:
         context.space,
         4,
         np.random.default_rng(0),
-        lambda designs: context.evaluator.meet_constraints([context.space.decode(d) for d in designs]),
+        lambda designs: context.evaluator.check.many([context.space.decode(d) for d in designs]),
     )
     for _ in range(trials):
         trial = study.ask(context.space.distributions())
