@@ -55,6 +55,11 @@ class Watch:
                 self._records[trial.number] = record_of(trial)
         return [record for record in self._records.values() if record is not None]
 
+    def finished_by(self, run: str) -> int:
+        """Number of finished trials whose last owner was a worker of a run."""
+        owners = (Owner.of(trial) for trial in finished_trials(self._study))
+        return sum(owner is not None and owner.run == run for owner in owners)
+
     def due(self) -> bool:
         """Whether it is time to look again."""
         now = time.monotonic()
@@ -99,7 +104,7 @@ class Search:
     def _round(self, workers: int) -> None:
         """Starts the workers and follows them until all have ended."""
         group = ProcessGroup()
-        deaths = 0
+        deaths = finished = 0
         try:
             for index in range(workers):
                 group.start(index, run_worker, replace(self.task, index=index))
@@ -107,28 +112,31 @@ class Search:
                 self._note(event)
                 if event.kind == "fatal":
                     raise OfframpError(event.reason)
-                if event.kind == "finished":
-                    deaths = 0  # a study of a week may lose a worker a day
                 if event.kind == "died":
-                    deaths += 1
-                    self._replace(group, event, deaths)
+                    self.progress.log(
+                        f"worker {event.worker} was ended by {event.reason}; its trial is put aside"
+                    )
+                    self.watch.leave(self.task.run, event.worker)
+                    # A study of a week may lose a worker a day. The storage is asked: one that is killed as its
+                    # trial finishes does not get to say so.
+                    before, finished = finished, self.watch.finished_by(self.task.run)
+                    deaths = deaths + 1 if finished == before else 1
+                    self._replace(group, event.worker, deaths)
         finally:
             # A second Ctrl-C must not interrupt the putting aside.
-            before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+            previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
             for event in group.stop():
                 self._note(event)
-            signal.signal(signal.SIGINT, before)
+            signal.signal(signal.SIGINT, previous)
             self.watch.leave(self.task.run)
 
-    def _replace(self, group: ProcessGroup, event: WorkerEvent, deaths: int) -> None:
-        self.progress.log(f"worker {event.worker} was ended by {event.reason}; its trial is put aside")
-        self.watch.leave(self.task.run, event.worker)
+    def _replace(self, group: ProcessGroup, worker: int, deaths: int) -> None:
         if deaths > self.task.config.search.max_failures:
             raise OfframpError(
                 f"expected workers that finish trials, got {deaths} in a row ended from outside; is there enough "
                 "memory? Finished trials are kept, run the same command again with fewer --workers"
             )
-        group.start(event.worker, run_worker, replace(self.task, index=event.worker))
+        group.start(worker, run_worker, replace(self.task, index=worker))
 
     def _meanwhile(self) -> None:
         if self.watch.due():
