@@ -120,7 +120,7 @@ def test_help_answers_at_once_and_without_torch():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--preset", "quick"], "cifar10, cifar10-small, paper, quickstart, got 'quick'"),
+        (["--preset", "quick"], "cifar10, cifar10-cpu, cifar10-small, paper, quickstart, got 'quick'"),
         (["--bogus"], "unrecognized arguments: --bogus"),
         (["--trials", "0"], "search.trials: expected greater than or equal to 1, got 0"),
         (["--trials", "x"], "invalid int value: 'x'"),

@@ -37,7 +37,7 @@ def refuse(folder: Path, *options: str) -> str:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--preset", "slowstart"), "cifar10, cifar10-small, paper, quickstart, got 'slowstart'"),
+        (("--preset", "slowstart"), "cifar10, cifar10-cpu, cifar10-small, paper, quickstart, got 'slowstart'"),
         (("--set", "qat.epoch=3"), "expected a known key, got qat.epoch"),
         (("--set", "speed.epochs=3"), "expected a known key, got speed"),
         (("--set", "epochs=3"), "expected --set section.key=value, got 'epochs=3'"),

@@ -261,12 +261,12 @@ def test_files_that_cannot_be_read_are_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["quick", "", "../presets/quickstart", "quickstart.toml", "Quickstart"])
 def test_unknown_presets_are_refused_beside_the_known_ones(name):
-    with pytest.raises(OfframpError, match="cifar10, cifar10-small, paper, quickstart, got"):
+    with pytest.raises(OfframpError, match="cifar10, cifar10-cpu, cifar10-small, paper, quickstart, got"):
         load_preset(name)
 
 
 def test_the_four_presets_are_there():
-    assert preset_names() == ("cifar10", "cifar10-small", "paper", "quickstart")
+    assert preset_names() == ("cifar10", "cifar10-cpu", "cifar10-small", "paper", "quickstart")
 
 
 def test_random_order_of_sections_in_a_file_is_the_same_study():
