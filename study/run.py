@@ -43,8 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add(
-        "--preset", default=None, metavar="NAME", help="quickstart (default), cifar10-small, cifar10-cpu, cifar10 or paper"
-    )
+        "--preset", default=None, metavar="NAME",
+        help="quickstart (default), cifar10-small, cifar10-cpu, cifar10 or paper",
+    )  # fmt: skip
     add("--config", type=Path, metavar="FILE.toml", help="values laid over the preset's")
     add("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="one value; repeatable")
     add(

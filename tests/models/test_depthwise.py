@@ -9,7 +9,7 @@ from models.loop import arithmetic
 from models.recipe import Arithmetic
 
 
-@pytest.mark.parametrize("kernel", [SMALLEST_KERNEL, 7])
+@pytest.mark.parametrize("kernel", [3, SMALLEST_KERNEL, 7])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [4, 7, 8, 9])
 @pytest.mark.parametrize("channels_last", [True, False])
@@ -35,10 +35,15 @@ def test_gradients_equal_those_of_pytorch(kernel: int, stride: int, size: int, c
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_gradients_under_mixed_precision_are_those_of_float32_to_its_8_bits() -> None:
+@pytest.mark.parametrize("kernel", [3, 7])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [8, 9])
+def test_gradients_under_mixed_precision_are_those_of_float32_to_its_8_bits(
+    kernel: int, stride: int, size: int
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    layer = FloatLayers().conv(6, 6, 7, 2, 6, 8)
-    x = torch.randn((4, 6, 9, 9), generator=generator)
+    layer = FloatLayers().conv(6, 6, kernel, stride, 6, 8)
+    x = torch.randn((4, 6, size, size), generator=generator)
 
     def run(precision: Arithmetic) -> list[Tensor]:
         source = x.clone().requires_grad_()

@@ -132,3 +132,17 @@ def test_integers_are_the_map_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> Non
         assert torch.equal(codes.values(), y)
         assert codes.values().stride() == y.stride()
         assert codes.integers.element_size() == 1
+
+
+@pytest.mark.parametrize("shape", [(4, 6, 5, 7), (16, 1, 3, 3), (5, 6, 1, 1), (10, 3), (7,)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_products_of_bfloat16_are_added_up_in_float32(
+    shape: tuple[int, ...], layout: torch.memory_format
+) -> None:
+    generator = torch.Generator().manual_seed(len(shape))
+    a, b = (torch.randn(shape, generator=generator).bfloat16() for _ in range(2))
+    if len(shape) == 4:
+        a, b = a.to(memory_format=layout), b.to(memory_format=layout)
+    products = a.double() * b.double()
+    found = fast_quantizer._sum_of_products(a, b)
+    assert abs(found - float(products.sum())) <= 1e-6 * float(products.abs().sum())
