@@ -16,7 +16,8 @@ from study.progress import StageProgress
 from study.record import DesignRecord
 from study.search_board import SearchBoard
 from study.storage import finished_trials, record_of
-from study.worker import WorkerEvent, WorkerTask, run_worker
+from study.worker import WorkerTask, run_worker
+from study.worker_events import WorkerEvent
 
 _LOOK_SECONDS = 5.0
 

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from study.worker import WorkerEvent, drain
+from study.worker_events import EventReaders, EventWriter, WorkerEvent
 
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 30.0
 
 
 class ProcessGroup:
-    """Worker processes that report through one queue.
+    """Worker processes and what they report.
 
     They are spawned, not forked: a forked child of a process with running threads (PyTorch, sqlite) may hang.
     """
 
     def __init__(self) -> None:
         self.context = multiprocessing.get_context("spawn")
-        self._queue: Any = self.context.Queue()
+        self._readers = EventReaders()
         self._processes: dict[int, BaseProcess] = {}
 
     def start(self, index: int, target: Callable[..., None], *arguments: Any) -> None:
-        """Starts a process; the queue becomes the last argument of its target."""
+        """Starts a process; an `EventWriter` becomes the last argument of its target."""
+        reader, writer = self.context.Pipe(duplex=False)
         process = self.context.Process(
-            target=target, args=(*arguments, self._queue), name=f"offramp-{index}", daemon=True
+            target=target, args=(*arguments, EventWriter(writer)), name=f"offramp-{index}", daemon=True
         )
         # Ctrl-C reaches the whole group. The parent decides what to do; a child that is still importing must not
         # die with a traceback, and it inherits the signal as ignored.
@@ -37,6 +39,8 @@ class ProcessGroup:
             process.start()
         finally:
             signal.signal(signal.SIGINT, before)
+            writer.close()  # the process has one of its own; the pipe ends with that
+        self._readers.add(reader)
         self._processes[index] = process
 
     def events(self, meanwhile: Callable[[], None] = lambda: None) -> Iterator[WorkerEvent]:
@@ -48,7 +52,7 @@ class ProcessGroup:
             meanwhile: Called every half second or so.
         """
         while self._processes:
-            said = drain(self._queue, _POLL_SECONDS)
+            said = self._readers.listen(_POLL_SECONDS)
             meanwhile()
             yield from said
             if said:
@@ -57,8 +61,8 @@ class ProcessGroup:
                 if process.is_alive():
                     continue
                 process.join()
-                # Its last words may have arrived between the look into the queue and now.
-                yield from drain(self._queue, 0.05)
+                # Its last words may have arrived between the look into the pipes and now.
+                yield from self._readers.listen(0.05)
                 del self._processes[index]
                 if process.exitcode:
                     how = (
@@ -78,12 +82,11 @@ class ProcessGroup:
             process.terminate()
         said: list[WorkerEvent] = []
         for process in self._processes.values():
-            waited = 0.0
-            while process.is_alive() and waited < _STOP_SECONDS:
-                said += drain(self._queue, _POLL_SECONDS)  # a full pipe would keep the process from ending
-                waited += _POLL_SECONDS
+            deadline = time.monotonic() + _STOP_SECONDS
+            while process.is_alive() and time.monotonic() < deadline:
+                said += self._readers.listen(_POLL_SECONDS)  # a full pipe would keep the process from ending
             if process.is_alive():
                 process.kill()
             process.join()
         self._processes.clear()
-        return said + drain(self._queue, 0.05)
+        return said + self._readers.listen(0.05)

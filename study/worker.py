@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import queue
 import signal
 import threading
 import time
@@ -17,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from hwcost.errors import OfframpError
 from models.seeds import derive_seed
 from study.config import StudyConfig
-from study.record import DesignRecord
 from study.setup import Paths
+from study.worker_events import EventWriter, WorkerEvent
 
 if TYPE_CHECKING:
     import optuna
@@ -58,37 +57,17 @@ class WorkerTask:
     run_number: int = 0
 
 
-@dataclass(frozen=True)
-class WorkerEvent:
-    """What a worker says to the process that started it.
-
-    Attributes:
-        kind: `started`, `finished`, `failed` and `lost` (others took it up) are about a trial; `ready`, `done`,
-            `fatal` (it gave up with a reason) and `died` (killed from outside) about the worker.
-        worker: Its index.
-        trial: Its number, -1 where there is none.
-        record: The result of a finished trial.
-        reason: Why it failed.
-    """
-
-    kind: Literal["ready", "started", "finished", "failed", "lost", "fatal", "died", "done"]
-    worker: int
-    trial: int = -1
-    record: DesignRecord | None = None
-    reason: str = ""
-
-
-def run_worker(task: WorkerTask, events: Any) -> None:
+def run_worker(task: WorkerTask, events: EventWriter) -> None:
     """Entry point of a process that works on trials.
 
     Args:
         task: What to work on.
-        events: A multiprocessing queue of `WorkerEvent`.
+        events: Takes what this process says.
     """
     _guarded(task, events, lambda: _work(task, events))
 
 
-def run_reference(task: WorkerTask, trained: Literal["alone", "jointly"], events: Any) -> None:
+def run_reference(task: WorkerTask, trained: Literal["alone", "jointly"], events: EventWriter) -> None:
     """Entry point of a process that trains the static reference one way; the result goes into the memo."""
     _guarded(task, events, lambda: _train_reference(task, trained))
 
@@ -107,7 +86,7 @@ def _guarded(task: WorkerTask, events: Any, work: Callable[[], None]) -> None:
         last = WorkerEvent("fatal", task.index, reason=str(error))
     except Exception as error:
         last = WorkerEvent("fatal", task.index, reason=_explain(error, task.paths))
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the queue is still being flushed on the way out
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process is on its way out
     events.put(last)
 
 
@@ -118,7 +97,7 @@ def _train_reference(task: WorkerTask, trained: Literal["alone", "jointly"]) -> 
     train_static(open_context(task.config, task.paths, task.device, data), trained)
 
 
-def _work(task: WorkerTask, events: Any) -> None:
+def _work(task: WorkerTask, events: EventWriter) -> None:
     import optuna
 
     from study.claims import Claims
@@ -255,14 +234,3 @@ def _follow_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def drain(events: Any, timeout: float) -> list[WorkerEvent]:
-    """Everything that workers have said, waiting for the first of it at most so many seconds."""
-    said = []
-    try:
-        said.append(events.get(timeout=timeout))
-        while True:
-            said.append(events.get_nowait())
-    except queue.Empty:
-        return said

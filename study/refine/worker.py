@@ -11,7 +11,8 @@ from hwcost.errors import OfframpError
 from models.recipe import QatRecipe
 from study.processes import ProcessGroup
 from study.refine.networks import RefinedNetworks, Training
-from study.worker import WorkerEvent, WorkerTask, _guarded
+from study.worker import WorkerTask, _guarded
+from study.worker_events import EventWriter, WorkerEvent
 
 if TYPE_CHECKING:
     from study.progress import StageProgress
@@ -34,18 +35,18 @@ class RefineTask:
     trainings: tuple[Training, ...]
 
 
-def run_trainings(task: RefineTask, taken: Any, events: Any) -> None:
+def run_trainings(task: RefineTask, taken: Any, events: EventWriter) -> None:
     """Entry point of a process.
 
     Args:
         task: What to work on.
         taken: Shared counter (multiprocessing value): trainings that somebody has begun.
-        events: A multiprocessing queue of `WorkerEvent`, whose `trial` is the index of a training.
+        events: Takes what this process says; the `trial` of an event is the index of a training.
     """
     _guarded(task.worker, events, lambda: _work(task, taken, events))
 
 
-def _work(task: RefineTask, taken: Any, events: Any) -> None:
+def _work(task: RefineTask, taken: Any, events: EventWriter) -> None:
     from models.objective import NonFiniteLoss
     from study.setup import load_data, open_context
 

@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
 import study.processes
 from study.processes import ProcessGroup
-from study.worker import WorkerEvent
+from study.worker_events import WorkerEvent
 from tests.study.process_targets import say_and_end, wait_for_signal
 
 
@@ -25,6 +23,16 @@ def test_everything_said_arrives_and_deaths_are_told_apart():
     assert last[2] == WorkerEvent("died", 2, reason="status 3")
     assert list(group.events()) == []  # nobody is left
     assert group.stop() == []
+
+
+def test_one_that_is_killed_in_a_word_does_not_silence_the_others():
+    group = ProcessGroup()
+    for index, how in enumerate(("in a word", "well", "in a word", "well")):
+        group.start(index, say_and_end, index, how)
+    events = list(group.events())
+    assert [e.kind for e in events if e.worker in (1, 3)].count("done") == 2
+    assert sorted(e.worker for e in events if e.kind == "started") == [0, 1, 2, 3]
+    assert sorted(e.worker for e in events if e.kind == "died") == [0, 2]
 
 
 def test_stop_ends_all_and_keeps_what_they_said(monkeypatch):
@@ -47,12 +55,3 @@ def test_stop_ends_all_and_keeps_what_they_said(monkeypatch):
 
 def test_workers_are_spawned_not_forked():
     assert ProcessGroup().context.get_start_method() == "spawn"
-
-
-@pytest.mark.parametrize("kind", ["ready", "fatal"])
-def test_an_event_needs_neither_trial_nor_record(kind):
-    assert (WorkerEvent(kind, 1).trial, WorkerEvent(kind, 1).record, WorkerEvent(kind, 1).reason) == (
-        -1,
-        None,
-        "",
-    )

@@ -22,28 +22,15 @@ from study.leases import Owner, put_aside
 from study.sampler import DIVERGED_KEY, GenomeNSGAIISampler
 from study.setup import Paths
 from study.storage import StudyIdentity, default_url, open_storage, open_study, record_of, study_lock
-from study.worker import Interrupted, WorkerTask, _guarded, _one_trial, drain
+from study.worker import Interrupted, WorkerTask, _guarded, _one_trial
 from tests.study.spaces import record, small_space
 from tests.study.synthetic import OBJECTIVES
 
 SPAWN = multiprocessing.get_context("spawn")
 
 
-def test_drain_returns_all_that_is_there_and_waits_only_for_the_first():
-    events = SPAWN.Queue()
-    start = time.monotonic()
-    assert drain(events, 0.1) == []
-    assert time.monotonic() - start < 5
-    for number in range(5):
-        events.put(number)
-    said: list[int] = []
-    while len(said) < 5:  # the queue's thread may be slow
-        said += drain(events, 5)
-    assert said == list(range(5))
-
-
 class Said(list):
-    """Stands for the queue where worker and listener are one process."""
+    """Stands for the pipe where worker and listener are one process."""
 
     put = list.append
 
