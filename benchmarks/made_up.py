@@ -15,6 +15,7 @@ from study.bounds import Bounds
 from study.claims import Claims
 from study.config import StudyConfig
 from study.config_io import identity, load_preset, resolve
+from study.costing import Costed, SimulatedCosting
 from study.genome import Genome, SearchSpace
 from study.hardware import HardwareCosts
 from study.hardware_check import HardwareCheck
@@ -111,11 +112,14 @@ def fill(study: optuna.Study, space: SearchSpace, count: int, population: int) -
 
 
 class Simulation:
-    """The check of proposals' worst cases, with the time it takes."""
+    """The check of proposals' worst cases and what their exits cost, with the time both take."""
 
     def __init__(self, config: StudyConfig, space: SearchSpace, hardware: HardwareCosts) -> None:
         self._space = space
         self._check = HardwareCheck(hardware, Bounds.of(config.constraints.given(), hardware.static))
+        points = space.mounting_points
+        self._costing = SimulatedCosting(list(space.genes()), space.decode, points, self._check, OBJECTIVES)
+        self.n_slots, self.slots = self._costing.n_slots, self._costing.slots
         self.seconds = 0.0
 
     def __call__(self, designs: Sequence[Mapping[str, Any]]) -> list[bool]:
@@ -124,6 +128,13 @@ class Simulation:
         met = self._check.many([self._space.decode(genes) for genes in designs])
         self.seconds += time.perf_counter() - start
         return met
+
+    def cost(self, designs: np.ndarray) -> Costed:
+        """See `study.costing.Costing`."""
+        start = time.perf_counter()
+        costed = self._costing.cost(designs)
+        self.seconds += time.perf_counter() - start
+        return costed
 
 
 def claims_of(
@@ -142,6 +153,7 @@ def claims_of(
         np.random.default_rng(worker),
         feasible,
         predictor=PredictorSettings() if predictor else None,
+        costing=feasible,
     )
     return Claims(
         study,

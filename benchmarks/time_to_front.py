@@ -123,6 +123,7 @@ def ours(config: StudyConfig, data: TrainingData, folder: Path) -> dict[str, Any
         config.search.seed,
         lambda designs: evaluator.check.many([space.decode(genes) for genes in designs]),
         DerivedFront(context),
+        evaluator.costing,
     )
     course = search(context, sampler, lambda record: write_derived(context, record.genome.architecture))
     return {

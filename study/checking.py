@@ -16,6 +16,9 @@ Check = Callable[[Sequence[Genes]], Sequence[bool]]
 AHEAD = 4
 """Designs that are checked together with the one whose turn it is."""
 
+MOST_KNOWN = 4096
+"""Outcomes that are remembered, the latest; those of one proposal are far fewer."""
+
 
 class DesignChecks:
     """Remembers which designs meet the constraints.
@@ -39,6 +42,11 @@ class DesignChecks:
         """How many designs it pays to check at once."""
         return 1 if self._check is None else AHEAD
 
+    def take(self, row: Sequence[int], met: bool) -> None:
+        """Takes in the outcome of a check that was made elsewhere."""
+        if self._check is not None and tuple(row) not in self._known:
+            self._keep(tuple(row), met)
+
     def look_at(self, designs: Sequence[Genes]) -> None:
         """Checks what is not known of these in one call."""
         if self._check is None:
@@ -47,8 +55,7 @@ class DesignChecks:
         if not new:
             return
         for row, met in zip(new, self._check(list(new.values())), strict=True):
-            self._known[row] = bool(met)
-            self._note(row, bool(met))
+            self._keep(row, bool(met))
 
     def meets(self, genes: Genes) -> bool:
         """Whether a design meets the constraints."""
@@ -71,6 +78,12 @@ class DesignChecks:
                 if self.meets(designs[i]):
                     return i
         return None
+
+    def _keep(self, row: tuple[int, ...], met: bool) -> None:
+        self._known[row] = met
+        self._note(row, met)
+        if len(self._known) > MOST_KNOWN:
+            del self._known[next(iter(self._known))]
 
     def _row(self, genes: Genes) -> tuple[int, ...]:
         return tuple(genes[name] for name in self._names)

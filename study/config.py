@@ -53,6 +53,8 @@ class SearchConfig(Section):
         default=64, ge=0
     )  # a child seen before, or infeasible, is drawn again at most this often
     predictor: bool = True  # of many children the one is proposed that promises most
+    # what promises most is looked at again with what its exits cost; needs the predictor
+    exit_costs: bool = True
     skip: bool = True  # a child that is surely dominated gives way and counts; needs the predictor
     skip_confidence: float = Field(
         default=0.95, ge=0.5, le=1.0

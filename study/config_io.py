@@ -175,10 +175,9 @@ def identity(config: StudyConfig) -> dict[str, Any]:
         for name, neutral in LATER_FIELDS.items():
             if values[section].get(name) == neutral:
                 del values[section][name]
-    if not values["search"].get("pretrain_alone"):
-        values["search"].pop(
-            "pretrain_alone", None
-        )  # what studies did that were begun before there was a choice
+    for name in ("pretrain_alone", "exit_costs"):
+        if not values["search"].get(name):
+            values["search"].pop(name, None)  # what studies did that were begun before there was a choice
     values["data"]["source"] = Path(config.data.source).name
     if config.backbone.weights is not None:
         values["backbone"]["weights"] = _weights_identity(Path(config.backbone.weights))

@@ -16,6 +16,7 @@ from hwcost.stage_costs import StageCosts
 from models.architecture import Architecture
 from models.predictions import ExitPredictions
 from study.bounds import Bounds
+from study.costing import SimulatedCosting
 from study.genome import Genome, SearchSpace
 from study.hardware import HardwareCosts
 from study.hardware_check import HardwareCheck
@@ -88,6 +89,14 @@ class Evaluator:
     def check(self) -> HardwareCheck:
         """Which designs need no training, as they break a constraint."""
         return HardwareCheck(self.hardware, self.bounds)
+
+    @property
+    def costing(self) -> SimulatedCosting:
+        """What is known of designs of the space without a trial."""
+        space = self.space
+        return SimulatedCosting(
+            list(space.genes()), space.decode, space.mounting_points, self.check, self.objectives
+        )
 
     def evaluate(self, genome: Genome) -> DesignRecord:
         """The result of one proposed design at the highest rung it reaches.

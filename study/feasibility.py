@@ -32,14 +32,15 @@ class FeasibilityModel:
     def note(self, design: np.ndarray, feasible: bool) -> None:
         """A check of a design, (n_genes,), was made."""
         self._checks[tuple(design.tolist())] = feasible
+        if len(self._checks) > _MOST:
+            del self._checks[next(iter(self._checks))]
 
     def fit(self) -> None:
         """Takes in what was noted; nothing is learned as long as all checks ended alike."""
-        latest = list(self._checks.items())[-_MOST:]
-        outcome = np.array([-1.0 if feasible else 1.0 for _, feasible in latest])
+        outcome = np.array([-1.0 if feasible else 1.0 for feasible in self._checks.values()])
         self._model = None
         if len(set(outcome.tolist())) == 2:
-            self._features = self._encoding.features(np.array([design for design, _ in latest]))
+            self._features = self._encoding.features(np.array(list(self._checks)))
             agreement = self._features @ self._features.T
             self._model = ObjectiveModel(_CHOICE, agreement, outcome, self._n_genes)
 

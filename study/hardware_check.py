@@ -10,6 +10,7 @@ import numpy as np
 from study.bounds import Bounds
 from study.genome import Genome
 from study.hardware import HardwareCosts
+from study.metrics import HardwareView
 
 _ON_THE_BOUND = 1e-9  # relative excess below which last digits decide
 
@@ -32,18 +33,21 @@ class HardwareCheck:
         return bool(self.bounds.met_before_training(view)[0])
 
     def many(self, genomes: Sequence[Genome]) -> list[bool]:
-        """The same of many designs, costed in one call; the few that are on a bound are looked at alone.
+        """The same of many designs, costed in one call."""
+        return [self.one(genomes[0])] if len(genomes) == 1 else self.look_at(genomes)[1]
 
-        Sums of many designs differ in the last digits from those of one, which counts, as it is what is recorded.
+    def look_at(self, genomes: Sequence[Genome]) -> tuple[HardwareView, list[bool]]:
+        """What many designs cost, in one call, and whether they break no bound for certain.
+
+        Sums of many designs differ in the last digits from those of one, which counts, as it is what is recorded: the
+        few that are on a bound are looked at alone.
         """
-        if len(genomes) == 1:
-            return [self.one(genomes[0])]
         allocations = np.array([genome.allocation for genome in genomes])
         levels = np.array([genome.level for genome in genomes])
         costs = self.hardware.stage_costs_of([g.architecture for g in genomes], allocations, levels)
-        excess = self.bounds.before_training(self.hardware.view(costs, allocations))
-        worst = np.max([*excess.values(), np.full(len(genomes), -np.inf)], axis=0)
-        return [
+        view = self.hardware.view(costs, allocations)
+        worst = np.max([*self.bounds.before_training(view).values(), np.full(len(genomes), -np.inf)], axis=0)
+        return view, [
             self.one(genome) if abs(value) < _ON_THE_BOUND else bool(value <= 0)
             for genome, value in zip(genomes, worst, strict=True)
         ]

@@ -20,7 +20,8 @@ class History:
         names: Of the genes.
         key: Equal for trials of the same design.
         measured: Whether the values of a finished trial were measured.
-        results: Values, values that compare with each other, and the largest excess over a bound, of such a trial.
+        results: Values, values that compare with each other, the largest excess over a bound, and the share of
+            inputs that leaves at each slot of an exit, of such a trial.
         out: Whether a failed trial's design fails however often it is tried.
         generation_key: System attribute with a trial's generation.
     """
@@ -30,7 +31,7 @@ class History:
         names: Sequence[str],
         key: Callable[[FrozenTrial], str],
         measured: Callable[[FrozenTrial], bool],
-        results: Callable[[FrozenTrial], tuple[Sequence[float], Sequence[float], float]],
+        results: Callable[[FrozenTrial], tuple[Sequence[float], Sequence[float], float, Sequence[float]]],
         out: Callable[[FrozenTrial], bool],
         generation_key: str,
     ) -> None:
@@ -44,6 +45,7 @@ class History:
         self._values: list[Sequence[float]] = []
         self._comparable: list[Sequence[float]] = []
         self._excess: list[float] = []
+        self._leaving: list[Sequence[float]] = []
         self._arrays: tuple[np.ndarray, ...] = ()
         self._seen: set[str] = set()
         self.generations: Counter[int] = Counter()
@@ -79,9 +81,9 @@ class History:
                 self._open_keys[trial.number] = self._key(trial)
         return self._seen | {self._open_keys[trial.number] for trial in self.running}
 
-    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Of trials that were measured: genes (n, n_genes), values and comparable values (n, n_objectives), excess
-        over the bounds (n,)."""
+        over the bounds (n,), shares that leave (n, n_slots)."""
         n = len(self._rows)
         before = len(self._arrays[0]) if self._arrays else 0
         if n > before:
@@ -90,14 +92,15 @@ class History:
                 np.array(self._values[before:]),
                 np.array(self._comparable[before:]),
                 np.array(self._excess[before:]),
+                np.array(self._leaving[before:]).reshape(n - before, -1),
             )
             pairs = zip(self._arrays, new, strict=True) if self._arrays else ()
             self._arrays = tuple(np.concatenate(pair) for pair in pairs) if self._arrays else new
         if not self._arrays:
             empty = np.zeros((0, 0))
-            return np.zeros((0, len(self._names)), dtype=np.intp), empty, empty, np.zeros(0)
-        genes, values, comparable, excess = self._arrays
-        return genes, values, comparable, excess
+            return np.zeros((0, len(self._names)), dtype=np.intp), empty, empty, np.zeros(0), empty
+        genes, values, comparable, excess, leaving = self._arrays
+        return genes, values, comparable, excess, leaving
 
     def _note(self, trial: FrozenTrial) -> None:
         complete = trial.state == TrialState.COMPLETE
@@ -110,9 +113,10 @@ class History:
         if generation is not None:
             self.generations[generation] += 1
         if whole and self._measured(trial):
-            values, comparable, excess = self._results(trial)
+            values, comparable, excess, leaving = self._results(trial)
             params = trial.params
             self._rows.append([params[name] for name in self._names])
             self._values.append(values)
             self._comparable.append(comparable)
             self._excess.append(excess)
+            self._leaving.append(leaving)

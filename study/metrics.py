@@ -60,6 +60,8 @@ class Metric:
         trained: It depends on what a trained network says; otherwise hardware alone decides it.
         hardware: From what is known before training, in SI units, (n,): the value itself, or for a trained one the
             least that any thresholds can give. None: nothing is known.
+        at_exits: What an input costs that leaves at each exit, in SI units, (n, n_exits), for a metric that is the
+            mean of that over inputs; None for others.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Metric:
     dimension: Dimension
     trained: bool
     hardware: Callable[[HardwareView], Array] | None
+    at_exits: Callable[[HardwareView], Array] | None = None
 
     def column(self, seconds: bool) -> str:
         """The name with its unit: attribute of a record, column of a table, name in the storage."""
@@ -97,14 +100,15 @@ def _area(view: HardwareView) -> Array:
 
 METRICS = (
     Metric("error", "error", "fraction", True, None),
-    Metric("mean_latency", "mean latency", "time", True, _first_latency),
-    Metric("mean_energy", "mean energy", "energy", True, _first_energy),
+    Metric("mean_latency", "mean latency", "time", True, _first_latency, lambda view: view.costs.latency_s),
+    Metric("mean_energy", "mean energy", "energy", True, _first_energy, lambda view: view.costs.energy_j),
     Metric(
         "mean_edp",
         "mean energy-latency product",
         "energy_delay",
         True,
         lambda view: _first_latency(view) * _first_energy(view),
+        lambda view: view.costs.latency_s * view.costs.energy_j,
     ),
     Metric("worst_latency", "worst latency", "time", False, lambda view: view.costs.latency_s[:, -1]),
     Metric("weight_memory", "weight memory", "memory", False, _weight_memory),
@@ -144,6 +148,12 @@ class Objectives:
     def columns(self) -> tuple[str, ...]:
         """Names with units, as in the storage."""
         return tuple(metric.column(self.seconds) for metric in self.metrics)
+
+    def units(self, clock_hz: float) -> list[float]:
+        """One of each objective's unit in SI units; cycles are those of the nominal clock."""
+        cycle, picojoule = (1.0, 1.0) if self.seconds else (1.0 / clock_hz, 1e-12)
+        units = {"time": cycle, "energy": picojoule, "energy_delay": picojoule * cycle}
+        return [units.get(metric.dimension, 1.0) for metric in self.metrics]
 
     def values(self, record: DesignRecord) -> tuple[float, ...]:
         """What the storage is told of a design."""

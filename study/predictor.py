@@ -14,6 +14,7 @@ import moocore
 import numpy as np
 
 from study.breeding import Breeder
+from study.costing import Costed
 from study.feasibility import FeasibilityModel
 from study.improvement import (
     Boxes,
@@ -23,14 +24,16 @@ from study.improvement import (
     normal_cdf,
     undominated_boxes,
 )
+from study.leaving import LeavingModels
 from study.surrogate import Choice, GeneEncoding, ObjectiveModel, choose
 
-Known = Callable[[np.ndarray], np.ndarray]
-"""Objectives known without a trial: of designs (n, n_genes) the values (n, n_objectives), NaN where unknown."""
+Cost = Callable[[np.ndarray], Costed]
+"""Of designs, (n, n_genes), what is known without a trial; see `study.costing`."""
 
 _RETUNE = 1.3  # growth of the number of trials after which kernels are chosen again
 _BLOCK = 1024  # rows compared with all others at once
 _EXACT = 1e-4  # deviation of a known objective, in standard deviations of what was measured
+_LEAST_DEVIATION = 1e-3  # of one that follows from what leaves at each exit, the same
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class PredictorSettings:
         ends: Every so many-th fit goes for the least of a single objective, each in turn; 0: none does. The ends of
             a front carry much hypervolume and are far from what was measured, where the gain is underestimated.
         most: Trials a fit is made on; more are thinned out, the best are kept.
+        costed: Of those that promise most, so many are costed and ranked again.
     """
 
     children: int = 200
@@ -57,6 +61,7 @@ class PredictorSettings:
     refits: int = 120
     ends: int = 5
     most: int = 500
+    costed: int = 64
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class _Fit:
     boxes: Boxes
     goal: int | None  # the objective whose end of the front is looked for; None: hypervolume
     excess: ObjectiveModel | None  # of the largest excess over a constraint; None: none was broken
+    leaving: LeavingModels | None  # None: what leaves at each exit is not known
 
 
 class DesignPredictor:
@@ -77,22 +83,23 @@ class DesignPredictor:
     Args:
         encoding: The genes.
         settings: See there.
-        known: Objectives that need no prediction; None where all do.
+        cost: What is known of designs without a trial; None: nothing is.
     """
 
     def __init__(
         self,
         encoding: GeneEncoding,
         settings: PredictorSettings | None = None,
-        known: Known | None = None,
+        cost: Cost | None = None,
     ) -> None:
         self._encoding = encoding
         self._settings = settings or PredictorSettings()
-        self._known = known
+        self._cost = cost
         self._breeder = Breeder(np.array(list(encoding.counts.values())))
         self._n_genes = max(1, sum(count > 1 for count in encoding.counts.values()))
         self.feasibility = FeasibilityModel(encoding, self._n_genes)
         self._choices: list[Choice] = []
+        self._leaving_choices: dict[int, Choice] = {}
         self._tuned_at = self._fitted_at = 0
         self._fit: _Fit | None = None
         self._fits = 0
@@ -107,6 +114,7 @@ class DesignPredictor:
         running: np.ndarray,
         excess: np.ndarray | None = None,
         derived: np.ndarray | None = None,
+        leaving: np.ndarray | None = None,
     ) -> bool:
         """Fits to the measured designs if enough of them are new.
 
@@ -118,6 +126,8 @@ class DesignPredictor:
             excess: The largest excess over a constraint that only a trial tells, (n,); those above 0 are no part of
                 the front. None: there is no such constraint.
             derived: Values of other designs that belong to the front, (k, n_objectives); None: there are none.
+            leaving: Share of inputs that leaves at each slot of an exit, (n, n_slots), NaN where there is none; None:
+                it is not known.
 
         Returns:
             Whether there is a fit to predict with.
@@ -136,7 +146,7 @@ class DesignPredictor:
                 measured = np.column_stack([measured, broken])
             if count >= _RETUNE * self._tuned_at or len(self._choices) != measured.shape[1]:
                 self._choices = choose(agreement, measured, self._n_genes)
-                self._tuned_at = count
+                self._tuned_at, self._leaving_choices = count, {}
             models = [
                 ObjectiveModel(choice, agreement, column, self._n_genes)
                 for choice, column in zip(self._choices, measured.T, strict=True)
@@ -151,7 +161,8 @@ class DesignPredictor:
             front = feasible[moocore.is_nondominated(feasible)] if len(feasible) else feasible
             self.feasibility.fit()
             goal = self._next_goal(values.shape[1]) if len(front) else None
-            fit = _Fit(features, models, front, undominated_boxes(front, reference), goal, limits)
+            shares = self._leaving(features, None if leaving is None else leaving[rows])
+            fit = _Fit(features, models, front, undominated_boxes(front, reference), goal, limits, shares)
             if len(running):
                 self._fit = fit
                 expected = np.vstack([front, self.predict(running)[0]])
@@ -161,17 +172,30 @@ class DesignPredictor:
         self.seconds += time.perf_counter() - start
         return True
 
-    def predict(self, designs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation in the scales of the models, each (n, n_objectives)."""
+    def predict(self, designs: np.ndarray, costed: Costed | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation in the scales of the models, each (n, n_objectives).
+
+        Args:
+            designs: (n, n_genes).
+            costed: What is known of them; None: nothing is.
+        """
         fit = self._fitted()
-        agreement = self._encoding.features(designs) @ fit.features.T
+        features = self._encoding.features(designs)
+        agreement = features @ fit.features.T
         pairs = [model.predict(agreement) for model in fit.models]
         mean, deviation = (np.stack(column, axis=1) for column in zip(*pairs, strict=True))
-        if self._known is not None:
-            values = self._known(designs)
-            exact = ~np.isnan(values)
-            mean = np.where(exact, _per_objective(fit.models, np.nan_to_num(values)), mean)
-            deviation = np.where(exact, _EXACT, deviation)
+        if costed is None:
+            return mean, deviation
+        exact = ~np.isnan(costed.exact)
+        mean = np.where(exact, _per_objective(fit.models, np.nan_to_num(costed.exact)), mean)
+        deviation = np.where(exact, _EXACT, deviation)
+        columns = np.flatnonzero(~np.isnan(costed.at_exits).all(axis=(0, 1)))
+        if fit.leaving is not None and len(columns):
+            means, spreads = fit.leaving.means(features, costed.at_exits[:, :, columns])
+            for column, value, spread in zip(columns.tolist(), means.T, spreads.T, strict=True):
+                scale = fit.models[column].scale
+                half = (scale(value + spread) - scale(value - spread)) / 2
+                mean[:, column], deviation[:, column] = scale(value), np.maximum(half, _LEAST_DEVIATION)
         return mean, deviation
 
     def dominated(self, designs: np.ndarray) -> np.ndarray:
@@ -182,13 +206,20 @@ class DesignPredictor:
         noise = np.array([model.noise_deviation for model in fit.models])
         return dominated_probability(mean, np.hypot(deviation, noise), fit.front)
 
-    def ranked(self, parents: np.ndarray, rank: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    def ranked(
+        self,
+        parents: np.ndarray,
+        rank: np.ndarray,
+        rng: np.random.Generator,
+        beside: np.ndarray | None = None,
+    ) -> list[np.ndarray]:
         """Designs by falling expected gain in hypervolume; those proposed are to be taken off by `pop`.
 
         Args:
             parents: Designs to breed from, (n, n_genes).
             rank: Of each, (n,), 0 best.
             rng: Source of every draw.
+            beside: Other designs whose cost is asked for if any is, (m, n_genes): one call costs less than two.
         """
         start = time.perf_counter()
         if not self._queue:
@@ -202,14 +233,31 @@ class DesignPredictor:
                 new = _without(near, designs)
                 designs, gains = np.vstack([designs, new]), np.concatenate([gains, self._gains(new)])
             order = np.argsort(-gains, kind="stable")
-            self._queue = list(designs[order[gains[order] > 0]])
+            promising = designs[order[gains[order] > 0]]
+            self._queue = list(self._ranked_by_costs(promising, designs[:0] if beside is None else beside))
         self.seconds += time.perf_counter() - start
         return self._queue
 
-    def _gains(self, designs: np.ndarray) -> np.ndarray:
+    def _ranked_by_costs(self, designs: np.ndarray, beside: np.ndarray) -> np.ndarray:
+        """Designs by falling gain: the first of them once more with what they cost, the others after them."""
+        top = designs[: self._settings.costed]
+        if self._cost is None or not len(top):
+            return designs
+        costed = self._cost(np.vstack([top, beside])).first(len(top))
+        gains = self._gains(top, costed)
+        order = np.argsort(-gains, kind="stable")
+        return np.vstack([top[order[gains[order] > 0]], designs[len(top) :]])
+
+    def _leaving(self, features: np.ndarray, leaving: np.ndarray | None) -> LeavingModels | None:
+        if self._cost is None or leaving is None or not leaving.size:
+            return None
+        return LeavingModels(features, leaving, self._n_genes, self._leaving_choices)
+
+    def _gains(self, designs: np.ndarray, costed: Costed | None = None) -> np.ndarray:
         fit = self._fitted()
-        mean, deviation = self.predict(designs)
-        feasible = self.feasibility.probability(designs) * self._meets(designs)
+        mean, deviation = self.predict(designs, costed)
+        probable = self.feasibility.probability(designs) if costed is None else costed.meets
+        feasible = probable * self._meets(designs)
         if fit.goal is None:
             return feasible * expected_improvement(mean, deviation, fit.boxes)
         best = float(fit.front[:, fit.goal].min())

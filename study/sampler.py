@@ -22,10 +22,11 @@ from optuna.trial import FrozenTrial
 
 from study.breeding import Breeder, as_rows
 from study.checking import Check, DesignChecks, Draws
+from study.costing import Costed, Costing, without_constraints
 from study.genome import SearchSpace, start_designs
 from study.history import History
 from study.improvement import MOST_OBJECTIVES
-from study.predictor import DesignPredictor, Known, PredictorSettings
+from study.predictor import DesignPredictor, PredictorSettings
 from study.rungs import first_rung_values
 from study.skipping import SKIP_KEY, SkipNote, SkipRule
 from study.storage import RESULT_KEY
@@ -87,7 +88,8 @@ class GenomeNSGAIISampler(NSGAIISampler):
         predictor: How proposals are predicted; None: the child of the genetic algorithm is proposed as it is.
             Used with at most four objectives.
         skip: When a child counts as skipped that gives way to one that promises more; None: none does.
-        known: Objectives that need no prediction, of rows of gene indices.
+        costing: What is known of designs without a trial: the predictor looks again at what it ranks first with what
+            the exits cost, and constraints of those need no further check. None: nothing is known.
         identify: What makes two proposals the same; None: the design. Where every allocation and policy target of a
             trained network becomes a design anyhow, it is the network: proposing it again would bring nothing, and a
             child is skipped only if it would be dominated with the placements of leading designs too.
@@ -106,7 +108,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         redraws: int = 64,
         predictor: PredictorSettings | None = PredictorSettings(),  # noqa: B008  frozen
         skip: SkipRule | None = SkipRule(),  # noqa: B008  frozen
-        known: Known | None = None,
+        costing: Costing | None = None,
         identify: Callable[[Any], str] | None = None,
         derived: Callable[[], np.ndarray] | None = None,
         founders: Iterable[Sequence[dict[str, int]]] | None = None,
@@ -133,13 +135,20 @@ class GenomeNSGAIISampler(NSGAIISampler):
         self._names = list(space.genes())
         self._breeder = Breeder(np.array(list(space.genes().values())))
         encoding = GeneEncoding(space.genes(), space.ordered_genes())
-        self.predictor = None if predictor is None else DesignPredictor(encoding, predictor, known)
+        self._costing = costing
+        cost = None if costing is None else self._cost
+        self.predictor = None if predictor is None else DesignPredictor(encoding, predictor, cost)
         self._note: SkipNote | None = None  # of the proposal that is being made
         self._history = History(
             self._names,
             lambda trial: self._key(trial.params),
             _measured,
-            lambda trial: (trial.values, first_rung_values(trial), _largest_excess(trial)),
+            lambda trial: (
+                trial.values,
+                first_rung_values(trial),
+                _largest_excess(trial),
+                self._leaving(trial),
+            ),
             lambda trial: DIVERGED_KEY in trial.user_attrs,
             self.generation_key(),
         )
@@ -215,7 +224,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
             return self._first_met(drawn, draws)
         breeders = np.vstack([front, rows]), np.repeat([0, 1], [len(front), len(rows)])
         if self._checks.ahead > 1:  # what is ranked stays with the predictor until it is taken off
-            ranked = self.predictor.ranked(*breeders, self._genome_rng)
+            ranked = self.predictor.ranked(*breeders, self._genome_rng, as_rows(drawn, self._names))
             next_ones = [self._genes(row) for row in ranked[: self._checks.ahead]]
             self._checks.look_at([*drawn, *(genes for genes in next_ones if self._key(genes) not in seen)])
         child = self._first_met(drawn, draws)
@@ -235,14 +244,14 @@ class GenomeNSGAIISampler(NSGAIISampler):
         """Leading designs, (n, n_genes), once the predictor is fitted; None where nothing is predicted."""
         if self.predictor is None or len(study.directions) > MOST_OBJECTIVES:
             return None
-        designs, values, comparable, excess = self._history.arrays()
+        designs, values, comparable, excess, leaving = self._history.arrays()
         if not len(designs):
             return None
         signs = _signs(study.directions)
         values, comparable = values * signs, comparable * signs
         elsewhere = self._rows(self._history.running)
         derived = None if self._derived is None else self._derived()
-        if not self.predictor.update(designs, comparable, elsewhere, excess, derived):
+        if not self.predictor.update(designs, comparable, elsewhere, excess, derived, leaving):
             return None
         feasible = excess <= 0
         return designs[feasible][moocore.is_nondominated(values[feasible])] if feasible.any() else designs
@@ -280,6 +289,26 @@ class GenomeNSGAIISampler(NSGAIISampler):
                 return drawn[found]
             drawn = draws.take(self._checks.ahead)
         return draws.latest
+
+    def _cost(self, designs: np.ndarray) -> Costed:
+        assert self._costing is not None
+        costed = self._costing.cost(designs)
+        if self._checks.ahead == 1:  # constraints are not checked beforehand
+            return without_constraints(costed)
+        for row, met in zip(designs.tolist(), costed.meets.tolist(), strict=True):
+            self._checks.take(row, met)
+        return costed
+
+    def _leaving(self, trial: FrozenTrial) -> list[float]:
+        """Share of inputs that leaves at each slot of an exit, NaN where there is none; empty where none is known."""
+        if self._costing is None:
+            return []
+        row = np.full(self._costing.n_slots, np.nan)
+        shares = trial.user_attrs.get(RESULT_KEY, {}).get("exit_ratios") or ()
+        if shares:
+            row[self._costing.slots(trial.params)] = shares
+        found: list[float] = row.tolist()
+        return found
 
     def _checked(self, row: tuple[int, ...], met: bool) -> None:
         if self.predictor is not None:

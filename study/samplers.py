@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial
 
 from study.checking import Check
 from study.config import SearchConfig
+from study.costing import Costing
 from study.genome import Genome
 from study.predictor import PredictorSettings
 from study.sampler import GeneSpace, GenomeNSGAIISampler
@@ -41,6 +42,7 @@ def make_sampler(
     seed: int,
     feasible: Check | None = None,
     derived: Callable[[], np.ndarray] | None = None,
+    costing: Costing | None = None,
 ) -> BaseSampler:
     """The sampler of a study in one process.
 
@@ -51,8 +53,9 @@ def make_sampler(
             the algorithm as shipped.
         seed: Of every proposal of this process. Two processes, and a process that goes on with a study, need
             different ones: with the same seed they would propose the same designs.
-        feasible: Whether designs meet the hardware constraints; used by `nsga2` alone, as is the next.
+        feasible: Whether designs meet the hardware constraints; used by `nsga2` alone, as are the next.
         derived: Objectives of the designs that were derived so far, see `GenomeNSGAIISampler`.
+        costing: What is known of designs without a trial, the same.
     """
     short = int(np.random.default_rng(seed).integers(2**31))  # Optuna takes no more than 32 bits
     if config.sampler == "nsga2":
@@ -65,6 +68,7 @@ def make_sampler(
             PredictorSettings() if config.predictor else None,
             SkipRule(config.skip_confidence, config.train_skipped) if config.skip else None,
             identify=_network_key if config.derive else None,
+            costing=costing if config.exit_costs else None,
             derived=derived,
             founders=None if config.start_designs else (),
         )

@@ -7,7 +7,6 @@ half through a message on the other would silence all the rest for good.
 from __future__ import annotations
 
 import contextlib
-import pickle
 import signal
 import time
 from collections.abc import Iterator
@@ -82,7 +81,7 @@ class EventReaders:
         try:
             while connection.poll():
                 yield connection.recv()
-        except (EOFError, OSError, pickle.UnpicklingError):
+        except (EOFError, OSError):
             # Its process has ended, perhaps half through a message.
             connection.close()
             self._open.remove(connection)

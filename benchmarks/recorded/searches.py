@@ -39,6 +39,7 @@ class Player:
         start: Begins with chosen designs.
         hardware_first: Constraints are checked before a design is proposed, and none is evaluated that breaks one.
         derive: Proposals know that every allocation and target of a network comes with it.
+        exit_costs: Proposals are predicted with what their exits cost.
     """
 
     sampler: SamplerName = "nsga2"
@@ -48,6 +49,7 @@ class Player:
     start: bool = True
     hardware_first: bool = True
     derive: bool = True
+    exit_costs: bool = True
 
     def make(
         self, study: TableStudy, evaluations: int, seed: int, derived: Callable[[], np.ndarray]
@@ -67,6 +69,7 @@ class Player:
             self.redraws,
             PredictorSettings() if self.predictor else None,
             SkipRule() if self.skip else None,
+            costing=study.costing if self.exit_costs else None,
             identify=(lambda design: design.architecture.key()) if self.derive else None,
             derived=derived if self.derive else None,
             founders=study.space.founders() if self.start else (),
@@ -83,6 +86,7 @@ PLAYERS = {
 ABLATION = {
     "offramp": Player(),
     "predictor off": Player(predictor=False),
+    "exits' costs unknown to it": Player(exit_costs=False),
     "skipping off": Player(skip=False),
     "redraw off": Player(redraws=0),
     "start designs off": Player(start=False),

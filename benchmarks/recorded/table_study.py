@@ -18,6 +18,7 @@ from study.bounds import Bounds
 from study.compare_indicators import Scale, non_dominated
 from study.config import StudyConfig
 from study.config_io import read_toml, resolve
+from study.costing import Costed, SimulatedCosting
 from study.evaluate import Evaluator, Placements
 from study.genome import Genome
 from study.hardware import HardwareCosts
@@ -46,6 +47,23 @@ class RecordedNetworks:
         """The network; nothing is ever trained."""
         network = self.find(architecture)
         return (train() if network is None else network), False
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedCosting(SimulatedCosting):
+    """What designs cost; one whose network was not recorded cannot be proposed.
+
+    Attributes:
+        recorded: Whether a design's network was.
+    """
+
+    recorded: Callable[[Genome], bool] = field(kw_only=True)
+
+    def cost(self, designs: np.ndarray) -> Costed:
+        """See `study.costing.Costing`."""
+        found = super().cost(designs)
+        genomes = [self.decode(dict(zip(self.names, row, strict=True))) for row in designs.tolist()]
+        return replace(found, meets=found.meets & [self.recorded(genome) for genome in genomes])
 
 
 @dataclass(frozen=True)
@@ -137,6 +155,18 @@ class TableStudy:
         asked = [genome for genome, known in zip(genomes, recorded, strict=True) if known]
         met = iter(self.evaluator.check.many(asked) if asked else [])
         return [known and next(met) for known in recorded]
+
+    @property
+    def costing(self) -> RecordedCosting:
+        """What is known of designs before they are looked up."""
+        return RecordedCosting(
+            list(self.space.genes()),
+            self.space.decode,
+            self.space.whole.mounting_points,
+            self.evaluator.check,
+            self.evaluator.objectives,
+            recorded=self.recorded,
+        )
 
     def evaluate(self, genome: Genome) -> DesignRecord:
         """The result of a design; searches share what was computed."""

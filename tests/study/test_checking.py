@@ -68,3 +68,22 @@ def test_draws_end_and_the_latest_wanted_one_is_kept(values, unwanted, count):
         taken += found
     assert taken == [genes for genes in designs_of(values) if genes["a"] not in unwanted]
     assert draws.latest == (taken[-1] if taken else designs_of(values)[-1])
+
+
+def test_an_outcome_from_elsewhere_is_not_asked_for_again():
+    check, told = Counted(), []
+    checks = DesignChecks(check, NAMES, lambda row, met: told.append((row, met)))
+    checks.take([3, 0], True)
+    checks.take([3, 0], False)  # known already
+    assert checks.meets({"a": 3, "b": 0})
+    assert check.calls == []
+    assert told == [((3, 0), True)]
+
+
+def test_only_the_latest_outcomes_are_remembered(monkeypatch):
+    monkeypatch.setattr("study.checking.MOST_KNOWN", 3)
+    check = Counted()
+    checks = DesignChecks(check, NAMES, lambda row, met: None)
+    checks.look_at(designs_of(range(5)))
+    assert [checks.meets(design) for design in designs_of(range(5))] == [True, False, True, False, True]
+    assert len(checks._known) == 3

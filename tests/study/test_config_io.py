@@ -30,7 +30,7 @@ OTHER = {
     "search": {"trials": 25, "workers": 3, "seed": 1, "redraws": 3, "max_failures": 9, "predictor": False,
                "skip_confidence": 0.75, "train_skipped": 0.5,
                "sampler": "random", "hardware_first": False, "memo": False, "derive": False,
-               "start_designs": False, "skip": False, "pretrain_alone": False, "rungs": [1.0, 3.0],
+               "start_designs": False, "skip": False, "pretrain_alone": False, "exit_costs": False, "rungs": [1.0, 3.0],
                "objectives": ["error", "worst_latency"]},
     "data": {"source": "cifar10", "image_size": 48},
     "splits": {"calibration": 0.3, "validation": 77, "seed": 5},

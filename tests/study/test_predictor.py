@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import moocore
 import numpy as np
 import pytest
 
+from study.costing import Costed
 from study.predictor import DesignPredictor, PredictorSettings, _thinned, _without
 from study.surrogate import GeneEncoding
 
@@ -22,8 +25,8 @@ def objectives(designs: np.ndarray) -> np.ndarray:
     return np.stack([error, spent + 0.5 * (designs[:, 5] == 2), 2.0 * spent + designs[:, 3]], axis=1)
 
 
-def fitted(n: int = 80, known=None, **settings) -> tuple[DesignPredictor, np.ndarray]:
-    predictor = DesignPredictor(ENCODING, PredictorSettings(**settings), known)
+def fitted(n: int = 80, **settings) -> tuple[DesignPredictor, np.ndarray]:
+    predictor = DesignPredictor(ENCODING, PredictorSettings(**settings))
     designs = drawn(n)
     assert predictor.update(designs, objectives(designs), designs[:0])
     return predictor, designs
@@ -101,17 +104,75 @@ def test_every_fifth_fit_looks_for_the_end_of_one_objective():
     assert objectives(best[None])[0, 1] <= values[:count, 1].min()
 
 
-def test_known_objectives_are_not_predicted():
-    def known(designs: np.ndarray) -> np.ndarray:
-        values = np.full((len(designs), 3), np.nan)
-        values[:, 1] = objectives(designs)[:, 1]
-        return values
+def costs(designs: np.ndarray) -> Costed:
+    """The second objective is known; the third is a mean over three slots, of which designs have two or three."""
+    exact, at_exits = np.full((len(designs), 3), np.nan), np.full((len(designs), 3, 3), np.nan)
+    exact[:, 1] = objectives(designs)[:, 1]
+    at_exits[:, :, 2] = 1.0 + designs[:, :1] + np.array([0.0, 5.0, 20.0]) * (1 + designs[:, 5:])
+    at_exits[designs[:, 1] == 0, 0] = np.nan
+    return Costed(np.ones(len(designs), dtype=bool), exact, at_exits)
 
-    predictor, designs = fitted(known=known)
+
+def shares(designs: np.ndarray) -> np.ndarray:
+    """What leaves at each slot, NaN where there is no exit: as smooth in the genes as the costs are not."""
+    first = np.where(designs[:, 1] == 0, np.nan, 0.1 + 0.1 * designs[:, 2])
+    second = (1 - np.nan_to_num(first)) * 0.5
+    return np.stack([first, second, 1 - np.nan_to_num(first) - second], axis=1)
+
+
+def mean_cost(designs: np.ndarray) -> np.ndarray:
+    return np.nansum(shares(designs) * costs(designs).at_exits[:, :, 2], axis=1)
+
+
+def with_costs(n: int, **settings) -> tuple[DesignPredictor, np.ndarray, np.ndarray]:
+    predictor = DesignPredictor(ENCODING, PredictorSettings(**settings), costs)
+    designs = drawn(n)
+    values = objectives(designs)
+    values[:, 2] = mean_cost(designs)
+    assert predictor.update(designs, values, designs[:0], leaving=shares(designs))
+    return predictor, designs, values
+
+
+def test_objectives_that_hardware_decides_are_not_predicted():
+    predictor, designs, _ = with_costs(80)
     new = _without(drawn(200, seed=4), designs)
-    mean, deviation = predictor.predict(new)
+    mean, deviation = predictor.predict(new, costs(new))
     assert mean[:, 1] == pytest.approx(predictor._fit.models[1].scale(objectives(new)[:, 1]))
     assert deviation[:, 1].max() < 1e-3 < deviation[:, 0].min()
+
+
+def test_means_over_inputs_follow_from_shares_and_costs():
+    predictor, designs, _ = with_costs(60)
+    new = _without(drawn(300, seed=4), designs)
+    truth = predictor._fit.models[2].scale(mean_cost(new))
+    direct, _ = predictor.predict(new)
+    by_exit, deviation = predictor.predict(new, costs(new))
+    assert np.abs(by_exit[:, 2] - truth).mean() < 0.25 * np.abs(direct[:, 2] - truth).mean()
+    assert (np.abs(by_exit[:, 2] - truth) <= 2 * deviation[:, 2]).mean() > 0.9
+    assert np.array_equal(by_exit[:, 0], direct[:, 0])
+
+
+def test_what_breaks_a_constraint_for_certain_is_not_ranked_first():
+    predictor, designs, values = with_costs(60, costed=32)
+    asked: list[np.ndarray] = []
+
+    def strict(rows: np.ndarray) -> Costed:
+        asked.append(rows)
+        return replace(costs(rows), meets=rows[:, 4] == 1)
+
+    predictor._cost = strict
+    front = designs[moocore.is_nondominated(values)]
+    beside = drawn(3, seed=9)
+    ranked = predictor.ranked(front, np.zeros(len(front)), np.random.default_rng(1), beside)
+    assert len(asked[0]) == 32 + len(beside)
+    looked_at = {row.tobytes(): bool(row[4] == 1) for row in asked[0][:32]}
+    assert 0 < sum(looked_at.values()) < 32
+    places = [i for i, row in enumerate(ranked) if row.tobytes() in looked_at]
+    assert places == list(range(len(places)))  # before all that were not looked at
+    assert all(looked_at[ranked[i].tobytes()] for i in places)
+    assert len(places) == sum(looked_at.values())
+    predictor.ranked(front, np.zeros(len(front)), np.random.default_rng(1), beside)
+    assert len(asked) == 1  # nothing new to ask
 
 
 def test_the_worst_is_dominated_for_sure_and_the_best_is_not():
