@@ -49,12 +49,26 @@ class EventWriter:
 
     def put(self, event: WorkerEvent) -> None:
         """Says something, whole, whatever signal comes meanwhile; says nothing where nobody listens any more."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-        try:
-            with contextlib.suppress(OSError):
-                self.connection.send(event)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with _signals_wait(signal.SIGTERM, signal.SIGINT), contextlib.suppress(OSError):
+            self.connection.send(event)
+
+
+@contextlib.contextmanager
+def _signals_wait(*numbers: signal.Signals) -> Iterator[None]:
+    """Handlers of these signals run afterwards.
+
+    Blocking them in this thread would not do: the kernel gives them to any other thread, and Python runs the handler
+    here all the same.
+    """
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _frame: came.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for signum in came:
+            signal.raise_signal(signum)
 
 
 class EventReaders:
