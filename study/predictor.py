@@ -61,7 +61,7 @@ class PredictorSettings:
     refits: int = 120
     ends: int = 5
     most: int = 500
-    costed: int = 64
+    costed: int = 32
 
 
 @dataclass(frozen=True)
