@@ -173,8 +173,8 @@ def test_predictions_are_made_of_the_training_that_all_have(tmp_path):
     seen = []
     sampler = GenomeNSGAIISampler(context.space, 4, np.random.default_rng(1))
     update = sampler.predictor.update
-    sampler.predictor.update = lambda designs, values, running, excess, derived: (
-        seen.append(values) or update(designs, values, running, excess, derived)
+    sampler.predictor.update = lambda designs, values, *others: (
+        seen.append(values) or update(designs, values, *others)
     )
     study.sampler = sampler
     copy = optuna.create_study(directions=["minimize"] * 3, sampler=sampler)
