@@ -114,14 +114,14 @@ def compared(name: str, kind: str, folder: Path) -> tuple[Agreement, tuple[PartA
 def test_folding(name: str) -> None:
     """Not bit by bit: in training the scales are inside of the sums, see `models.plain_layers`.
 
-    Of 100 drawn images a network that hardly learned has some between two classes: 95 in 100, less two standard errors.
+    A network that hardly learned has some of 100 images between two classes: 95, less two standard errors.
     """
     network, folded = networks(name)
     reference = logits(network)
     found = compare_logits(reference, logits(folded), policy(reference))
     assert found.same_exit >= 0.9
     assert found.same_class >= 0.9
-    assert found.close_images >= 0.8
+    assert found.close_images >= 0.75
     assert found.mean_logit_difference < 0.02 * reference.std()
 
 
