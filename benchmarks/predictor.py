@@ -2,7 +2,7 @@
 
     python -m benchmarks.predictor recorded/table.npz --seeds 20 --json predictor.json
 
-Two ways are compared. `objectives` is what a study does: a Gaussian process of each objective. `exits` models for
+Two ways are compared. `objectives` is a Gaussian process of each objective. `exits` models for
 every exit the share of inputs that leave there and the share that leave there with the right class; the error
 follows from the latter, and latency and energy from the former with the simulator's cost of each exit. Designs are
 of different networks on random PE arrays under random policy targets; those to be predicted are of networks that
@@ -26,8 +26,9 @@ from benchmarks.harness import provenance, write_json
 from benchmarks.recorded.space import EXITS
 from benchmarks.recorded.table_study import TableStudy
 from hwcost.errors import OfframpError
+from study.leaving import LeavingModels
 from study.record import DesignRecord
-from study.surrogate import Choice, GeneEncoding, ObjectiveModel, choose, rank_correlation
+from study.surrogate import GeneEncoding, ValueModel, rank_correlation
 
 OBJECTIVES = ("error", "mean latency", "mean energy")
 _Z95 = NormalDist().inv_cdf(0.975)
@@ -114,32 +115,22 @@ def predict_columns(
     means, deviations = [], []
     for column in values.T:
         there = ~np.isnan(column)
-        agreement = known[there] @ known[there].T
-        target = column[there][:, None]
-        # As it is: shares are added up, which ranks cannot be.
-        choice = Choice(choose(agreement, target, n_genes)[0].kernel, "as_is")
-        model = ObjectiveModel(choice, agreement, target[:, 0], n_genes)
-        origin, step = (float(v) for v in model.scale(np.array([0.0, 1.0])))
-        mean, deviation = model.predict(wanted @ known[there].T)
-        means.append((mean - origin) / (step - origin))
-        deviations.append(np.hypot(deviation, model.noise_deviation) / (step - origin))
+        features, target = known[there], column[there]
+        model = ValueModel.of(features, target, n_genes, ValueModel.kernel(features, target, n_genes))
+        mean, deviation = model.predict(wanted)
+        means.append(mean)
+        deviations.append(deviation)
     return np.stack(means, axis=1), np.stack(deviations, axis=1)
 
 
 def from_exits(measured: Designs, others: Designs, n_genes: int) -> np.ndarray:
     """Objectives of other designs, (m, 3), by way of what leaves at each exit."""
-    leaving, right = (
-        predict_columns(measured.features, column, others.features, n_genes)[0]
-        for column in (measured.leaving, measured.right)
-    )
-    there = ~np.isnan(others.latency)
-    leaving = np.where(there, np.clip(leaving, 1e-6, 1.0), 0.0)
-    leaving /= leaving.sum(axis=1, keepdims=True)
-    right = np.minimum(np.where(there, np.clip(right, 0.0, 1.0), 0.0), leaving)
-    latency, energy = np.nan_to_num(others.latency), np.nan_to_num(others.energy)
-    return np.stack(
-        [1 - right.sum(axis=1), (leaving * latency).sum(axis=1), (leaving * energy).sum(axis=1)], axis=1
-    )
+    costs = np.stack([others.latency, others.energy], axis=2)
+    models = LeavingModels(measured.features, measured.leaving, n_genes, {})
+    leaving, _ = models.shares(others.features, ~np.isnan(others.latency))
+    right, _ = predict_columns(measured.features, measured.right, others.features, n_genes)
+    right = np.minimum(np.clip(right, 0.0, 1.0), leaving)
+    return np.column_stack([1 - right.sum(axis=1), models.means(others.features, costs)[0]])
 
 
 def compared(designs: Designs, n: int, n_genes: int, rng: np.random.Generator) -> dict[str, float]:

@@ -92,7 +92,7 @@ def _library_gradients(x: Tensor, weight: Tensor, gradient: Tensor, stride: int,
 def _input_gradient(weight: Tensor, gradient: Tensor, stride: int, x: Tensor) -> Tensor:
     """The convolution of the output gradient, zeros between its values for a stride, with the kernel turned round.
 
-    The library's own routine takes twice as long, with a stride in bfloat16 ten to thirty times.
+    The library's own routine takes longer, with a stride in bfloat16 many times as long.
 
     Args:
         weight: (c, 1, kernel, kernel), the kernel odd.

@@ -23,21 +23,13 @@ from types import ModuleType
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import library as operator_library
+from torch import library
 
 from hwcost.errors import OfframpError
 
 _MISSING_OPERATORS = ("nms", "qnms")
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _PROBE_SECONDS = 15.0
-
-
-@dataclasses.dataclass(frozen=True)
-class _Torchvision:
-    """The imported package and the declarations it lives on, which vanish with their object."""
-
-    module: ModuleType
-    declarations: operator_library.Library | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,29 +53,23 @@ class Cifar10Arrays:
     archive: Path
 
 
+@functools.cache  # one import a process
 def torchvision_module() -> ModuleType:
     """Return torchvision, imported so that it also works beside a CPU-only torch.
 
     Raises:
         OfframpError: When it is not installed or does not go with this torch.
     """
-    return _import().module
-
-
-@functools.cache  # one import a process; the cached object keeps the declarations alive
-def _import() -> _Torchvision:
     if "torchvision" in sys.modules:
-        return _Torchvision(sys.modules["torchvision"], None)
+        return sys.modules["torchvision"]
     specification = importlib.util.find_spec("torchvision")
     if specification is None or not specification.submodule_search_locations:
         raise OfframpError("expected torchvision to be installed, found none; run: pip install torchvision")
-    declarations = None
     if not _extension_loads(Path(specification.submodule_search_locations[0])):
-        declarations = operator_library.Library("torchvision", "DEF")
         for name in _MISSING_OPERATORS:
-            declarations.define(f"{name}{_SCHEMA}")
+            library.define(f"torchvision::{name}", _SCHEMA)
     try:
-        return _Torchvision(importlib.import_module("torchvision"), declarations)
+        return importlib.import_module("torchvision")
     except (ImportError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise OfframpError(
@@ -94,9 +80,9 @@ def _import() -> _Torchvision:
 
 def _extension_loads(package: Path) -> bool:
     """Whether torchvision's compiled operators can be loaded into this torch."""
-    for library in [*package.glob("_C*.so"), *package.glob("_C*.pyd")]:
+    for extension in [*package.glob("_C*.so"), *package.glob("_C*.pyd")]:
         with contextlib.suppress(OSError):
-            torch.ops.load_library(str(library))
+            torch.ops.load_library(str(extension))
             return True
     return False
 

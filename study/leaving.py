@@ -7,43 +7,13 @@ correlation of predicted and measured mean latency rises from 0.5 to 0.9 that wa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from study.surrogate import Choice, ObjectiveModel, choose
+from study.surrogate import Kernel, ValueModel
 
 _LEAST = 5  # designs with an exit at a slot before a model is made of it
 _UNKNOWN = 0.2  # deviation of a share that nothing is known of
 _SMALLEST = 1e-6  # share that an exit has at least, so that they can be made to sum to 1
-
-
-@dataclass(frozen=True, eq=False)
-class _Slot:
-    """One slot's model.
-
-    Attributes:
-        features: Of the measured designs that have an exit there.
-        model: Of the share.
-        origin: A share of 0 in the model's scale.
-        step: A share of 1 in the model's scale, less the origin.
-    """
-
-    features: np.ndarray
-    model: ObjectiveModel
-    origin: float
-    step: float
-
-    @classmethod
-    def of(cls, features: np.ndarray, shares: np.ndarray, choice: Choice, n_genes: int) -> _Slot:
-        model = ObjectiveModel(choice, features @ features.T, shares, n_genes)
-        origin, one = (float(value) for value in model.scale(np.array([0.0, 1.0])))
-        return cls(features, model, origin, one - origin)
-
-    def predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mean, deviation = self.model.predict(features @ self.features.T)
-        spread = np.hypot(deviation, self.model.noise_deviation)
-        return (mean - self.origin) / self.step, spread / self.step
 
 
 class LeavingModels:
@@ -53,23 +23,21 @@ class LeavingModels:
         features: Of the measured designs, (n, n_features).
         leaving: Measured shares, (n, n_slots); NaN where a design has no exit.
         n_genes: Genes with more than one choice.
-        choices: Kernels by slot, those that are missing are chosen and put in.
+        kernels: By slot; those that are missing are chosen and put in.
     """
 
     def __init__(
-        self, features: np.ndarray, leaving: np.ndarray, n_genes: int, choices: dict[int, Choice]
+        self, features: np.ndarray, leaving: np.ndarray, n_genes: int, kernels: dict[int, Kernel]
     ) -> None:
         there = ~np.isnan(leaving)
         count = there.sum(axis=0)
         self._mean = np.where(there, leaving, 0.0).sum(axis=0) / np.maximum(count, 1)
-        self._slots: dict[int, _Slot] = {}
+        self._slots: dict[int, ValueModel] = {}
         for slot in np.flatnonzero(count >= _LEAST).tolist():
             known, shares = features[there[:, slot]], leaving[there[:, slot], slot]
-            if slot not in choices:
-                # As it is: shares are added up, which ranks cannot be.
-                kernel = choose(known @ known.T, shares[:, None], n_genes)[0].kernel
-                choices[slot] = Choice(kernel, "as_is")
-            self._slots[slot] = _Slot.of(known, shares, choices[slot], n_genes)
+            if slot not in kernels:
+                kernels[slot] = ValueModel.kernel(known, shares, n_genes)
+            self._slots[slot] = ValueModel.of(known, shares, n_genes, kernels[slot])
 
     def shares(self, features: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Predicted shares, which sum to 1, and the standard deviation of each, both (m, n_slots).

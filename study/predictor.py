@@ -25,7 +25,7 @@ from study.improvement import (
     undominated_boxes,
 )
 from study.leaving import LeavingModels
-from study.surrogate import Choice, GeneEncoding, ObjectiveModel, choose
+from study.surrogate import Choice, GeneEncoding, Kernel, ObjectiveModel, choose
 
 Cost = Callable[[np.ndarray], Costed]
 """Of designs, (n, n_genes), what is known without a trial; see `study.costing`."""
@@ -99,7 +99,7 @@ class DesignPredictor:
         self._n_genes = max(1, sum(count > 1 for count in encoding.counts.values()))
         self.feasibility = FeasibilityModel(encoding, self._n_genes)
         self._choices: list[Choice] = []
-        self._leaving_choices: dict[int, Choice] = {}
+        self._leaving_kernels: dict[int, Kernel] = {}
         self._tuned_at = self._fitted_at = 0
         self._fit: _Fit | None = None
         self._fits = 0
@@ -146,7 +146,7 @@ class DesignPredictor:
                 measured = np.column_stack([measured, broken])
             if count >= _RETUNE * self._tuned_at or len(self._choices) != measured.shape[1]:
                 self._choices = choose(agreement, measured, self._n_genes)
-                self._tuned_at, self._leaving_choices = count, {}
+                self._tuned_at, self._leaving_kernels = count, {}
             models = [
                 ObjectiveModel(choice, agreement, column, self._n_genes)
                 for choice, column in zip(self._choices, measured.T, strict=True)
@@ -251,7 +251,7 @@ class DesignPredictor:
     def _leaving(self, features: np.ndarray, leaving: np.ndarray | None) -> LeavingModels | None:
         if self._cost is None or leaving is None or not leaving.size:
             return None
-        return LeavingModels(features, leaving, self._n_genes, self._leaving_choices)
+        return LeavingModels(features, leaving, self._n_genes, self._leaving_kernels)
 
     def _gains(self, designs: np.ndarray, costed: Costed | None = None) -> np.ndarray:
         fit = self._fitted()

@@ -202,6 +202,37 @@ class ObjectiveModel:
         return (scaled - self._mean) / self._spread
 
 
+@dataclass(frozen=True, eq=False)
+class ValueModel:
+    """Posterior of a quantity as it is, in its own unit: for what is added up, which ranks cannot be.
+
+    Attributes:
+        features: Of the measured designs, (n, n_features).
+        model: Of their values.
+    """
+
+    features: np.ndarray
+    model: ObjectiveModel
+
+    @staticmethod
+    def kernel(features: np.ndarray, values: np.ndarray, n_genes: int) -> Kernel:
+        """The kernel that fits measured values, (n,), best; takes far longer than a fit."""
+        return choose(features @ features.T, values[:, None], n_genes)[0].kernel
+
+    @classmethod
+    def of(cls, features: np.ndarray, values: np.ndarray, n_genes: int, kernel: Kernel) -> ValueModel:
+        """Fits to measured values, (n,)."""
+        choice = Choice(kernel, "as_is")
+        return cls(features, ObjectiveModel(choice, features @ features.T, values, n_genes))
+
+    def predict(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of a measurement of designs, (m, n_features): two arrays of (m,)."""
+        mean, deviation = self.model.predict(features @ self.features.T)
+        origin, one = (float(value) for value in self.model.scale(np.array([0.0, 1.0])))
+        spread = np.hypot(deviation, self.model.noise_deviation)
+        return (mean - origin) / (one - origin), spread / (one - origin)
+
+
 def _scaled(values: np.ndarray, scale: Scale) -> np.ndarray:
     if scale == "as_is":
         return values.astype(float)

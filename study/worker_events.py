@@ -48,7 +48,10 @@ class EventWriter:
     connection: Connection
 
     def put(self, event: WorkerEvent) -> None:
-        """Says something, whole, whatever signal comes meanwhile; says nothing where nobody listens any more."""
+        """Says something, whole, whatever signal comes meanwhile; says nothing where nobody listens any more.
+
+        Only in the main thread, where Python runs the handlers of signals.
+        """
         with _signals_wait(signal.SIGTERM, signal.SIGINT), contextlib.suppress(OSError):
             self.connection.send(event)
 
@@ -61,7 +64,7 @@ def _signals_wait(*numbers: signal.Signals) -> Iterator[None]:
     here all the same.
     """
     came: list[int] = []
-    before = {number: signal.signal(number, lambda number, _frame: came.append(number)) for number in numbers}
+    before = {number: signal.signal(number, lambda signum, _frame: came.append(signum)) for number in numbers}
     try:
         yield
     finally:

@@ -74,10 +74,10 @@ def test_a_network_with_one_exit_costs_what_that_costs() -> None:
 
 
 def test_kernels_are_chosen_once() -> None:
-    designs, choices = drawn(40, seed=4), {}
+    designs, kernels = drawn(40, seed=4), {}
     features, leaving = ENCODING.features(designs), shares(designs)
-    LeavingModels(features, leaving, 5, choices)
-    assert sorted(choices) == [0, 1, 2]
-    kept = dict(choices)
-    LeavingModels(features[:20], leaving[:20], 5, choices)
-    assert choices == kept
+    LeavingModels(features, leaving, 5, kernels)
+    assert sorted(kernels) == [0, 1, 2]
+    kept = dict(kernels)
+    LeavingModels(features[:20], leaving[:20], 5, kernels)
+    assert kernels == kept

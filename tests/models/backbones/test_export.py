@@ -114,15 +114,17 @@ def compared(name: str, kind: str, folder: Path) -> tuple[Agreement, tuple[PartA
 def test_folding(name: str) -> None:
     """Not bit by bit: in training the scales are inside of the sums, see `models.plain_layers`.
 
-    A network that hardly learned has some of 100 images between two classes: 95, less two standard errors.
+    What tells a wrong fold is how many images have equal logits: none once a single factor or bias in the middle is
+    5 % off. A right one has 75 to 98 of 100 (six trainings of each network); the others have values that rounding
+    carries over the border of a quantizer, which is why 94 to 100 get the same class.
     """
     network, folded = networks(name)
     reference = logits(network)
     found = compare_logits(reference, logits(folded), policy(reference))
+    assert found.close_images >= 0.5
     assert found.same_exit >= 0.9
-    assert found.same_class >= 0.9
-    assert found.close_images >= 0.75
-    assert found.mean_logit_difference < 0.02 * reference.std()
+    assert found.same_class >= 0.85
+    assert found.mean_logit_difference < 0.05 * reference.std()
 
 
 @pytest.mark.parametrize("name", NAMES)
