@@ -27,7 +27,7 @@ wheel: $(STAMP)
 reproduce-cifar10-small: $(STAMP)
 	$(BIN)/python -m study.run --preset cifar10-small --data $(or $(DATA),cifar10)
 
-# The backbone at full width on two cores; ends after 90 minutes, called again it goes on, three times in all.
+# The backbone at full width on two cores; ends after 90 minutes, called again it goes on.
 reproduce-cifar10-cpu: $(STAMP)
 	timeout --signal INT 90m sh -c '$(BIN)/python -m study.run --preset cifar10-cpu --data $(or $(DATA),cifar10) && \
 	  $(BIN)/python -m study.refine runs/cifar10-cpu --data $(or $(DATA),cifar10) --members 3'

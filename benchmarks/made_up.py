@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import numpy as np
 import optuna
@@ -115,17 +114,16 @@ class Simulation:
     """The check of proposals' worst cases and what their exits cost, with the time both take."""
 
     def __init__(self, config: StudyConfig, space: SearchSpace, hardware: HardwareCosts) -> None:
-        self._space = space
-        self._check = HardwareCheck(hardware, Bounds.of(config.constraints.given(), hardware.static))
-        points = space.mounting_points
-        self._costing = SimulatedCosting(list(space.genes()), space.decode, points, self._check, OBJECTIVES)
+        check = HardwareCheck(hardware, Bounds.of(config.constraints.given(), hardware.static))
+        names, points = list(space.genes()), space.mounting_points
+        self._costing = SimulatedCosting(names, space.decode, points, check, OBJECTIVES)
         self.n_slots, self.slots = self._costing.n_slots, self._costing.slots
         self.seconds = 0.0
 
-    def __call__(self, designs: Sequence[Mapping[str, Any]]) -> list[bool]:
-        """Whether designs meet the constraints."""
+    def meet(self, designs: Sequence[Mapping[str, int]]) -> list[bool]:
+        """See `study.costing.Costing`."""
         start = time.perf_counter()
-        met = self._check.many([self._space.decode(genes) for genes in designs])
+        met = self._costing.meet(designs)
         self.seconds += time.perf_counter() - start
         return met
 
@@ -143,7 +141,7 @@ def claims_of(
     space: SearchSpace,
     wanted: int,
     worker: int,
-    feasible: Simulation | None,
+    simulation: Simulation,
     predictor: bool,
 ) -> Claims:
     """What a worker of `study.run` proposes with."""
@@ -151,9 +149,9 @@ def claims_of(
         space,
         population_of(study),
         np.random.default_rng(worker),
-        feasible,
+        simulation.meet,
         predictor=PredictorSettings() if predictor else None,
-        costing=feasible,
+        costing=simulation,
     )
     return Claims(
         study,

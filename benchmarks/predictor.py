@@ -65,10 +65,11 @@ class Designs:
 def drawn(study: TableStudy, encoding: GeneEncoding, rng: np.random.Generator) -> Designs:
     """One feasible random design of each network of the table."""
     found: dict[str, tuple[dict[str, int], DesignRecord]] = {}
+    costing = study.costing()
     for _ in range(200 * len(study.architectures)):
         genes = study.space.random(rng)
         key = study.space.decode(genes).architecture.key()
-        if key in found or not study.feasible([genes])[0]:
+        if key in found or not costing.meet([genes])[0]:
             continue
         found[key] = genes, study.evaluate(study.space.decode(genes))
         if len(found) == len(study.architectures):

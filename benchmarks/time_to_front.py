@@ -121,9 +121,8 @@ def ours(config: StudyConfig, data: TrainingData, folder: Path) -> dict[str, Any
         space,
         config.population(),
         config.search.seed,
-        lambda designs: evaluator.check.many([space.decode(genes) for genes in designs]),
-        DerivedFront(context),
         evaluator.costing,
+        DerivedFront(context),
     )
     course = search(context, sampler, lambda record: write_derived(context, record.genome.architecture))
     return {

@@ -53,6 +53,10 @@ class Costing(Protocol):
         """What is known of designs given by their gene indices, (n, n_genes)."""
         ...
 
+    def meet(self, designs: Sequence[Mapping[str, int]]) -> list[bool]:
+        """Whether designs, given by their genes, break no constraint for certain."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class SimulatedCosting:
@@ -89,16 +93,17 @@ class SimulatedCosting:
         costs, metrics = view.costs, self.objectives.metrics
         exact = np.full((len(genomes), len(metrics)), np.nan)
         at_exits = np.full((*costs.exits.shape, len(metrics)), np.nan)
-        for column, (metric, unit) in enumerate(zip(metrics, self._units(), strict=True)):
+        units = self.objectives.units(self.check.hardware.static.clock_hz)
+        for column, (metric, unit) in enumerate(zip(metrics, units, strict=True)):
             if metric.at_exits is not None:
                 at_exits[..., column] = np.where(costs.exits, metric.at_exits(view) / unit, np.nan)
             elif metric.hardware is not None and not metric.trained:
                 exact[:, column] = metric.hardware(view) / unit
         return Costed(np.array(meets), exact, at_exits)
 
-    def _units(self) -> list[float]:
-        """One of each objective's unit, in SI units."""
-        return self.objectives.units(self.check.hardware.static.clock_hz)
+    def meet(self, designs: Sequence[Mapping[str, int]]) -> list[bool]:
+        """See `Costing`."""
+        return self.check.many([self.decode(genes) for genes in designs])
 
 
 def without_constraints(costed: Costed) -> Costed:

@@ -8,9 +8,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from optuna.trial import FrozenTrial, TrialState
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Finished trials whose values were measured, in the order in which they finished.
+
+    Attributes:
+        genes: (n, n_genes).
+        values: Objectives: (n, n_objectives).
+        comparable: Objectives that compare with each other, see `study.rungs`: (n, n_objectives).
+        excess: The largest over a bound: (n,).
+        leaving: Share of inputs that leaves at each slot of an exit: (n, n_slots); no slots where it is not known.
+    """
+
+    genes: np.ndarray
+    values: np.ndarray
+    comparable: np.ndarray
+    excess: np.ndarray
+    leaving: np.ndarray
+
+    def followed_by(self, other: Measured) -> Measured:
+        """Both, one after the other."""
+        return Measured(
+            *(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self))
+        )
 
 
 class History:
@@ -46,7 +72,8 @@ class History:
         self._comparable: list[Sequence[float]] = []
         self._excess: list[float] = []
         self._leaving: list[Sequence[float]] = []
-        self._arrays: tuple[np.ndarray, ...] = ()
+        empty = np.zeros((0, 0))
+        self._arrays = Measured(np.zeros((0, len(names)), np.intp), empty, empty, np.zeros(0), empty)
         self._seen: set[str] = set()
         self.generations: Counter[int] = Counter()
         """Finished trials of each generation."""
@@ -81,26 +108,20 @@ class History:
                 self._open_keys[trial.number] = self._key(trial)
         return self._seen | {self._open_keys[trial.number] for trial in self.running}
 
-    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Of trials that were measured: genes (n, n_genes), values and comparable values (n, n_objectives), excess
-        over the bounds (n,), shares that leave (n, n_slots)."""
+    def measured(self) -> Measured:
+        """The trials that were measured."""
         n = len(self._rows)
-        before = len(self._arrays[0]) if self._arrays else 0
+        before = len(self._arrays.genes)
         if n > before:
-            new = (
+            new = Measured(
                 np.array(self._rows[before:], dtype=np.intp),
                 np.array(self._values[before:]),
                 np.array(self._comparable[before:]),
                 np.array(self._excess[before:]),
                 np.array(self._leaving[before:]).reshape(n - before, -1),
             )
-            pairs = zip(self._arrays, new, strict=True) if self._arrays else ()
-            self._arrays = tuple(np.concatenate(pair) for pair in pairs) if self._arrays else new
-        if not self._arrays:
-            empty = np.zeros((0, 0))
-            return np.zeros((0, len(self._names)), dtype=np.intp), empty, empty, np.zeros(0), empty
-        genes, values, comparable, excess, leaving = self._arrays
-        return genes, values, comparable, excess, leaving
+            self._arrays = self._arrays.followed_by(new) if before else new
+        return self._arrays
 
     def _note(self, trial: FrozenTrial) -> None:
         complete = trial.state == TrialState.COMPLETE

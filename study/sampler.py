@@ -244,16 +244,18 @@ class GenomeNSGAIISampler(NSGAIISampler):
         """Leading designs, (n, n_genes), once the predictor is fitted; None where nothing is predicted."""
         if self.predictor is None or len(study.directions) > MOST_OBJECTIVES:
             return None
-        designs, values, comparable, excess, leaving = self._history.arrays()
+        measured = self._history.measured()
+        designs = measured.genes
         if not len(designs):
             return None
         signs = _signs(study.directions)
-        values, comparable = values * signs, comparable * signs
         elsewhere = self._rows(self._history.running)
         derived = None if self._derived is None else self._derived()
-        if not self.predictor.update(designs, comparable, elsewhere, excess, derived, leaving):
+        if not self.predictor.update(
+            designs, measured.comparable * signs, elsewhere, measured.excess, derived, measured.leaving
+        ):
             return None
-        feasible = excess <= 0
+        values, feasible = measured.values * signs, measured.excess <= 0
         return designs[feasible][moocore.is_nondominated(values[feasible])] if feasible.any() else designs
 
     def _skipped(

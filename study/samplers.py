@@ -24,7 +24,6 @@ from optuna.samplers import (
 )
 from optuna.trial import FrozenTrial
 
-from study.checking import Check
 from study.config import SearchConfig
 from study.costing import Costing
 from study.genome import Genome
@@ -40,9 +39,8 @@ def make_sampler(
     space: GeneSpace,
     population: int,
     seed: int,
-    feasible: Check | None = None,
-    derived: Callable[[], np.ndarray] | None = None,
     costing: Costing | None = None,
+    derived: Callable[[], np.ndarray] | None = None,
 ) -> BaseSampler:
     """The sampler of a study in one process.
 
@@ -53,9 +51,8 @@ def make_sampler(
             the algorithm as shipped.
         seed: Of every proposal of this process. Two processes, and a process that goes on with a study, need
             different ones: with the same seed they would propose the same designs.
-        feasible: Whether designs meet the hardware constraints; used by `nsga2` alone, as are the next.
+        costing: What is known of designs without a trial; used by `nsga2` alone, as is the next.
         derived: Objectives of the designs that were derived so far, see `GenomeNSGAIISampler`.
-        costing: What is known of designs without a trial, the same.
     """
     short = int(np.random.default_rng(seed).integers(2**31))  # Optuna takes no more than 32 bits
     if config.sampler == "nsga2":
@@ -63,7 +60,7 @@ def make_sampler(
             space,
             population,
             np.random.default_rng(seed),
-            feasible if config.hardware_first else None,
+            costing.meet if costing is not None and config.hardware_first else None,
             config.redraws,
             PredictorSettings() if config.predictor else None,
             SkipRule(config.skip_confidence, config.train_skipped) if config.skip else None,

@@ -125,10 +125,9 @@ def _work(task: WorkerTask, events: EventWriter) -> None:
         space,
         population_of(study),
         seed,
-        lambda designs: evaluator.check.many([space.decode(genes) for genes in designs]),
+        evaluator.costing,
         # With several rungs derived designs had longer trainings than what is predicted: they do not compare.
         DerivedFront(context) if search.derive and len(search.rungs) == 1 else None,
-        evaluator.costing,
     )
     owner = Owner.this_process(task.run, task.index, task.config.run.lease_seconds)
     lock = study_lock(task.storage_url, task.study_name)

@@ -59,17 +59,16 @@ class Player:
         population = StudyConfig(search=search).population()
         if self.sampler != "nsga2":
             return make_sampler(search, study.space, population, seed)
+        costing = study.costing(self.hardware_first)
         return GenomeNSGAIISampler(
             study.space,
             population,
             np.random.default_rng(seed),
-            study.feasible
-            if self.hardware_first
-            else lambda designs: [study.recorded(study.space.decode(genes)) for genes in designs],
+            costing.meet,
             self.redraws,
             PredictorSettings() if self.predictor else None,
             SkipRule() if self.skip else None,
-            costing=study.costing if self.exit_costs else None,
+            costing=costing if self.exit_costs else None,
             identify=(lambda design: design.architecture.key()) if self.derive else None,
             derived=derived if self.derive else None,
             founders=study.space.founders() if self.start else (),

@@ -18,11 +18,13 @@ from study.bounds import Bounds
 from study.compare_indicators import Scale, non_dominated
 from study.config import StudyConfig
 from study.config_io import read_toml, resolve
-from study.costing import Costed, SimulatedCosting
+from study.costing import SimulatedCosting
 from study.evaluate import Evaluator, Placements
 from study.genome import Genome
 from study.hardware import HardwareCosts
+from study.hardware_check import HardwareCheck
 from study.memo import TrainedNetwork
+from study.metrics import HardwareView
 from study.record import DesignRecord
 from study.setup import build_accelerator, build_backbone, build_objectives, build_space
 
@@ -50,8 +52,8 @@ class RecordedNetworks:
 
 
 @dataclass(frozen=True, eq=False)
-class RecordedCosting(SimulatedCosting):
-    """What designs cost; one whose network was not recorded cannot be proposed.
+class RecordedCheck(HardwareCheck):
+    """The constraints of a study; a design whose network was not recorded meets none.
 
     Attributes:
         recorded: Whether a design's network was.
@@ -59,11 +61,17 @@ class RecordedCosting(SimulatedCosting):
 
     recorded: Callable[[Genome], bool] = field(kw_only=True)
 
-    def cost(self, designs: np.ndarray) -> Costed:
-        """See `study.costing.Costing`."""
-        found = super().cost(designs)
-        genomes = [self.decode(dict(zip(self.names, row, strict=True))) for row in designs.tolist()]
-        return replace(found, meets=found.meets & [self.recorded(genome) for genome in genomes])
+    def many(self, genomes: Sequence[Genome]) -> list[bool]:
+        """See `HardwareCheck`; nothing is simulated for what was not recorded."""
+        recorded = [self.recorded(genome) for genome in genomes]
+        asked = [genome for genome, known in zip(genomes, recorded, strict=True) if known]
+        met = iter(super().many(asked) if asked else [])
+        return [known and next(met) for known in recorded]
+
+    def look_at(self, genomes: Sequence[Genome]) -> tuple[HardwareView, list[bool]]:
+        """See `HardwareCheck`."""
+        view, met = super().look_at(genomes)
+        return view, [fine and self.recorded(genome) for fine, genome in zip(met, genomes, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -148,24 +156,20 @@ class TableStudy:
         """Whether the design's network is in the table."""
         return self.evaluator.memo.find(genome.architecture) is not None
 
-    def feasible(self, designs: Sequence[Mapping[str, int]]) -> list[bool]:
-        """Whether designs may be proposed: recorded, and within the constraints that hardware decides."""
-        genomes = [self.space.decode(genes) for genes in designs]
-        recorded = [self.recorded(genome) for genome in genomes]
-        asked = [genome for genome, known in zip(genomes, recorded, strict=True) if known]
-        met = iter(self.evaluator.check.many(asked) if asked else [])
-        return [known and next(met) for known in recorded]
+    def costing(self, hardware_first: bool = True) -> SimulatedCosting:
+        """What is known of designs before they are looked up.
 
-    @property
-    def costing(self) -> RecordedCosting:
-        """What is known of designs before they are looked up."""
-        return RecordedCosting(
+        Args:
+            hardware_first: They must meet the constraints that hardware decides, and not only be recorded.
+        """
+        evaluator = self.evaluator
+        bounds = evaluator.bounds if hardware_first else Bounds(())
+        return SimulatedCosting(
             list(self.space.genes()),
             self.space.decode,
             self.space.whole.mounting_points,
-            self.evaluator.check,
-            self.evaluator.objectives,
-            recorded=self.recorded,
+            RecordedCheck(evaluator.hardware, bounds, recorded=self.recorded),
+            evaluator.objectives,
         )
 
     def evaluate(self, genome: Genome) -> DesignRecord:

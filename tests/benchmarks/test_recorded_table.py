@@ -121,7 +121,7 @@ def test_results_are_those_of_a_study_with_the_same_predictions(study, tmp_path)
     compared = 0
     while compared < 5:
         genes = study.space.random(rng)
-        if not study.feasible([genes])[0]:
+        if not study.costing().meet([genes])[0]:
             continue
         genome = study.space.decode(genes)
         here, there = study.evaluate(genome), context.evaluator.evaluate(genome)

@@ -7,9 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from study.costing import SimulatedCosting
+from study.config import SearchConfig
+from study.costing import Costed, SimulatedCosting
 from study.metrics import METRIC_NAMES, Objectives
-from tests.study.bench import bench_context
+from study.samplers import make_sampler
+from study.storage import store_result
+from tests.study.bench import bench_context, run_trials
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +68,44 @@ def test_the_error_is_not_known(context):
     column = costing.objectives.columns.index("error")
     assert np.isnan(costed.exact[:, column]).all()
     assert np.isnan(costed.at_exits[..., column]).all()
+
+
+class Watched:
+    """The costing of a study; keeps what it was asked."""
+
+    def __init__(self, costing: SimulatedCosting) -> None:
+        self.costing, self.n_slots, self.slots = costing, costing.n_slots, costing.slots
+        self.costed: list[set[tuple[int, ...]]] = []
+        self.checked: list[set[tuple[int, ...]]] = []
+
+    def cost(self, designs: np.ndarray) -> Costed:
+        self.costed.append({tuple(row) for row in designs.tolist()})
+        return self.costing.cost(designs)
+
+    def meet(self, designs) -> list[bool]:
+        self.checked.append({tuple(genes[name] for name in self.costing.names) for genes in designs})
+        return self.costing.meet(designs)
+
+
+@pytest.mark.parametrize(("exit_costs", "hardware_first"), [(True, True), (True, False), (False, True)])
+def test_a_search_asks_for_costs_once_and_proposes_what_meets_the_constraints(
+    tmp_path, exit_costs, hardware_first
+):
+    context = bench_context(tmp_path)
+    study = run_trials(context, 12)
+    watched = Watched(context.evaluator.costing)
+    config = SearchConfig(exit_costs=exit_costs, hardware_first=hardware_first, skip=False)
+    study.sampler = make_sampler(config, context.space, 4, 1, watched)
+    for _ in range(6):
+        trial = study.ask(context.space.distributions())
+        genome = context.space.decode(trial.params)
+        assert context.evaluator.check.one(genome) or not hardware_first
+        record = context.evaluator.evaluate(genome)
+        store_result(trial, record)
+        study.tell(trial, context.evaluator.objectives.values(record))
+    assert bool(watched.costed) is exit_costs
+    assert hardware_first or not watched.checked
+    assert watched.checked or exit_costs  # one of the two says what meets the constraints
+    for costed in watched.costed:
+        assert len(costed) > 5
+        assert not any(costed & checked for checked in watched.checked)
