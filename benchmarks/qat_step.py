@@ -156,6 +156,10 @@ def common_action(options: argparse.Namespace, threads: int) -> Callable[[], Non
     return step
 
 
+def _ours(precision: Arithmetic) -> str:
+    return f"ours, {precision}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.qat_step", description=__doc__)
     parser.add_argument("--width", type=float, default=0.5)
@@ -163,6 +167,10 @@ def main() -> None:
     parser.add_argument("--weight-bits", type=int, default=4)
     parser.add_argument("--activation-bits", type=int, default=4)
     parser.add_argument("--threads", default="1,2", help="thread counts to try, e.g. 1,2")
+    parser.add_argument(
+        "--precisions", default=",".join(PRECISIONS),
+        help="arithmetics to try; bfloat16 takes minutes a round on a processor without instructions for it",
+    )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument(
         "--cpu-time", action="store_true",
@@ -171,17 +179,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     threads = [int(part) for part in options.threads.split(",")]
+    precisions = [name for name in PRECISIONS if name in options.precisions.split(",")]
 
     clock = time.process_time if options.cpu_time else time.perf_counter
-    settings = [Setting(*choice) for choice in itertools.product(threads, (False, True), PRECISIONS)]
+    settings = [Setting(*choice) for choice in itertools.product(threads, (False, True), precisions)]
     tried = interleaved({s.label: float_action(options, s) for s in settings}, rounds=2, clock=clock)
     best = min(settings, key=lambda s: min(tried[s.label]))
     print(f"best float setting of {len(settings)}: {best.label}")
 
     actions = {
         "float": float_action(options, best),
-        "ours": our_action(options, best.threads, fast=True),
-        "ours, bfloat16": our_action(options, best.threads, True, "bfloat16"),
+        **{_ours(name): our_action(options, best.threads, True, name) for name in precisions},
         "Brevitas, per-channel weights, constant initialisation": our_action(options, best.threads, False),
         "Brevitas, per-tensor weights, statistics": common_action(options, best.threads),
     }
@@ -189,12 +197,12 @@ def main() -> None:
     ratios = {name: median_ratio(values, seconds["float"]) for name, values in seconds.items()}
     for name, values in seconds.items():
         print(f"{name:60s}{Timing.of(values).median_seconds * 1e3:9.0f} ms {ratios[name]:7.2f} x float")
-    ours = {"float32": ratios["ours"], "bfloat16": ratios["ours, bfloat16"]}
+    ours = {name: ratios[_ours(name)] for name in precisions}
     write_json(
         options.json,
         {
             "qat_over_float": min(ours.values()),
-            "qat_precision": min(ours, key=lambda precision: ours[precision]),
+            "qat_precision": min(ours, key=lambda name: ours[name]),
             "qat_over_float_by_precision": ours,
             "brevitas_over_float": {name: ratio for name, ratio in ratios.items() if "Brevitas" in name},
             "float_setting": best.label,
@@ -204,6 +212,7 @@ def main() -> None:
                 ("torch", "brevitas"),
                 width=options.width, batch=options.batch, weight_bits=options.weight_bits,
                 activation_bits=options.activation_bits, rounds=options.rounds, threads=options.threads,
+                precisions=options.precisions,
                 clock="process" if options.cpu_time else "wall",
             ),
         },
