@@ -12,8 +12,6 @@ from study.genome import Genome
 from study.hardware import HardwareCosts
 from study.metrics import HardwareView
 
-_ON_THE_BOUND = 1e-9  # relative excess below which last digits decide
-
 
 @dataclass(frozen=True, eq=False)
 class HardwareCheck:
@@ -37,17 +35,9 @@ class HardwareCheck:
         return [self.one(genomes[0])] if len(genomes) == 1 else self.look_at(genomes)[1]
 
     def look_at(self, genomes: Sequence[Genome]) -> tuple[HardwareView, list[bool]]:
-        """What many designs cost, in one call, and whether they break no bound for certain.
-
-        Sums of many designs differ in the last digits from those of one, which counts, as it is what is recorded: the
-        few that are on a bound are looked at alone.
-        """
+        """What many designs cost, in one call, and whether they break no bound for certain."""
         allocations = np.array([genome.allocation for genome in genomes])
         levels = np.array([genome.level for genome in genomes])
         costs = self.hardware.stage_costs_of([g.architecture for g in genomes], allocations, levels)
         view = self.hardware.view(costs, allocations)
-        worst = np.max([*self.bounds.before_training(view).values(), np.full(len(genomes), -np.inf)], axis=0)
-        return view, [
-            self.one(genome) if abs(value) < _ON_THE_BOUND else bool(value <= 0)
-            for genome, value in zip(genomes, worst, strict=True)
-        ]
+        return view, self.bounds.met_before_training(view).tolist()

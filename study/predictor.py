@@ -34,6 +34,7 @@ _RETUNE = 1.3  # growth of the number of trials after which kernels are chosen a
 _BLOCK = 1024  # rows compared with all others at once
 _EXACT = 1e-4  # deviation of a known objective, in standard deviations of what was measured
 _LEAST_DEVIATION = 1e-3  # of one that follows from what leaves at each exit, the same
+_COSTINGS = 3  # calls of the simulator for one ranking before it is given up
 
 
 @dataclass(frozen=True)
@@ -232,21 +233,31 @@ class DesignPredictor:
                     near = near[rng.permutation(len(near))[: self._settings.neighbours]]
                 new = _without(near, designs)
                 designs, gains = np.vstack([designs, new]), np.concatenate([gains, self._gains(new)])
-            order = np.argsort(-gains, kind="stable")
-            promising = designs[order[gains[order] > 0]]
+            promising = _falling(designs, gains)
             self._queue = list(self._ranked_by_costs(promising, designs[:0] if beside is None else beside))
         self.seconds += time.perf_counter() - start
         return self._queue
 
     def _ranked_by_costs(self, designs: np.ndarray, beside: np.ndarray) -> np.ndarray:
-        """Designs by falling gain: the first of them once more with what they cost, the others after them."""
-        top = designs[: self._settings.costed]
-        if self._cost is None or not len(top):
+        """Designs by falling gain: the first of them once more with what they cost, the others after them.
+
+        Where none of the first is left, as where all break a constraint, what was learned of that ranks the others
+        anew before the next ones are costed.
+        """
+        if self._cost is None:
             return designs
-        costed = self._cost(np.vstack([top, beside])).first(len(top))
-        gains = self._gains(top, costed)
-        order = np.argsort(-gains, kind="stable")
-        return np.vstack([top[order[gains[order] > 0]], designs[len(top) :]])
+        for _ in range(_COSTINGS):
+            top, designs = np.split(designs, [self._settings.costed])
+            if not len(top):
+                break
+            costed = self._cost(np.vstack([top, beside])).first(len(top))
+            left = _falling(top, self._gains(top, costed))
+            if len(left):
+                return np.vstack([left, designs])
+            beside = beside[:0]
+            self.feasibility.fit()
+            designs = _falling(designs, self._gains(designs))
+        return designs[:0]
 
     def _leaving(self, features: np.ndarray, leaving: np.ndarray | None) -> LeavingModels | None:
         if self._cost is None or leaving is None or not leaving.size:
@@ -284,6 +295,12 @@ class DesignPredictor:
 
 def _per_objective(models: Sequence[ObjectiveModel], values: np.ndarray) -> np.ndarray:
     return np.stack([model.scale(column) for model, column in zip(models, values.T, strict=True)], axis=1)
+
+
+def _falling(designs: np.ndarray, gains: np.ndarray) -> np.ndarray:
+    """Designs that promise anything, the best first."""
+    order = np.argsort(-gains, kind="stable")
+    return designs[order[gains[order] > 0]]
 
 
 def _without(designs: np.ndarray, known: np.ndarray) -> np.ndarray:

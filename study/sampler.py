@@ -19,6 +19,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import NSGAIISampler
 from optuna.trial import FrozenTrial
+from threadpoolctl import ThreadpoolController
 
 from study.breeding import Breeder, as_rows
 from study.checking import Check, DesignChecks, Draws
@@ -153,6 +154,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
             self.generation_key(),
         )
         self._checks = DesignChecks(feasible, self._names, self._checked)
+        self._blas = ThreadpoolController()
         self._parents: tuple[int, list[FrozenTrial]] = (0, [])  # of the latest generation
 
     @classmethod
@@ -172,7 +174,9 @@ class GenomeNSGAIISampler(NSGAIISampler):
         """All genes of the next design."""
         self._note = None
         self._history.read(study.get_trials(deepcopy=False))
-        child = super().sample_relative(study, trial, search_space)
+        # Matrices here are small: more threads gain little and, with several processes, cost more than all the rest.
+        with self._blas.limit(limits=1, user_api="blas"):
+            child = super().sample_relative(study, trial, search_space)
         if self._note is not None:
             study._storage.set_trial_user_attr(trial._trial_id, SKIP_KEY, self._note.to_json())
         return child or self._founder(study)
@@ -227,18 +231,19 @@ class GenomeNSGAIISampler(NSGAIISampler):
             ranked = self.predictor.ranked(*breeders, self._genome_rng, as_rows(drawn, self._names))
             next_ones = [self._genes(row) for row in ranked[: self._checks.ahead]]
             self._checks.look_at([*drawn, *(genes for genes in next_ones if self._key(genes) not in seen)])
-        child = self._first_met(drawn, draws)
-        self._note = self._skipped(study, self.predictor, child, front)
-        if self._note is not None and self._note.trained:
-            return child
+        met = self._checks.first(drawn, lambda genes: True)
+        if met is not None:
+            self._note = self._skipped(study, self.predictor, drawn[met], front)
+            if self._note is not None and self._note.trained:
+                return drawn[met]
         ranked = self.predictor.ranked(*breeders, self._genome_rng)
         offered = [self._genes(row) for row in ranked[: self._redraws + 1]]
         chosen = self._checks.first(offered, lambda genes: self._key(genes) not in seen)
         del ranked[: len(offered) if chosen is None else chosen + 1]
-        if chosen is None:
-            self._note = None
-            return child
-        return offered[chosen]
+        if chosen is not None:
+            return offered[chosen]
+        self._note = None
+        return self._first_met(drawn, draws)
 
     def _fitted_front(self, study: optuna.Study) -> np.ndarray | None:
         """Leading designs, (n, n_genes), once the predictor is fitted; None where nothing is predicted."""

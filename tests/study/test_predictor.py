@@ -175,6 +175,35 @@ def test_what_breaks_a_constraint_for_certain_is_not_ranked_first():
     assert len(asked) == 1  # nothing new to ask
 
 
+@pytest.mark.parametrize(
+    ("met", "calls"), [(lambda rows: rows[:, 4] == 1, 2), (lambda rows: rows[:, 4] > 3, 3)]
+)
+def test_where_all_that_promised_most_break_a_constraint_others_are_ranked_by_what_was_learned(met, calls):
+    predictor, designs, values = with_costs(60, costed=32)
+    asked: list[np.ndarray] = []
+
+    def strict(rows: np.ndarray) -> Costed:
+        # As if the first call had met the forbidden half of the space alone.
+        rows_met = met(rows) if asked else np.zeros(len(rows), dtype=bool)
+        asked.append(rows)
+        for row, meets in zip(rows, rows[:, 4] == 1, strict=True):
+            predictor.feasibility.note(row, bool(meets))
+        return replace(costs(rows), meets=rows_met)
+
+    predictor._cost = strict
+    front = designs[moocore.is_nondominated(values)]
+    ranked = predictor.ranked(front, np.zeros(len(front)), np.random.default_rng(1), drawn(3, seed=9))
+    assert [len(rows) for rows in asked] == [35, *([32] * (calls - 1))]
+    assert not {row.tobytes() for row in asked[0]} & {row.tobytes() for row in asked[1]}
+    # The first outcomes said that gene 4 decides: of what is asked next more meet it.
+    assert (asked[1][:, 4] == 1).mean() > 1.5 * (asked[0][:32, 4] == 1).mean()
+    if calls == 3:  # nothing is left that is worth the rest of the list
+        assert not ranked
+    else:
+        assert ranked
+        assert ranked[0][4] == 1
+
+
 def test_the_worst_is_dominated_for_sure_and_the_best_is_not():
     predictor, designs = fitted(n=200)
     everything = np.stack(np.meshgrid(*[np.arange(4)] * 6), axis=-1).reshape(-1, 6)
