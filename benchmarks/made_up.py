@@ -26,6 +26,8 @@ from study.sampler import GenomeNSGAIISampler
 from study.setup import build_accelerator, build_backbone, build_space
 from study.storage import StudyIdentity, open_storage, open_study, population_of, register_run, study_lock
 from study.storage.studies import RESULT_KEY
+from study.turns import Turns
+from study.worker import FORESEEN
 
 CLASSES = 10
 VIOLATIONS = {"worst_latency": -0.1, "weight_memory": -0.1}
@@ -115,6 +117,8 @@ class Simulation:
 
     def __init__(self, config: StudyConfig, space: SearchSpace, hardware: HardwareCosts) -> None:
         check = HardwareCheck(hardware, Bounds.of(config.constraints.given(), hardware.static))
+        rng = np.random.default_rng(0)
+        check.foresee([space.decode(space.random(rng)) for _ in range(FORESEEN)])
         names, points = list(space.genes()), space.mounting_points
         self._costing = SimulatedCosting(names, space.decode, points, check, OBJECTIVES)
         self.n_slots, self.slots = self._costing.n_slots, self._costing.slots
@@ -143,6 +147,7 @@ def claims_of(
     worker: int,
     simulation: Simulation,
     predictor: bool,
+    turns: Turns | None = None,
 ) -> Claims:
     """What a worker of `study.run` proposes with."""
     study.sampler = GenomeNSGAIISampler(
@@ -160,4 +165,5 @@ def claims_of(
         wanted,
         Owner.this_process("bench", worker),
         study_lock(url, study.study_name),
+        turns=turns,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import statistics
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from typing import Any
 from benchmarks.harness import provenance, write_json
 from benchmarks.made_up import OBJECTIVES, Simulation, claims_of, create, made_up, preset_space
 from study.storage import tell_result
+from study.turns import Turns
 
 PACKAGES = ("optuna", "sqlalchemy", "psycopg", "numpy")
 
@@ -33,13 +35,15 @@ def work(
     trials: int,
     seconds: float,
     predictor: bool,
+    turns: Path,
     index: int,
     start: Barrier,
 ) -> None:
     """One worker process: claims trials until all are finished."""
     config, space, hardware = preset_space(preset, trials)
     study = create(url, name, config)
-    claims = claims_of(study, url, space, trials, index, Simulation(config, space, hardware), predictor)
+    simulation = Simulation(config, space, hardware)
+    claims = claims_of(study, url, space, trials, index, simulation, predictor, Turns.of_this_machine(turns))
     start.wait(600)
     while (trial := claims.take()) is not None:
         time.sleep(seconds)
@@ -48,13 +52,13 @@ def work(
 
 
 def measure(
-    url: str, preset: str, workers: int, trials: int, seconds: float, predictor: bool
+    url: str, preset: str, workers: int, trials: int, seconds: float, predictor: bool, turns: Path
 ) -> dict[str, float]:
     """Trials a second of so many workers, from their common start until nothing is left for one of them to begin."""
     name = f"workers-{uuid.uuid4().hex[:8]}"
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(workers + 1)
-    arguments = (url, name, preset, trials, seconds, predictor)
+    arguments = (url, name, preset, trials, seconds, predictor, turns)
     processes = [context.Process(target=work, args=(*arguments, i, start)) for i in range(workers)]
     for process in processes:
         process.start()
@@ -109,7 +113,7 @@ def main() -> None:
     counts = [int(text) for text in arguments.workers.split(",")]
     rates: dict[int, list[float]] = {count: [] for count in counts}
     given_up: dict[int, int] = dict.fromkeys(counts, 0)
-    with _server(arguments.storage) as url:
+    with _server(arguments.storage) as url, tempfile.TemporaryDirectory() as turns:
         for _ in range(arguments.rounds):
             for count in counts:
                 found = measure(
@@ -119,6 +123,7 @@ def main() -> None:
                     arguments.trials,
                     arguments.seconds,
                     not arguments.no_predictor,
+                    Path(turns),
                 )
                 rates[count].append(found["trials_per_second"])
                 given_up[count] += int(found["given_up"])

@@ -34,6 +34,7 @@ from study.leases import (
 )
 from study.storage import StudyLock
 from study.storage.drafts import Drafting
+from study.turns import Turns
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds between looks when there is nothing to do
 _TWINS = 8  # times a design is given up because another process proposed it at the same moment
@@ -152,6 +153,7 @@ class Claims:
         owner: Who works on them.
         lock: Held while proposing, where the storage has one.
         watch: Notices what others have left.
+        turns: Of the processes of this machine, to think; None: there are none.
         sleep: Waits so many seconds.
     """
 
@@ -164,11 +166,13 @@ class Claims:
         owner: Owner,
         lock: StudyLock,
         watch: LeaseWatch | None = None,
+        turns: Turns | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._study, self._key, self._wanted = study, key, wanted
         self._owner, self._lock, self._sleep = owner, lock, sleep
         self._watch = watch or LeaseWatch(owner.lease_seconds)
+        self._turns = turns or Turns([])
         self._drafting = Drafting(study, distributions)
         self._genes = frozenset(distributions)
         self._ledger = _Ledger(self._genes, key)
@@ -189,7 +193,10 @@ class Claims:
                 pause = min(1.5 * pause, _LONGEST_PAUSE)
                 continue
             pause = _FIRST_PAUSE
-            trial = self._propose(trials)
+            with self._turns() as waited:
+                if waited:
+                    trials = self._trials()
+                trial = self._propose(trials)
             if trial is not None and self._keeps(trial, len(trials)):
                 return trial
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from hwcost.errors import OfframpError
 from study.bounds import Bounds
 from study.genome import Genome
 from study.hardware import HardwareCosts
@@ -41,3 +43,8 @@ class HardwareCheck:
         costs = self.hardware.stage_costs_of([g.architecture for g in genomes], allocations, levels)
         view = self.hardware.view(costs, allocations)
         return view, self.bounds.met_before_training(view).tolist()
+
+    def foresee(self, genomes: Sequence[Genome]) -> None:
+        """Costs the layers of designs at once, so that they need only be looked up later; nothing depends on it."""
+        with contextlib.suppress(OfframpError):  # what cannot be costed is told by the design that needs it
+            self.look_at(genomes)

@@ -13,7 +13,7 @@ from hwcost.placement.problem import EvenMove, Move, PlacementProblem
 from hwcost.placement.routes import LEVEL_NAMES
 from hwcost.placement.schedule import Schedule
 from hwcost.placement.solve import choose_options
-from hwcost.placement.transfers import Transfers
+from hwcost.placement.transfers import MoveTable, Transfers
 from hwcost.workload import IntArray
 from hwcost.workload_batch import WorkloadBatch
 
@@ -27,31 +27,24 @@ class _MoveCosts:
 
     Attributes:
         source: Index of the layer whose output moves; -1 for the network's input.
-        latency_cycles: By width that occurs: (n_from, n_to, n_widths).
-        energy_pj: By level: (n_from, n_to, n_widths, n_levels).
+        table: By width that occurs.
         width: Of each design, as an index: (n_genomes,).
     """
 
     source: int
-    latency_cycles: Array
-    energy_pj: Array
+    table: MoveTable
     width: IntArray
 
     def move(self, leakage: Array) -> Move | EvenMove:
         """For a placement problem; `leakage` in pJ per cycle: (n_designs,)."""
-        n_from, n_to, _ = self.latency_cycles.shape
-        totals = self.energy_pj.sum(axis=3)
-        away = np.ones((n_from, n_to), dtype=bool)
-        here = np.arange(min(n_from, n_to)), np.arange(min(n_from, n_to))
-        stays = n_from == n_to > 1 and not self.latency_cycles[here].any() and not totals[here].any()
-        if stays:
-            away[here] = False
-        cycles, picojoules = self.latency_cycles[away], totals[away]
-        if (cycles == cycles[0]).all() and (picojoules == picojoules[0]).all():
-            latency, energy = cycles[0][self.width], picojoules[0][self.width]
-            return EvenMove(self.source, latency, energy + latency * leakage, n_from, n_to, stays)
-        latency = self.latency_cycles.transpose(2, 0, 1)[self.width]
-        energy = totals.transpose(2, 0, 1)[self.width]
+        table = self.table
+        n_from, n_to, _ = table.latency_cycles.shape
+        if table.even:
+            way = (0, 1) if table.stays else (0, 0)
+            latency, energy = table.latency_cycles[way][self.width], table.total_pj[way][self.width]
+            return EvenMove(self.source, latency, energy + latency * leakage, n_from, n_to, table.stays)
+        latency = table.latency_cycles.transpose(2, 0, 1)[self.width]
+        energy = table.total_pj.transpose(2, 0, 1)[self.width]
         return Move(self.source, latency, energy + latency * leakage[:, None, None])
 
 
@@ -130,8 +123,8 @@ class LayerByLayer:
             for move in self._moves[i]:
                 origin = option[runs, move.source] if move.source >= 0 else 0
                 width = move.width[runs] if move.width.size > 1 else 0
-                cycles += move.latency_cycles[origin, own, width]
-                picojoules += move.energy_pj[origin, own, width]
+                cycles += move.table.latency_cycles[origin, own, width]
+                picojoules += move.table.energy_pj[origin, own, width]
             picojoules[:, LEAKAGE] = cycles * self._leakage[runs]
             latency[runs, i], energy[runs, i] = cycles, picojoules
             if by_operand is not None:
@@ -160,12 +153,8 @@ class LayerByLayer:
         values = np.flatnonzero(occurs)
         rank = np.zeros(65, dtype=np.int64)
         rank[values] = np.arange(values.size)
-        found = transfers.costs_of_bits(self._template, layer, source, values)
         return _MoveCosts(
-            source,
-            np.ascontiguousarray(np.moveaxis(found.latency_cycles, 0, 2)),
-            np.ascontiguousarray(np.moveaxis(found.energy_pj, 0, 2)),
-            rank[bits],
+            source, transfers.table(self._template, layer, source, tuple(values.tolist())), rank[bits]
         )
 
 

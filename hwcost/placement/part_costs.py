@@ -45,14 +45,14 @@ class MoveCosts:
             found = cls(_finite(latency), _finite(energy), move.n_from, move.n_to, True, move.stays)
         else:
             n_from, n_to = move.latency_cycles.shape[1:]
-            latency, energy = (np.moveaxis(v, 0, -1) for v in (move.latency_cycles, move.energy_pj))
+            latency, energy = (v.transpose(1, 2, 0) for v in (move.latency_cycles, move.energy_pj))
             found = cls(_finite(latency), _finite(energy), n_from, n_to, False, False)
         return found if designs is None else found.narrow(designs)
 
     def narrow(self, index: IntArray) -> MoveCosts:
         """The costs for some designs."""
         latency, energy = _some(self.latency_cycles, index), _some(self.energy_pj, index)
-        return replace(self, latency_cycles=latency, energy_pj=energy)
+        return MoveCosts(latency, energy, self.n_from, self.n_to, self.even, self.stays)
 
     def scores(self, cycle: Array, picojoule: Array) -> MoveScores:
         """Costs under weights (n,)."""

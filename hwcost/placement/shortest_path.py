@@ -124,7 +124,7 @@ def shortest_paths(part: Part, layer_scores: list[Array], move_scores: list[list
                 _add_to_kept(state, move, kept.index(source))
         own = None
         if last_use[layer] == layer:
-            state, own = _cheapest(np.moveaxis(state, -2, 0))
+            state, own = _cheapest(_last_option_first(state))
             live = kept
         else:
             live = (*kept, layer)
@@ -156,7 +156,7 @@ def _bring(state: Array, moves: list[MoveScores], n_own: int, arrived: bool) -> 
         shape = (*least.shape[:-1], n_own, least.shape[-1])
         if not move.stays:
             return np.broadcast_to(value, shape), np.broadcast_to(best, shape)
-        staying = np.moveaxis(state, 0, -2)
+        staying = state.transpose(*range(1, state.ndim - 1), 0, state.ndim - 1)
         here = np.arange(n_own, dtype=origin.dtype)[:, None]
         return np.minimum(staying, value), np.where(staying <= value, here, best)
     full = [_spread(move, n_own) for move in moves]
@@ -169,6 +169,11 @@ def _bring(state: Array, moves: list[MoveScores], n_own: int, arrived: bool) -> 
     for i, way in enumerate(ways, start=1):
         _keep_smaller(value, best, way, i)
     return value, best
+
+
+def _last_option_first(state: Array) -> Array:
+    """The last axis before the designs brought to the front; `np.moveaxis` takes longer than what is done with it."""
+    return state.transpose(state.ndim - 2, *range(state.ndim - 2), state.ndim - 1)
 
 
 def _spread(move: MoveScores, n_own: int) -> Array:

@@ -12,6 +12,7 @@ from hwcost.placement.routes import find_routes, place_of
 from hwcost.workload import IntArray, Op, Workload
 
 Array = np.ndarray
+_MOST_TABLES = 10_000  # some 100 MB
 
 
 def cores_for(accelerator: Accelerator, op: Op) -> tuple[ComputeCore | VectorCore, ...]:
@@ -34,12 +35,68 @@ class TransferCosts:
     energy_pj: Array
 
 
+@dataclass(frozen=True, eq=False)
+class MoveTable:
+    """Costs of bringing a tensor, by the width of its elements.
+
+    Attributes:
+        latency_cycles: (n_from, n_to, n_widths); n_from is 1 for the network's input.
+        energy_pj: By level of `LEVEL_NAMES`: (n_from, n_to, n_widths, n_levels).
+        total_pj: Over the levels: (n_from, n_to, n_widths).
+        stays: Whether equal options are one place, between which nothing moves.
+        even: Whether all other ways cost the same.
+    """
+
+    latency_cycles: Array
+    energy_pj: Array
+    total_pj: Array
+    stays: bool
+    even: bool
+
+    @classmethod
+    def of(cls, costs: TransferCosts) -> MoveTable:
+        """From costs with widths first."""
+        latency = np.ascontiguousarray(costs.latency_cycles.transpose(1, 2, 0))
+        energy = np.ascontiguousarray(costs.energy_pj.transpose(1, 2, 0, 3))
+        total = energy.sum(axis=3)
+        n_from, n_to, _ = latency.shape
+        away = np.ones((n_from, n_to), dtype=bool)
+        here = np.arange(min(n_from, n_to)), np.arange(min(n_from, n_to))
+        stays = n_from == n_to > 1 and not latency[here].any() and not total[here].any()
+        if stays:
+            away[here] = False
+        cycles, picojoules = latency[away], total[away]
+        even = bool((cycles == cycles[0]).all() and (picojoules == picojoules[0]).all())
+        return cls(latency, energy, total, stays, even)
+
+
 class Transfers:
     """Costs of moving tensors on one accelerator along its routes; a tensor that stays on its core costs nothing."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         self._accelerator = accelerator
         self._routes = find_routes(accelerator)
+        self._tables: dict[tuple[object, ...], MoveTable] = {}
+
+    def table(self, workload: Workload, layer: int, source: int, widths: tuple[int, ...]) -> MoveTable:
+        """Costs of moving the output of layer `source` (-1: the network's input) to where `layer` runs, by width.
+
+        Networks of one backbone have few tensors that differ in this, so what was asked for is remembered.
+        """
+        elements = workload.map_elements[layer] if source < 0 else workload.output_elements[source]
+        key = (
+            None if source < 0 else int(workload.op[source]),
+            int(workload.op[layer]),
+            int(elements),
+            widths,
+        )
+        found = self._tables.get(key)
+        if found is None:
+            if len(self._tables) >= _MOST_TABLES:
+                self._tables.clear()
+            found = MoveTable.of(self.costs_of_bits(workload, layer, source, np.array(widths)))
+            self._tables[key] = found
+        return found
 
     def costs(self, workload: Workload, layer: int, source: int) -> TransferCosts:
         """Cost of moving the output of layer `source` (-1: the network's input) to where `layer` runs."""

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hwcost import cost_model
+from hwcost.errors import OfframpError
 from study.bounds import Bound, Bounds
 from study.metrics import metric_named
 from tests.study.bench import bench_context
@@ -41,3 +43,23 @@ def test_a_design_on_a_bound_meets_it_among_others_too(context):
             strict = replace(evaluator, bounds=Bounds((Bound(metric, value),)))
             assert strict.check.one(genome) is met
             assert strict.check.many([genome, *genomes])[0] is met
+
+
+def test_layers_that_were_foreseen_are_not_mapped_again(context, tmp_path, monkeypatch):
+    genomes = random_genomes(context, 40, seed=3)
+    check = bench_context(tmp_path).evaluator.check
+    check.foresee(genomes)
+    monkeypatch.setattr(cost_model, "map_layers", lambda *_, **__: pytest.fail("mapped again"))
+    assert check.many(genomes) == context.evaluator.check.many(genomes)
+
+
+def test_what_cannot_be_costed_is_not_told_before_a_design_needs_it(context, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise OfframpError("layer 'x' can run on no core")
+
+    check = context.evaluator.check
+    monkeypatch.setattr(type(check.hardware), "stage_costs_of", refuse)
+    genomes = random_genomes(context, 2, seed=4)
+    check.foresee(genomes)
+    with pytest.raises(OfframpError, match="on no core"):
+        check.look_at(genomes)
