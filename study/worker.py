@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 _PARENT_POLL_SECONDS = 1.0
 
 FORESEEN = 384
-"""Random designs whose layers are costed as a worker starts: half a second, and saves that in its first ten trials."""
+"""Random designs whose layers are costed as a worker starts: half a second, saved in its first ten trials."""
 
 
 class Interrupted(BaseException):
