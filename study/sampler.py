@@ -227,7 +227,8 @@ class GenomeNSGAIISampler(NSGAIISampler):
         if self.predictor is None or front is None:
             return self._first_met(drawn, draws)
         breeders = np.vstack([front, rows]), np.repeat([0, 1], [len(front), len(rows)])
-        if self._checks.ahead > 1:  # what is ranked stays with the predictor until it is taken off
+        ranked: list[np.ndarray] | None = None
+        if self._checks.ahead > 1:
             ranked = self.predictor.ranked(*breeders, self._genome_rng, as_rows(drawn, self._names))
             next_ones = [self._genes(row) for row in ranked[: self._checks.ahead]]
             self._checks.look_at([*drawn, *(genes for genes in next_ones if self._key(genes) not in seen)])
@@ -236,7 +237,8 @@ class GenomeNSGAIISampler(NSGAIISampler):
             self._note = self._skipped(study, self.predictor, drawn[met], front)
             if self._note is not None and self._note.trained:
                 return drawn[met]
-        ranked = self.predictor.ranked(*breeders, self._genome_rng)
+        if ranked is None:
+            ranked = self.predictor.ranked(*breeders, self._genome_rng)
         offered = [self._genes(row) for row in ranked[: self._redraws + 1]]
         chosen = self._checks.first(offered, lambda genes: self._key(genes) not in seen)
         del ranked[: len(offered) if chosen is None else chosen + 1]
