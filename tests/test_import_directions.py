@@ -41,7 +41,7 @@ MAY_IMPORT = {
 }
 HELPERS = {
     "models": {"filelock", "triton"},
-    "study": {"filelock", "scipy", "sqlalchemy", "tomli_w"},
+    "study": {"filelock", "scipy", "sqlalchemy", "threadpoolctl", "tomli_w"},
     "dashboards": {"rich"},
 }
 # A single module may import these.
