@@ -19,8 +19,8 @@ IntArray = npt.NDArray[np.int64]
 NOT_EXACT = ["QDQSelectorActionTransformer"]
 """Optimizers of ONNX Runtime that exact logits have to do without.
 
-This one makes integer kernels of matrix products. On processors with AVX2 and without VNNI these sum products of 8-bit
-activations and weights in 16 bits, and saturate.
+This one makes integer kernels of matrix products. On processors with AVX2 and without VNNI these sum products of
+8-bit activations and weights in 16 bits, and saturate.
 """
 
 

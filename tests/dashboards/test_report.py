@@ -113,6 +113,7 @@ def test_runs_without_a_front_or_with_one_design(tmp_path, trials, share):
     assert ("No feasible design yet: the static reference stands alone" in page) == (share == 0.0)
 
 
+@pytest.mark.slow
 def test_many_members_stay_below_the_size_limit(tmp_path):
     results = load_run(write_run(tmp_path / "run", trials=500, derived=0, all_on_front=True))
     page = report_html(results)

@@ -110,7 +110,9 @@ def compared(name: str, kind: str, folder: Path) -> tuple[Agreement, tuple[PartA
     return found, compare_parts(files[1:], parts, folded, images())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [name if name == "resnet18" else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+)
 def test_folding(name: str) -> None:
     """Not bit by bit: in training the scales are inside of the sums, see `models.plain_layers`.
 
