@@ -27,7 +27,6 @@ from study.setup import build_accelerator, build_backbone, build_space
 from study.storage import StudyIdentity, open_storage, open_study, population_of, register_run, study_lock
 from study.storage.studies import RESULT_KEY
 from study.turns import Turns
-from study.worker import FORESEEN
 
 CLASSES = 10
 VIOLATIONS = {"worst_latency": -0.1, "weight_memory": -0.1}
@@ -117,8 +116,7 @@ class Simulation:
 
     def __init__(self, config: StudyConfig, space: SearchSpace, hardware: HardwareCosts) -> None:
         check = HardwareCheck(hardware, Bounds.of(config.constraints.given(), hardware.static))
-        rng = np.random.default_rng(0)
-        check.foresee([space.decode(space.random(rng)) for _ in range(FORESEEN)])
+        check.foresee(space, np.random.default_rng(0))
         names, points = list(space.genes()), space.mounting_points
         self._costing = SimulatedCosting(names, space.decode, points, check, OBJECTIVES)
         self.n_slots, self.slots = self._costing.n_slots, self._costing.slots

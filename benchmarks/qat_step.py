@@ -180,6 +180,10 @@ def main() -> None:
     options = parser.parse_args()
     threads = [int(part) for part in options.threads.split(",")]
     precisions = [name for name in PRECISIONS if name in options.precisions.split(",")]
+    if unknown := {*options.precisions.split(",")} - {*PRECISIONS}:
+        parser.error(
+            f"--precisions: expected some of {', '.join(PRECISIONS)}, got {', '.join(sorted(unknown))}"
+        )
 
     clock = time.process_time if options.cpu_time else time.perf_counter
     settings = [Setting(*choice) for choice in itertools.product(threads, (False, True), precisions)]

@@ -10,9 +10,12 @@ import numpy as np
 
 from hwcost.errors import OfframpError
 from study.bounds import Bounds
-from study.genome import Genome
+from study.genome import Genome, SearchSpace
 from study.hardware import HardwareCosts
 from study.metrics import HardwareView
+
+FORESEEN = 384
+"""Random designs that have most of a space's layers; one call maps them in little more time than each later call."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,7 @@ class HardwareCheck:
         view = self.hardware.view(costs, allocations)
         return view, self.bounds.met_before_training(view).tolist()
 
-    def foresee(self, genomes: Sequence[Genome]) -> None:
-        """Costs the layers of designs at once, so that they need only be looked up later; nothing depends on it."""
+    def foresee(self, space: SearchSpace, rng: np.random.Generator, count: int = FORESEEN) -> None:
+        """Costs the layers of random designs at once, to be looked up later; nothing depends on it."""
         with contextlib.suppress(OfframpError):  # what cannot be costed is told by the design that needs it
-            self.look_at(genomes)
+            self.look_at([space.decode(space.random(rng)) for _ in range(count)])

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _PARENT_POLL_SECONDS = 1.0
 
-FORESEEN = 384
-"""Random designs whose layers are costed as a worker starts: half a second, saved in its first ten trials."""
-
 
 class Interrupted(BaseException):
     """A signal asked this process to stop. Not an `Exception`, so nothing on the way can swallow it."""
@@ -146,8 +143,7 @@ def _work(task: WorkerTask, events: EventWriter) -> None:
         turns=Turns.of_this_machine(task.paths.cache / "turns"),
     )
     heart = Heartbeat.of(study._storage, owner)
-    layers = np.random.default_rng(derive_seed("layers", search.seed))
-    evaluator.check.foresee([space.decode(space.random(layers)) for _ in range(FORESEEN)])
+    evaluator.check.foresee(space, np.random.default_rng(derive_seed("layers", search.seed)))
     events.put(WorkerEvent("ready", task.index))
     failures = 0
     while (trial := claims.take()) is not None:

@@ -83,13 +83,8 @@ class Transfers:
 
         Networks of one backbone have few tensors that differ in this, so what was asked for is remembered.
         """
-        elements = workload.map_elements[layer] if source < 0 else workload.output_elements[source]
-        key = (
-            None if source < 0 else int(workload.op[source]),
-            int(workload.op[layer]),
-            int(elements),
-            widths,
-        )
+        origin = None if source < 0 else int(workload.op[source])
+        key = origin, int(workload.op[layer]), _elements(workload, layer, source), widths
         found = self._tables.get(key)
         if found is None:
             if len(self._tables) >= _MOST_TABLES:
@@ -107,13 +102,16 @@ class Transfers:
     def costs_of_bits(self, workload: Workload, layer: int, source: int, bits: IntArray) -> TransferCosts:
         """The same for elements of `bits` (n,): arrays (n, n_from, n_to) and (n, n_from, n_to, n_levels)."""
         origins: tuple[int, ...] = (self._routes.dram,)
-        elements = workload.map_elements[layer]
         if source >= 0:
             origins = place_of(self._accelerator, Op(workload.op[source]))
-            elements = workload.output_elements[source]
         senders = np.array(origins)[:, None]
         receivers = np.array(place_of(self._accelerator, Op(workload.op[layer])))
-        moved = (elements * bits.astype(np.float64))[:, None, None]
+        moved = (_elements(workload, layer, source) * bits.astype(np.float64))[:, None, None]
         return TransferCosts(
             self._routes.cycles(moved, senders, receivers), self._routes.energy_pj(moved, senders, receivers)
         )
+
+
+def _elements(workload: Workload, layer: int, source: int) -> int:
+    """Of the tensor that is brought."""
+    return int(workload.map_elements[layer] if source < 0 else workload.output_elements[source])

@@ -46,10 +46,11 @@ def test_a_design_on_a_bound_meets_it_among_others_too(context):
 
 
 def test_layers_that_were_foreseen_are_not_mapped_again(context, tmp_path, monkeypatch):
-    genomes = random_genomes(context, 40, seed=3)
-    check = bench_context(tmp_path).evaluator.check
+    space, check = context.space, bench_context(tmp_path).evaluator.check
+    rng = np.random.default_rng(3)
+    genomes = [space.decode(space.random(rng)) for _ in range(40)]
     expected = context.evaluator.check.many(genomes)
-    check.foresee(genomes)
+    check.foresee(space, np.random.default_rng(3), count=40)
     monkeypatch.setattr(cost_model, "map_layers", lambda *_, **__: pytest.fail("mapped again"))
     assert check.many(genomes) == expected
 
@@ -61,6 +62,6 @@ def test_what_cannot_be_costed_is_not_told_before_a_design_needs_it(context, mon
     check = context.evaluator.check
     monkeypatch.setattr(type(check.hardware), "stage_costs_of", refuse)
     genomes = random_genomes(context, 2, seed=4)
-    check.foresee(genomes)
+    check.foresee(context.space, np.random.default_rng(4))
     with pytest.raises(OfframpError, match="on no core"):
         check.look_at(genomes)

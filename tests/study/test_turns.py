@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import platform
 import signal
 import time
 from multiprocessing.synchronize import Event
@@ -91,7 +92,13 @@ def test_where_no_lock_can_be_made_there_are_no_turns(tmp_path):
         assert not waited
 
 
-def test_a_machine_has_as_many_turns_as_this_process_has_cores(tmp_path):
-    assert len(Turns.of_this_machine(tmp_path)._locks) == len(os.sched_getaffinity(0))
-    same = [lock.lock_file for lock in Turns.of_this_machine(tmp_path)._locks]
-    assert same == [lock.lock_file for lock in Turns.of_this_machine(tmp_path)._locks]
+def test_processes_of_the_same_cores_share_a_turn_a_core_and_others_do_not(tmp_path, monkeypatch):
+    def files(cores: set[int], machine: str = "one") -> set[str]:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores)
+        monkeypatch.setattr(platform, "node", lambda: machine)
+        return {lock.lock_file for lock in Turns.of_this_machine(tmp_path)._locks}
+
+    assert len(files({0, 1, 5})) == 3
+    assert files({0, 1, 5}) == files({5, 1, 0})
+    assert not files({0, 1}) & files({2, 3})  # a task of a cluster that has cores of its own
+    assert not files({0, 1}) & files({0, 1}, "another")  # that sees the same folder

@@ -77,6 +77,32 @@ def test_several_widths_of_one_tensor_at_once() -> None:
     assert np.array_equal(found.energy_pj[1], one.energy_pj)
 
 
+@pytest.mark.parametrize("chip", ["edge_tpu_quad", "edge_tpu_like", "heterogeneous_quad"])
+def test_what_is_remembered_is_that_of_the_tensor_asked_for(chip: str) -> None:
+    # as many elements from DRAM, from a layer to a layer, and from a layer to the vector core
+    layers = [
+        Layer("a", Op.CONV, k=16, c=16, ox=8, oy=8),
+        Layer("b", Op.CONV, k=16, c=16, ox=8, oy=8, sources=(0,)),
+        Layer("sum", Op.ADD, g=16, ox=8, oy=8, weight_bits=0, sources=(0, 1)),
+        Layer("c", Op.CONV, k=8, c=16, ox=8, oy=8, sources=(2,)),
+        Layer("d", Op.CONV, k=8, c=8, ox=8, oy=8, sources=(3,)),
+    ]
+    workload = Workload.from_layers(layers)
+    remembering = Transfers(load_accelerator(chip))
+    asked = [(0, -1), (1, 0), (2, 0), (2, 1), (3, 2), (4, 3)]
+    for widths in ((4, 8), (4,), (8,)):
+        for layer, source in asked * 2:
+            table = remembering.table(workload, layer, source, widths)
+            for at, width in enumerate(widths):
+                plain = Transfers(load_accelerator(chip)).costs_of_bits(
+                    workload, layer, source, np.array([width])
+                )
+                assert np.array_equal(table.latency_cycles[:, :, at], plain.latency_cycles[0])
+                assert np.array_equal(table.energy_pj[:, :, at], plain.energy_pj[0])
+                assert np.allclose(table.total_pj[:, :, at], plain.energy_pj[0].sum(axis=-1), rtol=1e-12)
+    assert len(remembering._tables) == 3 * 5  # 2 from 0 and from 1 are alike
+
+
 def test_an_addition_brings_the_image_once_for_each_operand_that_is_the_image() -> None:
     layers = [
         Layer("a", Op.CONV, k=3, c=3, ox=8, oy=8),
