@@ -29,7 +29,7 @@ from models.train import train_architecture
 from models.warm_start import pretrain
 from study.config_io import resolve
 from study.memo import training_code_version
-from study.setup import build_backbone, head_kinds, load_data
+from study.setup import build_backbone, load_data, pretrained_kinds
 
 WANTED_FLOAT = 0.935
 ALLOWED_LOSS = {"8/8": 0.005, "4/4": 0.015}
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
     spec = build_backbone(config, data.channels)
     seed = config.search.seed
     warm = pretrain(
-        spec, head_kinds(config), data, config.pretrain, options.cache, seed, device, progress=_progress
+        spec, pretrained_kinds(config), data, config.pretrain, options.cache, seed, device, progress=_progress
     )
     exits = tuple(int(part) for part in options.exits.split(","))
     names = [Mount(block, "fc").name for block in (*exits, spec.n_blocks - 1)]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +36,8 @@ from models.recipe import Arithmetic
 
 MOUNTS = tuple(Mount(block, kind) for block, kind in ((0, "fc"), (4, "conv1"), (7, "fc_hidden"), (11, "fc")))
 
+KERNELS = ("ours", "library", "Brevitas")
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -56,9 +58,9 @@ class Variant:
     batch: int
 
 
-def variants(float_batch: int, batch: int) -> list[Variant]:
+def variants(float_batch: int, batch: int, kernels: Sequence[str] = KERNELS) -> list[Variant]:
     half: Arithmetic = "bfloat16"
-    return [
+    found = [
         Variant("float", "ours", True, half, float_batch),
         Variant("float", "ours", False, half, float_batch),
         Variant("float", "library", True, half, float_batch),
@@ -69,6 +71,7 @@ def variants(float_batch: int, batch: int) -> list[Variant]:
         Variant("quantized", "library", True, half, batch),
         Variant("quantized", "Brevitas", False, "float32", batch),
     ]
+    return [variant for variant in found if variant.kernels in kernels]
 
 
 @contextmanager
@@ -126,13 +129,14 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=128, help="of the quantized network")
     parser.add_argument("--float-batch", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--kernels", nargs="+", choices=KERNELS, default=KERNELS)
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     if not torch.cuda.is_available():
         print("error: expected a CUDA device, got none; run it where there is one", file=sys.stderr)
         return 2
     rows = []
-    for variant in variants(options.float_batch, options.batch):
+    for variant in variants(options.float_batch, options.batch, options.kernels):
         torch.cuda.reset_peak_memory_stats()
         with kernels_of(variant.kernels):
             step = step_of(variant)

@@ -27,7 +27,7 @@ from models.train import train_architecture
 from models.warm_start import pretrain
 from study.config_io import resolve
 from study.memo import training_code_version
-from study.setup import build_backbone, head_kinds, load_data
+from study.setup import build_backbone, load_data, pretrained_kinds
 
 MULTIPLES = (1, 2, 4, 8, 16)
 
@@ -55,7 +55,7 @@ def main() -> None:
         exits, ("fc",) * (len(exits) + 1), (weight,) * spec.n_blocks, (activation,) * spec.n_blocks
     )
     seed = derive_seed("benchmark", config.search.seed)
-    warm = pretrain(spec, head_kinds(config), data, config.pretrain, options.cache, config.search.seed)
+    warm = pretrain(spec, pretrained_kinds(config), data, config.pretrain, options.cache, config.search.seed)
     base = {
         "benchmark": "warm_start", "data": data.fingerprint, "architecture": architecture.to_dict(), "seed": seed,
         "code": training_code_version(),

@@ -16,6 +16,7 @@ from models.backbone import Backbone
 from models.calibrate import calibrate
 from models.checkpoint import CheckpointKeys, save_checkpoint
 from models.checkpoint_notes import CheckpointNotes
+from models.device import release_cached
 from models.evaluate import calibrated_predictions, exit_predictions
 from models.fold import fold_network
 from models.gradients import Gradients
@@ -194,6 +195,8 @@ def train_network(
         loss, _ = gradients(images, data.train_labels[batch], teacher[batch])
         losses.add(loss)
         optimizer.step(learning_rate_factor(step, n_steps, recipe.warmup))
+    del gradients
+    release_cached()  # of the recorded step: other processes train on the same GPU
     measure_norms(network, data, indices, recipe.norm_batches)
     return losses.last(0.1)
 

@@ -26,6 +26,12 @@ PositiveFloat = Annotated[float, Field(gt=0.0)]
 SamplerName = Literal["nsga2", "nsga2-optuna", "nsga3", "tpe", "random", "gp"]
 
 
+def _head_kinds(kinds: tuple[str, ...], least: int = 0) -> tuple[str, ...]:
+    if not set(kinds) <= set(HEAD_KINDS) or len(set(kinds)) != len(kinds) or len(kinds) < least:
+        raise ValueError(f"expected distinct head kinds out of {', '.join(HEAD_KINDS)}, got {list(kinds)}")
+    return kinds
+
+
 class Section(BaseModel):
     """Base of all sections: frozen, unknown keys refused, defaults checked too."""
 
@@ -47,6 +53,8 @@ class SearchConfig(Section):
     # The static reference that is trained without exits starts from a float pre-training without exits; False: from
     # that of the study, which saves most of a pre-training.
     pretrain_alone: bool = True
+    # Kinds of heads pre-trained beside those of the space: so studies of several spaces share a pre-training.
+    pretrain_heads: tuple[str, ...] = ()
     # What only the sampler nsga2 has.
     start_designs: bool = True  # the first designs are chosen, not drawn
     redraws: int = Field(
@@ -74,6 +82,11 @@ class SearchConfig(Section):
                 f"expected ascending multiples of qat.epochs that begin with 1, got {list(rungs)}"
             )
         return rungs
+
+    @field_validator("pretrain_heads")
+    @classmethod
+    def _known_heads(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        return _head_kinds(kinds)
 
     @field_validator("objectives")
     @classmethod
@@ -129,12 +142,7 @@ class SpaceConfig(Section):
     @field_validator("exit_heads", "final_heads")
     @classmethod
     def _known_heads(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [kind for kind in kinds if kind not in HEAD_KINDS]
-        if unknown or not kinds or len(set(kinds)) != len(kinds):
-            raise ValueError(
-                f"expected distinct head kinds out of {', '.join(HEAD_KINDS)}, got {list(kinds)}"
-            )
-        return kinds
+        return _head_kinds(kinds, least=1)
 
     @field_validator("weight_bits", "activation_bits", "head_bits")
     @classmethod

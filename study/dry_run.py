@@ -21,8 +21,8 @@ from study.setup import (
     build_backbone,
     build_objectives,
     build_space,
-    head_kinds,
     load_data,
+    pretrained_kinds,
 )
 from study.trainings import rung_recipe
 from study.units import format_quantity
@@ -83,7 +83,7 @@ def dry_run(
     n_train = data.train
     steps = estimate_step_seconds(
         spec,
-        head_kinds(config),
+        pretrained_kinds(config),
         data.classes,
         config.data.image_size,
         config.pretrain,

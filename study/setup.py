@@ -231,9 +231,14 @@ class StudyContext:
 
 
 def head_kinds(config: StudyConfig) -> tuple[str, ...]:
-    """Head kinds the pre-trained network has at every exit; `fc` always, as the static reference has it."""
+    """Head kinds of the space; `fc` always, as the static reference has it."""
     wanted = {"fc", *config.space.exit_heads, *config.space.final_heads}
     return tuple(sorted(wanted))
+
+
+def pretrained_kinds(config: StudyConfig) -> tuple[str, ...]:
+    """Head kinds that the float network has."""
+    return tuple(sorted({*head_kinds(config), *config.search.pretrain_heads}))
 
 
 def open_context(
@@ -248,7 +253,7 @@ def open_context(
     hardware = HardwareCosts.from_config(config, spec, data.classes, accelerator)
     seed = config.search.seed
     warm = pretrain(
-        spec, head_kinds(config), data, config.pretrain, paths.cache, seed, device, progress,
+        spec, pretrained_kinds(config), data, config.pretrain, paths.cache, seed, device, progress,
         _start(config, spec),
     )  # fmt: skip
 

@@ -31,6 +31,7 @@ OTHER = {
                "skip_confidence": 0.75, "train_skipped": 0.5,
                "sampler": "random", "hardware_first": False, "memo": False, "derive": False,
                "start_designs": False, "skip": False, "pretrain_alone": False, "exit_costs": False,
+               "pretrain_heads": ["conv1"],
                "rungs": [1.0, 3.0],
                "objectives": ["error", "worst_latency"]},
     "data": {"source": "cifar10", "image_size": 48},

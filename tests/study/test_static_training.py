@@ -13,14 +13,16 @@ from study.config_io import load_preset, resolve
 from study.setup import Paths, StudyContext, load_data, open_context, statics_missing, train_static
 
 
-def opened(folder: Path, separate: bool) -> StudyContext:
+def opened(
+    folder: Path, separate: bool, heads: tuple[str, ...] = ("fc",), others: tuple[str, ...] = ()
+) -> StudyContext:
     config = resolve(
         [
             load_preset("quickstart"),
             {
-                "search": {"pretrain_alone": separate},
+                "search": {"pretrain_alone": separate, "pretrain_heads": others},
                 "backbone": {"width": 0.125},
-                "space": {"exit_heads": ["fc"], "final_heads": ["fc"]},
+                "space": {"exit_heads": heads, "final_heads": heads},
                 "pretrain": {"epochs": 1, "threads": 1},
                 "qat": {"epochs": 0.1, "norm_batches": 1},
             },
@@ -56,6 +58,17 @@ def test_it_may_share_the_float_network_of_the_study(tmp_path: Path) -> None:
     found = context.evaluator.memo.find(static)
     assert found is not None
     assert _equal(found.validation, network.validation)
+
+
+def test_studies_of_two_spaces_share_a_pre_training(tmp_path: Path) -> None:
+    narrow = opened(tmp_path, separate=False, others=("gap",))
+    wide = opened(tmp_path, separate=False, heads=("fc", "gap"))
+    assert narrow.warm.checksum == wide.warm.checksum
+    assert len(list((tmp_path / "cache" / "warm").iterdir())) == 1
+    assert narrow.warm.head_kinds == ("fc", "gap")
+    # What is pre-trained and not in the space is in no design, and no static network has it.
+    assert {trained for trained in train_static(narrow, "jointly")} == {"fc"}
+    assert {trained for trained in train_static(wide, "jointly")} == {"fc", "gap"}
 
 
 def _equal(one: ExitPredictions, other: ExitPredictions) -> bool:
