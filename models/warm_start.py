@@ -21,6 +21,7 @@ from hwcost.errors import OfframpError
 from models.augment import normalize_batch
 from models.backbone import Backbone
 from models.calibrate import ActivationRange, measure_ranges, ranges_from_tensors, ranges_to_tensors
+from models.device import release_cached
 from models.evaluate import exit_predictions
 from models.float_weights import FloatWeights
 from models.loop import batch_indices, collect_logits, measure_norms, torch_threads
@@ -41,6 +42,13 @@ RANGE_IMAGES = 512
 
 NORM_BATCHES = 40
 """Batches that the final BatchNorm statistics are measured on."""
+
+QUICK_SAVING = 0.2
+"""Seconds; what is kept as quickly is kept after every epoch."""
+
+SHARE_OF_SAVING = 0.05
+"""Of the time of a pre-training that may go into keeping what it has otherwise: heads have many weights, GPUs are
+quick."""
 
 Progress = Callable[[str, int, int, float], None]
 """Called with a stage, steps done, steps in all and a figure: the running training accuracy."""
@@ -121,9 +129,9 @@ def pretrain(
 ) -> WarmStart:
     """Trains the float network, or reads it from the cache.
 
-    An interrupted training goes on after its last whole epoch, with the weights an uninterrupted one would
-    have. Processes that ask for the same warm start at once wait for the first. A damaged cache is trained
-    again, with a warning.
+    An interrupted training goes on after the last epoch that was kept (every one, unless that takes long beside
+    the training), with the weights an uninterrupted one would have. Processes that ask for the same warm
+    start at once wait for the first. A damaged cache is trained again, with a warning.
 
     Args:
         spec: The backbone; its input channels must be those of the images.
@@ -156,7 +164,9 @@ def pretrain(
             except OfframpError as error:
                 _LOGGER.warning("the cached warm start is damaged and is trained again: %s", error)
         with torch_threads(recipe.threads):
-            return _train(spec, head_kinds, data, recipe, folder, seed, device, progress, start, early_exits)
+            warm = _train(spec, head_kinds, data, recipe, folder, seed, device, progress, start, early_exits)
+        release_cached()
+        return warm
 
 
 def load_warm_weights(network: nn.Module, state: Mapping[str, Tensor], allowed_missing: str) -> None:
@@ -202,10 +212,15 @@ def _train(
     training = Pretraining(network, data.to(device), recipe, seed, device, start)
     saved = folder / "progress.safetensors"
     seconds_before = _resume(training, saved)
+    since, writing = time.perf_counter(), 0.0
     for _ in range(training.epoch, recipe.epochs):
         training.run_epoch(progress)
-        seconds = seconds_before + time.perf_counter() - started
-        write_tensors(saved, training.tensors(), {"epoch": training.epoch, "seconds": seconds})
+        now = time.perf_counter()
+        if writing <= QUICK_SAVING or now - since >= writing / SHARE_OF_SAVING:
+            so_far = {"epoch": training.epoch, "seconds": seconds_before + now - started}
+            write_tensors(saved, training.tensors(), so_far)
+            since = time.perf_counter()
+            writing = since - now
     training.finish()
     on_device = training.data
     generator = torch.Generator().manual_seed(seed)
