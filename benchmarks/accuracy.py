@@ -47,6 +47,7 @@ def main() -> None:
     )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "offramp")
+    parser.add_argument("--checkpoints", type=Path, metavar="DIR", help="keep the quantized networks there")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     try:
@@ -86,8 +87,15 @@ def run(options: argparse.Namespace) -> None:
                 "code": training_code_version(),
             }  # fmt: skip
 
-            def train(architecture: Architecture = architecture, training: int = training) -> dict[str, Any]:
-                found = train_architecture(architecture, spec, data, warm, config.qat, training, device)
+            name = f"{bits.replace('/', '-')}-{replicate}.safetensors"
+            kept_as = options.checkpoints and options.checkpoints / name
+
+            def train(
+                architecture: Architecture = architecture,
+                training: int = training,
+                file: Path | None = kept_as,
+            ) -> dict[str, Any]:
+                found = train_architecture(architecture, spec, data, warm, config.qat, training, device, file)
                 return {
                     "accuracies": found.validation.accuracies.tolist(),
                     "training_samples": found.training_samples,
