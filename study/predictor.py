@@ -52,6 +52,8 @@ class PredictorSettings:
             a front carry much hypervolume and are far from what was measured, where the gain is underestimated.
         most: Trials a fit is made on; more are thinned out, the best are kept.
         costed: Of those that promise most, so many are costed and ranked again.
+        placements: Of leading designs, the latest, that each of these is costed with beside its own: a network that
+            is trained gets all of them.
     """
 
     children: int = 200
@@ -63,6 +65,7 @@ class PredictorSettings:
     ends: int = 5
     most: int = 500
     costed: int = 32
+    placements: int = 4
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class DesignPredictor:
         encoding: The genes.
         settings: See there.
         cost: What is known of designs without a trial; None: nothing is.
+        placement: Genes that change no network where every placement of a trained one becomes a design, (n_genes,)
+            bool; None: there are none.
     """
 
     def __init__(
@@ -92,10 +97,12 @@ class DesignPredictor:
         encoding: GeneEncoding,
         settings: PredictorSettings | None = None,
         cost: Cost | None = None,
+        placement: np.ndarray | None = None,
     ) -> None:
         self._encoding = encoding
         self._settings = settings or PredictorSettings()
         self._cost = cost
+        self._placement = np.zeros(len(encoding.counts), dtype=bool) if placement is None else placement
         self._breeder = Breeder(np.array(list(encoding.counts.values())))
         self._n_genes = max(1, sum(count > 1 for count in encoding.counts.values()))
         self.feasibility = FeasibilityModel(encoding, self._n_genes)
@@ -234,15 +241,19 @@ class DesignPredictor:
                 new = _without(near, designs)
                 designs, gains = np.vstack([designs, new]), np.concatenate([gains, self._gains(new)])
             promising = _falling(designs, gains)
-            self._queue = list(self._ranked_by_costs(promising, designs[:0] if beside is None else beside))
+            leading = parents[rank == rank.min()][-self._settings.placements :]
+            self._queue = list(
+                self._ranked_by_costs(promising, leading, designs[:0] if beside is None else beside)
+            )
         self.seconds += time.perf_counter() - start
         return self._queue
 
-    def _ranked_by_costs(self, designs: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    def _ranked_by_costs(self, designs: np.ndarray, leading: np.ndarray, beside: np.ndarray) -> np.ndarray:
         """Designs by falling gain: the first of them once more with what they cost, the others after them.
 
-        Where none of the first is left, as where all break a constraint, what was learned of that ranks the others
-        anew before the next ones are costed.
+        Of a network the placement counts that promises most, its own or that of a leading design. Where none of the
+        first is left, as where all break a constraint, what was learned of that ranks the others anew before the next
+        ones are costed.
         """
         if self._cost is None:
             return designs
@@ -250,14 +261,27 @@ class DesignPredictor:
             top, designs = np.split(designs, [self._settings.costed])
             if not len(top):
                 break
+            top = self._placed(top, leading)
             costed = self._cost(np.vstack([top, beside])).first(len(top))
-            left = _falling(top, self._gains(top, costed))
+            left = self._one_a_network(_falling(top, self._gains(top, costed)))
             if len(left):
                 return np.vstack([left, designs])
             beside = beside[:0]
             self.feasibility.fit()
             designs = _falling(designs, self._gains(designs))
         return designs[:0]
+
+    def _placed(self, designs: np.ndarray, leading: np.ndarray) -> np.ndarray:
+        """Designs, and their networks with the placements of leading ones."""
+        if not self._placement.any():
+            return designs
+        moved = np.where(self._placement, leading[:, None], designs[None]).reshape(-1, designs.shape[1])
+        return np.vstack([designs, _without(moved, designs)])
+
+    def _one_a_network(self, designs: np.ndarray) -> np.ndarray:
+        """The first design of each network."""
+        _, first = np.unique(designs[:, ~self._placement], axis=0, return_index=True)
+        return designs[np.sort(first)]
 
     def _leaving(self, features: np.ndarray, leaving: np.ndarray | None) -> LeavingModels | None:
         if self._cost is None or leaving is None or not leaving.size:

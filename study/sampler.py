@@ -138,7 +138,9 @@ class GenomeNSGAIISampler(NSGAIISampler):
         encoding = GeneEncoding(space.genes(), space.ordered_genes())
         self._costing = costing
         cost = None if costing is None else self._cost
-        self.predictor = None if predictor is None else DesignPredictor(encoding, predictor, cost)
+        self.predictor = (
+            None if predictor is None else DesignPredictor(encoding, predictor, cost, self._placement)
+        )
         self._note: SkipNote | None = None  # of the proposal that is being made
         self._history = History(
             self._names,
@@ -276,7 +278,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
             child: Its genes.
             front: Leading designs, (n, n_genes): the child is tried with the placement of each.
         """
-        if self._skip is None:
+        if self._skip is None or len(self._history.measured().genes) < self._skip.least:
             return None
         row = as_rows([child], self._names)
         probability = float(predictor.dominated(row)[0])

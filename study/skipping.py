@@ -34,10 +34,13 @@ class SkipRule:
     Attributes:
         confidence: Least probability of being dominated.
         trained_share: Least share of skipped children that are trained all the same.
+        least: Measured designs before any child is skipped. A confidence that rests on fewer is not worth much, and
+            the first check would take the place of one of the first designs that the predictor chooses.
     """
 
     confidence: float = 0.95
     trained_share: float = 0.1
+    least: int = 20
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.confidence <= 1.0:

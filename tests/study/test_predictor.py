@@ -204,6 +204,33 @@ def test_where_all_that_promised_most_break_a_constraint_others_are_ranked_by_wh
         assert ranked[0][4] == 1
 
 
+def test_of_a_network_the_placement_is_proposed_that_promises_most():
+    """The sixth gene is where it runs, and decides what it costs."""
+    predictor, designs, values = with_costs(60, costed=32, placements=3)
+    placement = np.arange(6) == 5
+    predictor._placement = placement
+    asked: list[np.ndarray] = []
+    predictor._cost = lambda rows: asked.append(rows) or costs(rows)
+    front = designs[moocore.is_nondominated(values)]
+    ranks = np.zeros(len(front))
+    ranked = np.array(predictor.ranked(front, ranks, np.random.default_rng(1), drawn(3, seed=9)))
+    tried = asked[0][:-3]
+    assert len(tried) > 32
+    assert not len(_without(tried[32:, placement], front[-3:, placement]))
+    networks = [row.tobytes() for row in tried[:, ~placement]]
+    assert set(networks[32:]) <= set(networks[:32])
+    gains = predictor._gains(tried, costs(tried))
+    expected: dict[bytes, float] = {}
+    for network, gain in zip(networks, gains.tolist(), strict=True):
+        expected[network] = max(gain, expected.get(network, 0.0))
+    promising = {network for network, gain in expected.items() if gain > 0}
+    proposed = [row.tobytes() for row in ranked[: len(promising), ~placement]]
+    assert set(proposed) == promising
+    best = predictor._gains(ranked[: len(promising)], costs(ranked[: len(promising)]))
+    assert best == pytest.approx([expected[network] for network in proposed], rel=1e-2)
+    assert (np.diff(best) <= 1e-3 * best[0]).all()
+
+
 def test_the_worst_is_dominated_for_sure_and_the_best_is_not():
     predictor, designs = fitted(n=200)
     everything = np.stack(np.meshgrid(*[np.arange(4)] * 6), axis=-1).reshape(-1, 6)
