@@ -41,7 +41,11 @@ def main() -> None:
     parser.add_argument("--data", required=True)
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--exits", default="0,4,5,7")
-    parser.add_argument("--bits", default="8/8,4/4", help="weights/activations of all blocks and heads")
+    parser.add_argument(
+        "--bits",
+        default="8/8,4/4",
+        help="weights/activations of all blocks and heads; empty: the float network alone",
+    )
     parser.add_argument(
         "--replicates", type=int, default=1, help="quantized trainings of each, by other seeds"
     )
@@ -70,9 +74,14 @@ def run(options: argparse.Namespace) -> None:
     exits = tuple(int(part) for part in options.exits.split(","))
     names = [Mount(block, "fc").name for block in (*exits, spec.n_blocks - 1)]
     of_float = [warm.accuracies[name] for name in names]
-    print(f"\nfloat: {_percents(of_float)}; {warm.training_samples} images, {warm.seconds:.0f} s")
-    rows = []
-    for bits in options.bits.split(","):
+    on_training = float((warm.teacher_logits.argmax(1) == data.train_labels).float().mean())
+    print(
+        f"\nfloat: {_percents(of_float)}; {warm.training_samples} images, {warm.seconds:.0f} s; final exit on the "
+        f"training images {100 * on_training:.2f} %"
+    )
+    rows: list[dict[str, Any]] = []
+    widths = [bits for bits in options.bits.split(",") if bits]
+    for bits in widths:
         weight, activation = (int(part) for part in bits.split("/"))
         n = spec.n_blocks
         architecture = Architecture(
@@ -110,6 +119,7 @@ def run(options: argparse.Namespace) -> None:
             "exits": names,
             "float": {
                 "accuracies": of_float, "training_samples": warm.training_samples, "seconds": warm.seconds,
+                "final_on_training_images": on_training,
                 "wanted_final": WANTED_FLOAT, "checksum": warm.checksum,
             },
             "quantized": rows,
@@ -119,7 +129,7 @@ def run(options: argparse.Namespace) -> None:
                     - statistics.median(row["accuracies"][-1] for row in rows if row["bits"] == bits),
                     "allowed": ALLOWED_LOSS.get(bits),
                 }
-                for bits in options.bits.split(",")
+                for bits in widths
             },
             "data": data.name,
             "n_validation": len(data.validation_labels),

@@ -93,11 +93,13 @@ def warm_start_key(
     data: TrainingData,
     recipe: PretrainRecipe,
     seed: int,
-    device: str = "cpu",
     start: FloatWeights | None = None,
     early_exits: bool = True,
 ) -> str:
-    """SHA-256 (hex) over everything a warm start depends on."""
+    """SHA-256 (hex) over everything a warm start depends on but the machine, which decides its last digits.
+
+    So a folder of the cache serves on other machines too: pre-trained on a GPU, searched from on CPUs.
+    """
     parts: dict[str, Any] = {
         "format": FORMAT,
         "spec": dataclasses.asdict(spec),
@@ -106,7 +108,6 @@ def warm_start_key(
         "image": [data.channels, data.image_size, data.classes],
         "recipe": recipe.key(),
         "seed": seed,
-        "device": torch.device(device).type,
     }
     if start is not None:
         parts["start"] = start.checksum
@@ -154,7 +155,7 @@ def pretrain(
             f"expected a backbone for {data.channels} input channels, got {spec.in_channels}; "
             "open the backbone for these images"
         )
-    key = warm_start_key(spec, head_kinds, data, recipe, seed, device, start, early_exits)
+    key = warm_start_key(spec, head_kinds, data, recipe, seed, start, early_exits)
     folder = cache_dir / "warm" / key[:24]
     with _locked(folder, progress):
         path = folder / "warm.safetensors"
