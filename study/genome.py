@@ -248,7 +248,8 @@ def start_designs(space: SearchSpace) -> Iterator[tuple[dict[str, int], ...]]:
     """Designs every study starts from, the most telling first; each with cheaper variants to fall back on.
 
     Static at the highest bits; the paper's network A, E, F, H, K; exits at equal distances with the middle bit width
-    everywhere; the cheapest in everything. A variant has the next lower bits everywhere, then another
+    everywhere; the cheapest in everything; the third with each other bit width, as bits decide most of what a design
+    costs and what can be learned of them early tells most. A variant has the next lower bits everywhere, then another
     voltage and frequency level: where the first breaks a constraint, as the paper's heads do under a tight bound on
     weight memory, the next may not.
 
@@ -260,17 +261,25 @@ def start_designs(space: SearchSpace) -> Iterator[tuple[dict[str, int], ...]]:
     gap, gap_final = _preferred("gap", config.exit_heads), _preferred("gap", config.final_heads)
     steps = range(len(config.weight_bits))
     middle = len(config.weight_bits) // 2
+    others = [(points[2::3], fc, fc_final, range(step, step + 1)) for step in outward(len(steps))[1:]]
     for exits, head, final, bits in (
         ((), fc, fc_final, steps[::-1]),
         (tuple(block for block in (0, 4, 5, 7) if block in points), fc, fc_final, steps[::-1]),
         (points[2::3], fc, fc_final, steps[middle::-1]),
         (points[len(points) // 2 :][:1], gap, gap_final, steps[:1]),
+        *others,
     ):
         yield tuple(
             space.encode(_uniform(space, exits, head, final, step, level))
             for level in _by_preference(space.levels)
             for step in bits
         )
+
+
+def outward(count: int) -> list[int]:
+    """Indices from the middle to the ends, of two as far from it the lower one first."""
+    middle = count // 2
+    return sorted(range(count), key=lambda index: (abs(index - middle), index))
 
 
 def _preferred(kind: str, offered: tuple[str, ...]) -> str:

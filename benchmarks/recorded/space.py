@@ -20,7 +20,7 @@ from optuna.distributions import BaseDistribution, IntDistribution
 
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
-from study.genome import Genome, SearchSpace
+from study.genome import Genome, SearchSpace, outward
 
 EXITS = (0, 4, 5, 7)
 HEADS = ("fc", "gap")
@@ -123,7 +123,8 @@ class RecordedSpace:
     def founders(self) -> Iterator[Sequence[dict[str, int]]]:
         """Start designs as `study.genome.start_designs` has them, each with variants of lower bits.
 
-        Static; all the paper's exits; half of them at the middle bits; the cheapest in everything.
+        Static; all the paper's exits; half of them at the middle bits; the cheapest in everything; half of the exits
+        at the other bit widths.
         """
         highest, middle = len(BITS) - 1, len(BITS) // 2
         for exits, head, levels in (
@@ -131,6 +132,7 @@ class RecordedSpace:
             (EXITS, "fc", range(highest, -1, -1)),
             (EXITS[1::2], "fc", range(middle, -1, -1)),
             (EXITS[2:3], "gap", range(1)),
+            *((EXITS[1::2], "fc", range(step, step + 1)) for step in outward(len(BITS))[1:]),
         ):
             yield [self._own(self._genes(exits, head, level)) for level in levels]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hwcost.errors import OfframpError
 from models.architecture import HEAD_KINDS, Architecture
-from study.genome import Genome, start_designs
+from study.genome import Genome, outward, start_designs
 from tests.study.spaces import designs, small_space, spaces
 
 
@@ -121,12 +121,18 @@ def test_start_designs_are_of_their_space(space):
 def test_start_designs_of_a_full_space_are_what_they_say():
     space = small_space()
     designs = [space.decode(variants[0]).architecture for variants in start_designs(space)]
-    static, paper, middle, cheapest = designs
+    static, paper, middle, cheapest, *others = designs
     assert static == Architecture.static(5)
     assert (paper.exits, set(paper.heads), set(paper.weight_bits)) == ((0,), {"fc"}, {8})
     assert (cheapest.exits, set(cheapest.heads)) == ((1,), {"gap"})
     assert (set(cheapest.weight_bits), set(cheapest.activation_bits)) == ({2}, {4})
     assert set(middle.weight_bits) == {4}
+    assert [set(other.weight_bits) for other in others] == [{2}, {8}]
+    assert all((other.exits, other.heads) == (middle.exits, middle.heads) for other in others)
+
+
+def test_bit_widths_are_tried_from_the_middle_outwards():
+    assert [outward(count) for count in (1, 2, 3, 5)] == [[0], [1, 0], [1, 0, 2], [2, 1, 3, 0, 4]]
 
 
 @pytest.mark.parametrize(
