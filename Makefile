@@ -27,10 +27,15 @@ wheel: $(STAMP)
 reproduce-cifar10-small: $(STAMP)
 	$(BIN)/python -m study.run --preset cifar10-small --data $(or $(DATA),cifar10)
 
-# The backbone at full width on two cores; ends after 90 minutes, called again it goes on.
+# The backbone at full width on two cores, from the float network that a GPU trained on DATA, the archive of JPEGs; ends
+# after 90 minutes, called again it goes on.
+reproduce-cifar10-cpu: WARM = $(or $(OFFRAMP_CACHE),$(HOME)/.cache/offramp)/warm/e82033b1d9046ad367f63b12
 reproduce-cifar10-cpu: $(STAMP)
-	timeout --signal INT 90m sh -c '$(BIN)/python -m study.run --preset cifar10-cpu --data $(or $(DATA),cifar10) && \
-	  $(BIN)/python -m study.refine runs/cifar10-cpu --data $(or $(DATA),cifar10) --members 3'
+	@test -n '$(DATA)' || (echo 'error: expected DATA=cifar10-jpeg.tar.xz, which its float network was trained on'; exit 2)
+	mkdir -p $(WARM)
+	test -f $(WARM)/warm.safetensors || cp docs/results/models/full_width/float.safetensors $(WARM)/warm.safetensors
+	timeout --signal INT 90m sh -c '$(BIN)/python -m study.run --preset cifar10-cpu --data $(DATA) && \
+	  $(BIN)/python -m study.refine runs/cifar10-cpu --data $(DATA) --members 3'
 
 # The full space at full width, its front refined with three seeds; wants a GPU. Called again, it goes on.
 reproduce-cifar10: $(STAMP)

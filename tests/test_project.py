@@ -168,7 +168,9 @@ def documents() -> list[Path]:
     for pattern in ("docs/**/*", "study/presets/*", "hwcost/**/*.toml", ".ci/*"):
         found += [path for path in ROOT.glob(pattern) if path.is_file()]
     return [
-        p for p in found if p.suffix not in (".png", ".pyc", ".db", ".npz") and "__pycache__" not in p.parts
+        p
+        for p in found
+        if p.suffix not in (".png", ".pyc", ".db", ".npz", ".safetensors") and "__pycache__" not in p.parts
     ]
 
 
@@ -185,3 +187,27 @@ def test_nothing_points_into_the_machine_it_was_written_on(path):
 def test_links_between_documents_lead_somewhere(path):
     for target in re.findall(r"\]\((?!https?://|mailto:|#)([^)#\s]+)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_published_float_network_is_where_its_preset_starts(cifar10_archive: Path, tmp_path: Path):
+    """Under the key that the Makefile copies it to; anything else would be days of pre-training."""
+    from models.warm_start import pretrain, warm_start_key
+    from study.setup import build_backbone, load_data, pretrained_kinds
+
+    config = resolve([load_preset("cifar10-cpu"), {"data": {"source": str(cifar10_archive)}}])
+    data = load_data(config, tmp_path)
+    spec, kinds = build_backbone(config, data.channels), pretrained_kinds(config)
+    key = warm_start_key(spec, kinds, data, config.pretrain, config.search.seed)[:24]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.findall(r"warm/([0-9a-f]{24})", makefile) == [key]
+    copy = tmp_path / "warm" / key / "warm.safetensors"
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes((ROOT / "docs/results/models/full_width/float.safetensors").read_bytes())
+    warm = pretrain(spec, kinds, data, config.pretrain, tmp_path, config.search.seed, progress=_refuse)
+    assert warm.accuracies["fc_11"] == pytest.approx(0.9)
+    right = warm.teacher_logits.argmax(1) == data.train_labels
+    assert float(right.float().mean()) > 0.99  # these are the images it learned from, in this order
+
+
+def _refuse(stage: str, done: int, total: int, accuracy: float) -> None:
+    raise AssertionError(f"expected the float network that is there, got a training: {stage}")
