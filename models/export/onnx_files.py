@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from models.backbone import ResidualAdd
+from models.backbones.modules import Multiply
 from models.export.extra import need
 from models.export.parts import Part, network_parts
 from models.export.qcdq import qcdq_module
@@ -21,8 +23,6 @@ from models.plain_layers import PlainLayer, PlainQuantizer
 OnnxFormat = Literal["qcdq", "qonnx"]
 
 OPSET = 17
-
-_MODULES: dict[OnnxFormat, Callable[[nn.Module], nn.Module]] = {"qcdq": qcdq_module, "qonnx": qonnx_module}
 
 
 def write_onnx(
@@ -44,10 +44,11 @@ def write_onnx(
     Raises:
         OfframpError: When the package onnx is missing.
     """
+    pairs = {id(module.act) for module in folded.modules() if isinstance(module, (ResidualAdd, Multiply))}
     exported = copy_with(
         folded,
         {
-            name: _MODULES[kind](module)
+            name: _twin(module, kind, id(module) in pairs)
             for name, module in folded.named_modules()
             if isinstance(module, (PlainLayer, PlainQuantizer))
         },
@@ -55,6 +56,11 @@ def write_onnx(
     # The tracer writes what is seen: in channels-last, transpositions around layers.
     exported.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return [_write(part, kind, folder, metadata) for part in network_parts(exported)]
+
+
+def _twin(module: PlainLayer | PlainQuantizer, kind: OnnxFormat, of_a_pair: bool) -> nn.Module:
+    """What stands for a module in a file; `of_a_pair`: it quantizes a sum or product of two tensors."""
+    return qcdq_module(module, of_a_pair) if kind == "qcdq" else qonnx_module(module)
 
 
 def _write(part: Part, kind: OnnxFormat, folder: Path, metadata: Mapping[str, str]) -> Path:

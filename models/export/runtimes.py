@@ -16,14 +16,6 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 
-NOT_EXACT = ["QDQSelectorActionTransformer"]
-"""Optimizers of ONNX Runtime that exact logits have to do without.
-
-This one makes integer kernels of matrix products. On processors with AVX2 and without VNNI these sum products of
-8-bit activations and weights in 16 bits, and saturate.
-"""
-
-
 class OnnxPart:
     """One ONNX file in ONNX Runtime on the CPU, with the options it comes with.
 
@@ -37,9 +29,7 @@ class OnnxPart:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors only
-        self._session = ort.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=NOT_EXACT
-        )
+        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         (given,) = self._session.get_inputs()
         self._input_name = given.name
         batch = given.shape[0]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from models.checkpoint_notes import CheckpointNotes
 from models.exit_policy import ExitPolicy
-from models.export.runtimes import NOT_EXACT
 from models.export.stopping import stopping_program
 
 
@@ -50,11 +49,7 @@ _SNIPPETS: dict[str, list[str]] = {
         "```python",
         "import onnxruntime as ort",
         "",
-        "# Integer kernels saturate on processors with AVX2 and without VNNI; without this there are none.",
-        "session = ort.InferenceSession(",
-        '    "network.onnx", providers=["CPUExecutionProvider"],',
-        f"    disabled_optimizers={NOT_EXACT},",
-        ")",
+        'session = ort.InferenceSession("network.onnx", providers=["CPUExecutionProvider"])',
         'logits_of_exits = session.run(None, {"image": image})',
         "```",
         "",

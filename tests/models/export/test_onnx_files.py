@@ -1,7 +1,9 @@
+import re
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import numpy_helper
 
@@ -35,6 +37,21 @@ Files = dict[tuple[OnnxFormat, Architecture], list[Path]]
 def test_qcdq_in_onnx_runtime(files: Files, architecture: Architecture, n: int) -> None:
     found = np.stack(OnnxPart(files["qcdq", architecture][0])(images()[:n]), axis=1)
     np.testing.assert_array_equal(found, folded_logits(images()[:n], architecture))
+
+
+@pytest.mark.parametrize("architecture", [MIXED, LOW])
+def test_onnx_runtime_makes_no_integer_kernels_of_them(
+    files: Files, architecture: Architecture, tmp_path: Path
+) -> None:
+    """With the options it comes with; such kernels saturate on some processors and round on all."""
+    for path in files["qcdq", architecture]:
+        options = ort.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+        options.log_severity_level = 3
+        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        kinds = {node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node}
+        assert kinds & {"MatMul", "FusedMatMul", "Conv", "FusedConv"} or path.stem == "head_0"
+        assert not {kind for kind in kinds if re.search("Integer|NBits|QLinear|QGemm|QAttention", kind)}
 
 
 @pytest.mark.parametrize("architecture", [MIXED, LOW])
