@@ -121,4 +121,4 @@ def _runners(kind: Format, paths: list[Path], scratch: Path) -> list[Runner]:
         return [OnnxPart(path) for path in paths]
     for path in paths:
         qonnx_to_qcdq(path, scratch / path.name)
-    return [OnnxPart(scratch / path.name) for path in paths]
+    return [OnnxPart(scratch / path.name, converted=True) for path in paths]

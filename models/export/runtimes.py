@@ -22,14 +22,19 @@ class OnnxPart:
     Args:
         path: File with standard operators only.
         threads: Of the processor.
+        converted: From QONNX by the package qonnx: products that ONNX Runtime would replace by integer kernels stay as
+            they are, see `models.export.qcdq`; files of our own have none of them.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, converted: bool = False) -> None:
         ort = need("onnxruntime")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors only
-        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        left_out = ["QDQSelectorActionTransformer"] if converted else []
+        self._session = ort.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=left_out
+        )
         (given,) = self._session.get_inputs()
         self._input_name = given.name
         batch = given.shape[0]

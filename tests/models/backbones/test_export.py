@@ -97,7 +97,7 @@ def written(name: str, kind: str, folder: Path) -> tuple[list[str], list[Runner]
     if kind == "qonnx":
         for path in paths:
             qonnx_to_qcdq(path, path)
-    return [path.name for path in paths], [OnnxPart(path) for path in paths]
+    return [path.name for path in paths], [OnnxPart(path, converted=kind == "qonnx") for path in paths]
 
 
 def compared(name: str, kind: str, folder: Path) -> tuple[Agreement, tuple[PartAgreement, ...]]:

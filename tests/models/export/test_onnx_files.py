@@ -64,7 +64,7 @@ def test_qonnx_in_its_own_executor_and_converted(
         np.stack(QonnxPart(path)(few), axis=1), folded_logits(few, architecture), atol=1e-4
     )
     qonnx_to_qcdq(path, tmp_path / "converted.onnx")
-    found = np.stack(OnnxPart(tmp_path / "converted.onnx")(images()), axis=1)
+    found = np.stack(OnnxPart(tmp_path / "converted.onnx", converted=True)(images()), axis=1)
     np.testing.assert_array_equal(found, folded_logits(images(), architecture))
 
 
@@ -86,7 +86,7 @@ def test_parts_chained_and_stopped_give_the_same_exits(
         for path in paths:
             qonnx_to_qcdq(path, tmp_path / path.name)
         paths = [tmp_path / path.name for path in paths]
-    parts = [OnnxPart(path) for path in paths]
+    parts = [OnnxPart(path, converted=kind == "qonnx") for path in paths]
     x = images()
     result = run_early_exit(ChainedParts(parts[1::2], parts[2::2]), x, len(x), POLICY)
     expected = exits_taken(folded_logits(x), POLICY)
