@@ -22,8 +22,8 @@ class OnnxPart:
     Args:
         path: File with standard operators only.
         threads: Of the processor.
-        converted: From QONNX by the package qonnx: products that ONNX Runtime would replace by integer kernels stay as
-            they are, see `models.export.qcdq`; files of our own have none of them.
+        converted: From QONNX by the package qonnx: products that ONNX Runtime would replace by integer kernels stay
+            as they are, see `models.export.qcdq`; files of our own have none of them.
     """
 
     def __init__(self, path: Path, threads: int = 1, converted: bool = False) -> None:
