@@ -16,6 +16,9 @@ from models.recipe import PretrainRecipe, QatRecipe
 from models.train import empty_network, train_network
 from models.training_data import TrainingData
 
+MOST_TIMED = 64
+"""Images of a timed step on a CPU, where time goes with the images: batches of recipes for GPUs might not fit."""
+
 
 @dataclasses.dataclass(frozen=True)
 class StepTimes:
@@ -67,6 +70,10 @@ def estimate_step_seconds(
         qat: Its batch size and threads count.
         device: Of PyTorch.
     """
+    most = MOST_TIMED if device == "cpu" else max(pretrain.batch_size, qat.batch_size)
+    pretrain_times, qat_times = (max(1.0, batch / most) for batch in (pretrain.batch_size, qat.batch_size))
+    pretrain = dataclasses.replace(pretrain, batch_size=min(pretrain.batch_size, most))
+    qat = dataclasses.replace(qat, batch_size=min(qat.batch_size, most))
     data = _random_data(spec, classes, image_size, max(pretrain.batch_size, qat.batch_size), device)
     with torch.random.fork_rng(devices=[]):
         network = EarlyExitNetwork(spec, all_mounts(spec, head_kinds), classes, image_size)
@@ -81,7 +88,7 @@ def estimate_step_seconds(
     with torch_threads(qat.threads):
         qat_seconds = _shortest(lambda: train_network(quantized, data, teacher, step, 0))
         evaluation_seconds = _shortest(lambda: collect_logits(quantized, data.train_images, data)) / n
-    return StepTimes(pretrain_seconds, qat_seconds, evaluation_seconds)
+    return StepTimes(pretrain_seconds * pretrain_times, qat_seconds * qat_times, evaluation_seconds)
 
 
 def _shortest(action: Callable[[], object], repeats: int = 3) -> float:

@@ -1,7 +1,7 @@
 import dataclasses
 
 from models.recipe import PretrainRecipe, QatRecipe
-from models.timing import StepTimes, estimate_step_seconds
+from models.timing import MOST_TIMED, StepTimes, estimate_step_seconds
 from tests.models.small import HEADS, SPEC
 
 
@@ -15,6 +15,19 @@ def test_times_are_measured_and_grow_with_the_batch() -> None:
     assert 0 < small.pretrain_step_seconds < large.pretrain_step_seconds
     assert 0 < small.qat_step_seconds < large.qat_step_seconds
     assert large.evaluation_image_seconds * 256 < large.qat_step_seconds
+
+
+def test_a_batch_that_would_not_fit_is_not_run_to_know_its_time() -> None:
+    size = 1000 * MOST_TIMED
+    timed = estimate_step_seconds(
+        SPEC, HEADS, 10, 16, _pretrain(MOST_TIMED), QatRecipe(batch_size=MOST_TIMED)
+    )
+    scaled = estimate_step_seconds(SPEC, HEADS, 10, 16, _pretrain(size), QatRecipe(batch_size=size))
+    for name in (
+        "pretrain_step_seconds",
+        "qat_step_seconds",
+    ):  # both are measured, on a machine that is not quiet
+        assert 100 < getattr(scaled, name) / getattr(timed, name) < 10_000
 
 
 def test_totals_count_steps_and_images() -> None:
