@@ -19,6 +19,9 @@ from models.training_data import TrainingData
 MOST_TIMED = 64
 """Images of a timed step on a CPU, where time goes with the images: batches of recipes for GPUs might not fit."""
 
+ENOUGH_SECONDS = 3.0
+"""Of a step: what a first call takes longer than a later one does not count any more."""
+
 
 @dataclasses.dataclass(frozen=True)
 class StepTimes:
@@ -92,14 +95,15 @@ def estimate_step_seconds(
 
 
 def _shortest(action: Callable[[], object], repeats: int = 3) -> float:
-    """Seconds of the fastest of some calls, after one that is not counted."""
+    """Seconds of the fastest of some calls after the first, or of the first where that takes long enough."""
+    first = _seconds(action)
+    return first if first > ENOUGH_SECONDS else min(_seconds(action) for _ in range(repeats))
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
     action()
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - started)
-    return min(times)
+    return time.perf_counter() - started
 
 
 def _quantized_twin(
