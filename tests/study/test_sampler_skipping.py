@@ -62,7 +62,7 @@ def test_a_child_is_tried_with_the_placements_of_leading_designs_before_it_is_sk
         dominated = using.predictor.dominated
         using.predictor.dominated = lambda rows: asked.append(rows) or dominated(rows)
 
-    using = sampler(space, skip=SkipRule(0.5), identify=lambda design: design.architecture.key())
+    using = sampler(space, skip=SkipRule(0.5, least=10), identify=lambda design: design.architecture.key())
     probabilities(using)
     study = run(new_study(using), space, 8 * POPULATION)
     names = list(space.genes())
