@@ -29,9 +29,9 @@ reproduce-cifar10-small: $(STAMP)
 
 # The backbone at full width on two cores, from the float network that a GPU trained on DATA, the archive of JPEGs; ends
 # after 90 minutes, called again it goes on.
-reproduce-cifar10-cpu: WARM = $(or $(OFFRAMP_CACHE),$(HOME)/.cache/offramp)/warm/e82033b1d9046ad367f63b12
+reproduce-cifar10-cpu: WARM = $(or $(OFFRAMP_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/offramp)/warm/e82033b1d9046ad367f63b12
 reproduce-cifar10-cpu: $(STAMP)
-	@test -n '$(DATA)' || (echo 'error: expected DATA=cifar10-jpeg.tar.xz, which its float network was trained on'; exit 2)
+	@test -n '$(DATA)' || (echo 'error: expected the images the float network was trained on, got none; call with DATA=cifar10-jpeg.tar.xz' >&2; exit 2)
 	mkdir -p $(WARM)
 	test -f $(WARM)/warm.safetensors || cp docs/results/models/full_width/float.safetensors $(WARM)/warm.safetensors
 	timeout --signal INT 90m sh -c '$(BIN)/python -m study.run --preset cifar10-cpu --data $(DATA) && \

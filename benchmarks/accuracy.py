@@ -51,7 +51,9 @@ def main() -> None:
     )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "offramp")
-    parser.add_argument("--checkpoints", type=Path, metavar="DIR", help="keep the quantized networks there")
+    parser.add_argument(
+        "--checkpoints", type=Path, metavar="DIR", help="keep there what is quantized in this call"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     try:

@@ -23,10 +23,8 @@ def test_a_batch_that_would_not_fit_is_not_run_to_know_its_time() -> None:
         SPEC, HEADS, 10, 16, _pretrain(MOST_TIMED), QatRecipe(batch_size=MOST_TIMED)
     )
     scaled = estimate_step_seconds(SPEC, HEADS, 10, 16, _pretrain(size), QatRecipe(batch_size=size))
-    for name in (
-        "pretrain_step_seconds",
-        "qat_step_seconds",
-    ):  # both are measured, on a machine that is not quiet
+    # Both are measured, on a machine that may not be quiet.
+    for name in ("pretrain_step_seconds", "qat_step_seconds"):
         assert 100 < getattr(scaled, name) / getattr(timed, name) < 10_000
 
 
