@@ -47,8 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--members",
         default="all",
-        metavar="all|headline|N",
-        help="of the front: all (default), those in accuracy and energy-latency product, or N of these",
+        metavar="all|headline|N|ID,...",
+        help="of the front: all (default), those in accuracy and energy-latency product, N of these; or designs of "
+        "designs.csv by their first digits",
     )
     add("--epochs", type=float, metavar="E", help="of each training (default: refine.epochs of the run, or "
         "five times the longest of the search)")  # fmt: skip

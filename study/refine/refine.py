@@ -92,7 +92,7 @@ def refine(
         environment["refine"] = _record(request, context, progress.log)
         reference = kept_reference(study)
         assert reference is not None  # trials begin when it is there
-        members = front_members(study, context.relative_to(reference), request.members)
+        members = front_members(study, context.relative_to(reference), request)
         networks = RefinedNetworks(context, request.recipe)
         architectures = _architectures(members)
         trainings = networks.trainings(architectures, request.seeds)

@@ -77,7 +77,7 @@ def networks_of(folder: Path, cache: Path, *options: str) -> tuple[RefinedNetwor
     study = open_existing(request.config, storage_url(request.config, paths), data.fingerprint)
     context = open_context(request.config, paths, "cpu", data)
     networks = RefinedNetworks(context, request.recipe)
-    members = front_members(study, context, request.members)
+    members = front_members(study, context, request)
     architectures = list(
         {m.record.genome.architecture.key(): m.record.genome.architecture for m in members}.values()
     )

@@ -289,6 +289,22 @@ def test_a_member_whose_training_diverged_is_left_out(run: Path, cache: Path) ->
         refine_here(run, cache, "--no-test")
 
 
+def test_members_can_be_named(run: Path, cache: Path) -> None:
+    """Also those that are on no front."""
+    designs = pd.read_csv(run / "designs.csv", dtype={"design": str, "architecture": str})
+    front = pd.read_csv(run / "pareto.csv", dtype={"design": str})
+    others = designs[designs["feasible"] & ~designs["design"].isin(front["design"])]
+    chosen = others.drop_duplicates("architecture").tail(2)
+    _, trainings, _ = networks_of(run, cache, "--members", ",".join(chosen["design"].str[:10]))
+    proposed = {t.architecture.key()[:12] for t in trainings if not (t.jointly or t.alone)}
+    assert proposed == set(chosen["architecture"])
+
+
+def test_a_name_of_no_design_is_refused(run: Path, cache: Path) -> None:
+    with pytest.raises(OfframpError, match=r"'ffffffff', which 0 have; designs.csv"):
+        networks_of(run, cache, "--members", "ffffffff")
+
+
 def test_one_seed_has_no_spread_and_an_interval_of_images(run: Path, cache: Path) -> None:
     result, _ = refine_here(run, cache, "--seeds", "1", "--no-test", "--members", "headline")
     assert result.table["accuracy_std"].isna().all()

@@ -1,0 +1,231 @@
+"""What the larger space brings: a refined run beside all networks of the space of arXiv 2512.04705, same chip.
+
+    python -m benchmarks.paper_space runs/cifar10-cpu --data images.tar.xz --csv paper_space.csv
+
+That space is exits and heads alone: 8 bit, one threshold of the grid for all exits, default PE arrays. A network with
+all exits is trained as the run's refined networks were (float network, recipe, images, seeds); leaving some of its
+exits out gives every placement of them without another training. Its heads are all `fc`, the cheaper of that paper's
+two. Of each placement every threshold of the grid counts, the front in accuracy and mean energy-latency product is
+chosen on the validation split from means over seeds, and beside each of its points stands the cheapest refined design
+of the run that is at least as accurate there. The test split is not read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations
+from pathlib import Path
+from typing import Any
+
+import moocore
+import numpy as np
+import pandas as pd
+
+from benchmarks.harness import provenance, write_json
+from hwcost.errors import OfframpError
+from models.architecture import Architecture
+from models.predictions import ExitPredictions
+from study.hardware import HardwareCosts
+from study.policy import exit_taken
+from study.refine.networks import FOLDER, RefinedNetworks, Training
+from study.refine.opening import read_config, storage_url
+from study.refine.worker import train_all
+from study.setup import Paths, load_data, open_context
+from study.shared_threshold import PAPER_GRID
+from study.worker import WorkerTask
+
+
+@dataclass(frozen=True)
+class Point:
+    """A placement of exits under one threshold.
+
+    Attributes:
+        exits: Blocks.
+        threshold: On the highest softmax probability, of every exit.
+        accuracy: On the validation split, mean over seeds, as a fraction.
+        edp_pj_cycles: Mean energy-latency product there, mean over seeds.
+    """
+
+    exits: tuple[int, ...]
+    threshold: float
+    accuracy: float
+    edp_pj_cycles: float
+
+
+def placements(exits: Sequence[int]) -> list[tuple[int, ...]]:
+    """All choices of at least one exit, in ascending order of their number."""
+    sizes = range(1, len(exits) + 1)
+    return list(chain.from_iterable(combinations(exits, size) for size in sizes))
+
+
+def points(
+    whole: Architecture,
+    seeds: Sequence[ExitPredictions],
+    hardware: HardwareCosts,
+    grid: Sequence[float] = PAPER_GRID,
+) -> list[Point]:
+    """Every placement under every threshold.
+
+    Args:
+        whole: The network with all exits.
+        seeds: What it said about a split, one entry a training.
+        hardware: Where it runs, on the default arrays.
+        grid: Thresholds.
+    """
+    default = np.array([hardware.accelerator.default_allocation])
+    found = []
+    for exits in placements(whole.exits):
+        columns = [whole.exits.index(block) for block in exits] + [len(whole.exits)]
+        architecture = Architecture(
+            exits, tuple(whole.heads[i] for i in columns), whole.weight_bits, whole.activation_bits,
+            whole.head_weight_bits, whole.head_activation_bits,
+        )  # fmt: skip
+        costs = hardware.stage_costs(architecture, default)
+        products = costs.latency_cycles[0] * costs.energy_pj[0]
+        for threshold in grid:
+            outcomes = [_outcome(p, columns, threshold, products) for p in seeds]
+            accuracy, product = np.mean(outcomes, axis=0)
+            found.append(Point(exits, threshold, float(accuracy), float(product)))
+    return found
+
+
+def _outcome(
+    predictions: ExitPredictions, columns: list[int], threshold: float, products: np.ndarray
+) -> tuple[float, float]:
+    """Accuracy and mean product of one training."""
+    thresholds = np.array([threshold] * (len(columns) - 1) + [-np.inf])
+    taken = exit_taken(predictions.confidence[:, columns], thresholds)
+    right = predictions.correct[:, columns][np.arange(len(taken)), taken]
+    return float(right.mean()), float(products[taken].mean())
+
+
+def front(candidates: Sequence[Point]) -> list[Point]:
+    """Those that no other one beats in accuracy and product, by falling accuracy."""
+    values = np.array([(-p.accuracy, p.edp_pj_cycles) for p in candidates])
+    chosen = [candidates[int(i)] for i in np.flatnonzero(moocore.is_nondominated(values))]
+    return sorted(chosen, key=lambda p: -p.accuracy)
+
+
+def beside(
+    published: Sequence[Point], reference: Mapping[Hashable, Any], designs: pd.DataFrame
+) -> pd.DataFrame:
+    """The front with the cheapest design of the run that is at least as accurate at each of its points.
+
+    Args:
+        published: The front.
+        reference: Row of the static reference on the validation split.
+        designs: The run's refined designs on it.
+
+    Returns:
+        One row a point; `run_*` and `ratio` are NaN where no design is as accurate.
+    """
+    rows = []
+    static = float(reference["mean_edp_pj_cycles"])
+    for point in published:
+        enough = designs[designs["accuracy"] >= point.accuracy - 1e-12]
+        best = enough.iloc[int(enough["mean_edp_pj_cycles"].argmin())] if len(enough) else None
+        own = float("nan") if best is None else float(best["mean_edp_pj_cycles"])
+        rows.append({
+            "exits": "-".join(map(str, point.exits)), "threshold": point.threshold, "accuracy": point.accuracy,
+            "accuracy_drop": float(reference["accuracy"]) - point.accuracy,
+            "edp_relative": point.edp_pj_cycles / static,
+            "run_design": "" if best is None else str(best["design"]),
+            "run_accuracy": float("nan") if best is None else float(best["accuracy"]),
+            "run_edp_relative": own / static, "ratio": own / point.edp_pj_cycles,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def measure(run: Path, data_source: str | None, workers: int | None) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Trains what is missing and compares.
+
+    Raises:
+        OfframpError: The run was not refined, or its data are not there.
+    """
+    from rich.console import Console
+
+    from study.progress import StageProgress
+
+    how = _refinement(run)
+    options: dict[str, dict[str, Any]] = {
+        "data": {"source": data_source}, "search": {"workers": workers}, "refine": {"epochs": how["epochs"]},
+    }  # fmt: skip
+    config, recipe = read_config(run, options, [])
+    paths, device, seeds = Paths.of(config, str(config.run.name)), "cpu", int(how["seeds"])
+    if recipe.key() != how["recipe"]:
+        raise OfframpError(
+            f"expected the recipe of the refinement, {how['recipe'][:12]}, got {recipe.key()[:12]}; it was refined "
+            "with --set qat, which this comparison does not know"
+        )
+    with StageProgress(Console(stderr=True)).shown() as progress:
+        context = open_context(config, paths, device, load_data(config, paths.cache))
+        n, exits = context.spec.n_blocks, context.space.mounting_points
+        whole = Architecture(exits, ("fc",) * (len(exits) + 1), (8,) * n, (8,) * n).canonical()
+        networks = RefinedNetworks(context, recipe)
+        trainings = [Training(whole, seed) for seed in range(seeds)]
+        task = WorkerTask(config, paths, storage_url(config, paths), str(config.run.name), device, 0)
+        train_all(networks, trainings, task, config.search.workers, progress)
+    trained = [network for training in trainings if (network := networks.find(training)) is not None]
+    if len(trained) < seeds:
+        raise OfframpError(f"expected {seeds} trainings with all exits, got {len(trained)}; one diverged")
+    table = pd.read_csv(run / "refined_validation.csv")
+    reference = table[table["role"] == "static_reference"].iloc[0].to_dict()
+    candidates = points(whole, [network.validation for network in trained], context.hardware)
+    compared = beside(front(candidates), reference, table[table["role"] != "static_reference"])
+    facts = {
+        "accelerator": context.hardware.accelerator.name, "seeds": seeds, "epochs": how["epochs"],
+        "placements": len(placements(whole.exits)), "candidates": len(candidates),
+        "static_accuracy": float(reference["accuracy"]),
+        "accuracy_of_each_exit": np.mean([t.validation.accuracies for t in trained], axis=0).tolist(),
+    }  # fmt: skip
+    return facts, compared
+
+
+def _refinement(run: Path) -> dict[str, Any]:
+    """How a run was refined.
+
+    Raises:
+        OfframpError: It was not.
+    """
+    path = run / FOLDER / "environment.json"
+    if not path.is_file() or not (run / "refined_validation.csv").is_file():
+        raise OfframpError(f"expected a run that was refined, got {run}; call study.refine first")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["refine"]
+    return found
+
+
+def main() -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.paper_space", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--data", metavar="digits|cifar10|PATH", help="the run's images on this machine")
+    parser.add_argument("--workers", type=int, metavar="W", help="processes that train (default: the run's)")
+    parser.add_argument("--csv", type=Path, metavar="FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+    try:
+        facts, table = measure(options.run, options.data, options.workers)
+    except OfframpError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(
+        f"{facts['placements']} placements, {facts['candidates']} with thresholds; static reference "
+        f"{facts['static_accuracy']:.2%}; validation, means of {facts['seeds']} seeds"
+    )
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    if options.csv is not None:
+        table.to_csv(options.csv, index=False, lineterminator="\n")
+    rows = table.astype(object).where(table.notna(), None).to_dict("records")
+    write_json(options.json, {**facts, "front": rows, **provenance(("numpy", "torch"), run=options.run.name)})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
