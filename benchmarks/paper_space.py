@@ -13,10 +13,9 @@ of the run that is at least as accurate there. The test split is not read.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from pathlib import Path
 from typing import Any
@@ -26,17 +25,13 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.harness import provenance, write_json
+from benchmarks.refined_run import RefinedRun
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from models.predictions import ExitPredictions
 from study.hardware import HardwareCosts
 from study.policy import exit_taken
-from study.refine.networks import FOLDER, RefinedNetworks, Training
-from study.refine.opening import read_config, storage_url
-from study.refine.worker import train_all
-from study.setup import Paths, load_data, open_context
 from study.shared_threshold import PAPER_GRID
-from study.worker import WorkerTask
 
 
 @dataclass(frozen=True)
@@ -62,6 +57,17 @@ def placements(exits: Sequence[int]) -> list[tuple[int, ...]]:
     return list(chain.from_iterable(combinations(exits, size) for size in sizes))
 
 
+def columns_of(whole: Architecture, exits: Sequence[int]) -> list[int]:
+    """Where exits and the final one stand among those of a network that has more."""
+    return [whole.exits.index(block) for block in exits] + [len(whole.exits)]
+
+
+def without_others(whole: Architecture, exits: Sequence[int]) -> Architecture:
+    """A network with some of its early exits only."""
+    heads = tuple(whole.heads[i] for i in columns_of(whole, exits))
+    return replace(whole, exits=tuple(exits), heads=heads)
+
+
 def points(
     whole: Architecture,
     seeds: Sequence[ExitPredictions],
@@ -79,12 +85,8 @@ def points(
     default = np.array([hardware.accelerator.default_allocation])
     found = []
     for exits in placements(whole.exits):
-        columns = [whole.exits.index(block) for block in exits] + [len(whole.exits)]
-        architecture = Architecture(
-            exits, tuple(whole.heads[i] for i in columns), whole.weight_bits, whole.activation_bits,
-            whole.head_weight_bits, whole.head_activation_bits,
-        )  # fmt: skip
-        costs = hardware.stage_costs(architecture, default)
+        columns = columns_of(whole, exits)
+        costs = hardware.stage_costs(without_others(whole, exits), default)
         products = costs.latency_cycles[0] * costs.energy_pj[0]
         for threshold in grid:
             outcomes = [_outcome(p, columns, threshold, products) for p in seeds]
@@ -110,9 +112,7 @@ def front(candidates: Sequence[Point]) -> list[Point]:
     return sorted(chosen, key=lambda p: -p.accuracy)
 
 
-def beside(
-    published: Sequence[Point], reference: Mapping[Hashable, Any], designs: pd.DataFrame
-) -> pd.DataFrame:
+def beside(published: Sequence[Point], reference: Mapping[str, Any], designs: pd.DataFrame) -> pd.DataFrame:
     """The front with the cheapest design of the run that is at least as accurate at each of its points.
 
     Args:
@@ -140,62 +140,29 @@ def beside(
     return pd.DataFrame(rows)
 
 
-def measure(run: Path, data_source: str | None, workers: int | None) -> tuple[dict[str, Any], pd.DataFrame]:
+def with_all_exits(run: RefinedRun) -> Architecture:
+    """The network of that space that has every exit."""
+    n, exits = run.context.spec.n_blocks, run.context.space.mounting_points
+    return Architecture(exits, ("fc",) * (len(exits) + 1), (8,) * n, (8,) * n).canonical()
+
+
+def measure(run: RefinedRun) -> tuple[dict[str, Any], pd.DataFrame]:
     """Trains what is missing and compares.
 
     Raises:
-        OfframpError: The run was not refined, or its data are not there.
+        OfframpError: A training diverged.
     """
-    from rich.console import Console
-
-    from study.progress import StageProgress
-
-    how = _refinement(run)
-    options: dict[str, dict[str, Any]] = {
-        "data": {"source": data_source}, "search": {"workers": workers}, "refine": {"epochs": how["epochs"]},
-    }  # fmt: skip
-    config, recipe = read_config(run, options, [])
-    paths, device, seeds = Paths.of(config, str(config.run.name)), "cpu", int(how["seeds"])
-    if recipe.key() != how["recipe"]:
-        raise OfframpError(
-            f"expected the recipe of the refinement, {how['recipe'][:12]}, got {recipe.key()[:12]}; it was refined "
-            "with --set qat, which this comparison does not know"
-        )
-    with StageProgress(Console(stderr=True)).shown() as progress:
-        context = open_context(config, paths, device, load_data(config, paths.cache))
-        n, exits = context.spec.n_blocks, context.space.mounting_points
-        whole = Architecture(exits, ("fc",) * (len(exits) + 1), (8,) * n, (8,) * n).canonical()
-        networks = RefinedNetworks(context, recipe)
-        trainings = [Training(whole, seed) for seed in range(seeds)]
-        task = WorkerTask(config, paths, storage_url(config, paths), str(config.run.name), device, 0)
-        train_all(networks, trainings, task, config.search.workers, progress)
-    trained = [network for training in trainings if (network := networks.find(training)) is not None]
-    if len(trained) < seeds:
-        raise OfframpError(f"expected {seeds} trainings with all exits, got {len(trained)}; one diverged")
-    table = pd.read_csv(run / "refined_validation.csv")
-    reference = table[table["role"] == "static_reference"].iloc[0].to_dict()
-    candidates = points(whole, [network.validation for network in trained], context.hardware)
-    compared = beside(front(candidates), reference, table[table["role"] != "static_reference"])
+    whole, hardware = with_all_exits(run), run.context.hardware
+    trained = run.train([whole])[whole]
+    candidates = points(whole, [network.validation for network in trained], hardware)
+    compared = beside(front(candidates), run.reference, run.table[run.table["role"] != "static_reference"])
     facts = {
-        "accelerator": context.hardware.accelerator.name, "seeds": seeds, "epochs": how["epochs"],
+        "accelerator": hardware.accelerator.name, "seeds": run.seeds, "epochs": run.networks.recipe.epochs,
         "placements": len(placements(whole.exits)), "candidates": len(candidates),
-        "static_accuracy": float(reference["accuracy"]),
+        "static_accuracy": float(run.reference["accuracy"]),
         "accuracy_of_each_exit": np.mean([t.validation.accuracies for t in trained], axis=0).tolist(),
     }  # fmt: skip
     return facts, compared
-
-
-def _refinement(run: Path) -> dict[str, Any]:
-    """How a run was refined.
-
-    Raises:
-        OfframpError: It was not.
-    """
-    path = run / FOLDER / "environment.json"
-    if not path.is_file() or not (run / "refined_validation.csv").is_file():
-        raise OfframpError(f"expected a run that was refined, got {run}; call study.refine first")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["refine"]
-    return found
 
 
 def main() -> int:
@@ -211,7 +178,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     try:
-        facts, table = measure(options.run, options.data, options.workers)
+        facts, table = measure(RefinedRun.open(options.run, options.data, options.workers))
     except OfframpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,0 +1,129 @@
+"""Further networks beside those of a refined run, trained just as they were: float network, recipe, images, seeds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+
+from hwcost.errors import OfframpError
+from models.architecture import Architecture
+from study.evaluate import Evaluator
+from study.memo import TrainedNetwork, stored_networks
+from study.progress import StageProgress
+from study.refine.networks import FOLDER, RefinedNetworks, Training
+from study.refine.opening import read_config, storage_url
+from study.refine.worker import train_all
+from study.setup import Paths, StudyContext, load_data, open_context
+from study.worker import WorkerTask
+
+TABLE = "refined_validation.csv"
+
+
+@dataclass(frozen=True)
+class RefinedRun:
+    """A run after `study.refine`.
+
+    Attributes:
+        networks: Finds and trains.
+        seeds: Trainings of every network.
+        task: What processes that train are started with.
+        table: Its designs on the validation split.
+    """
+
+    networks: RefinedNetworks
+    seeds: int
+    task: WorkerTask
+    table: pd.DataFrame
+
+    @classmethod
+    def open(cls, run: Path, data: str | None = None, workers: int | None = None) -> RefinedRun:
+        """The one in a folder.
+
+        Args:
+            run: Its folder.
+            data: The run's images on this machine; None: where its configuration says.
+            workers: Processes that train; None: as many as the run had.
+
+        Raises:
+            OfframpError: It was not refined, or with a recipe that its configuration does not have.
+        """
+        record = run / FOLDER / "environment.json"
+        if not record.is_file() or not (run / TABLE).is_file():
+            raise OfframpError(f"expected a run that was refined, got {run}; call study.refine first")
+        how: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))["refine"]
+        options: dict[str, dict[str, Any]] = {
+            "data": {"source": data}, "search": {"workers": workers}, "refine": {"epochs": how["epochs"]},
+        }  # fmt: skip
+        config, recipe = read_config(run, options, [])
+        if recipe.key() != how["recipe"]:
+            raise OfframpError(
+                f"expected the recipe of the refinement, {how['recipe'][:12]}, got {recipe.key()[:12]}; it was "
+                "refined with --set qat, which is not known here"
+            )
+        paths = Paths.of(config, str(config.run.name))
+        context = open_context(config, paths, "cpu", load_data(config, paths.cache))
+        task = WorkerTask(config, paths, storage_url(config, paths), str(config.run.name), "cpu", 0)
+        table = pd.read_csv(run / TABLE, dtype={"design": str, "architecture": str})
+        return cls(RefinedNetworks(context, recipe), int(how["seeds"]), task, table)
+
+    @property
+    def context(self) -> StudyContext:
+        """Of the study."""
+        return self.networks.context
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """Row of the static reference."""
+        row = self.table[self.table["role"] == "static_reference"].iloc[0].to_dict()
+        return {str(name): value for name, value in row.items()}
+
+    @property
+    def evaluator(self) -> Evaluator:
+        """Of the study, where a bound on the error may be relative to that of the static reference."""
+        evaluator = self.context.evaluator
+        return replace(
+            evaluator, bounds=evaluator.bounds.relative_to(1.0 - float(self.reference["accuracy"]))
+        )
+
+    def static_networks(self) -> list[TrainedNetwork]:
+        """Those of the static reference, trained the better of two ways, an entry a seed."""
+        choice = json.loads((self.networks.folder / "choice.json").read_text(encoding="utf-8"))
+        static = self.context.hardware.static_architecture
+        alone = self.networks.alone(self.seeds)
+        jointly = [Training(static, seed, jointly=True) for seed in range(self.seeds)]
+        chosen = alone if choice["static_reference"] == "alone" else jointly
+        found = [self.networks.find(training) for training in chosen]
+        return [network for network in found if network is not None]
+
+    def architectures(self) -> list[Architecture]:
+        """Networks of its refined designs."""
+        kept = stored_networks(self.networks.folder / "predictions")
+        wanted = set(self.table["architecture"])
+        return sorted(
+            {s.architecture for s in kept if s.architecture.key()[:12] in wanted}, key=Architecture.key
+        )
+
+    def train(self, architectures: Sequence[Architecture]) -> dict[Architecture, list[TrainedNetwork]]:
+        """Networks with every seed; what was trained before is not trained again.
+
+        Raises:
+            OfframpError: One diverged.
+        """
+        trainings = {a: [Training(a, seed) for seed in range(self.seeds)] for a in architectures}
+        needed = [training for group in trainings.values() for training in group]
+        with StageProgress(Console(stderr=True)).shown() as progress:
+            train_all(self.networks, needed, self.task, self.task.config.search.workers, progress)
+        found = {a: [self.networks.find(training) for training in group] for a, group in trainings.items()}
+        whole = {a: [n for n in group if n is not None] for a, group in found.items()}
+        for architecture, group in whole.items():
+            if len(group) < self.seeds:
+                raise OfframpError(
+                    f"expected {self.seeds} trainings of {architecture.key()[:12]}, got {len(group)}; one diverged"
+                )
+        return whole

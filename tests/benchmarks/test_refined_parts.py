@@ -1,0 +1,106 @@
+"""A real run, refined, with its parts: tiny networks, trained here and not in processes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import refined_parts
+from benchmarks.paper_space import measure as measure_space
+from benchmarks.paper_space import with_all_exits
+from benchmarks.refined_parts import least_products, measure
+from benchmarks.refined_run import RefinedRun
+from hwcost.errors import OfframpError
+from models.architecture import Architecture
+from study.refine.networks import Training
+from tests.study.refine.runs import configuration, make_run, refine_here, train_here
+
+BITS = 4
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RefinedRun:
+    cache, folder = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("runs") / "tiny"
+    make_run(folder, configuration(cache))
+    train_here(folder, cache)
+    refine_here(folder, cache, "--no-test")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OFFRAMP_CACHE", str(cache))
+        opened = RefinedRun.open(folder)
+    lower = Architecture.static(opened.context.spec.n_blocks, "fc", BITS)
+    for architecture in (lower, with_all_exits(opened)):
+        for seed in range(opened.seeds):
+            if not opened.networks.done(Training(architecture, seed)):
+                opened.networks.train(Training(architecture, seed))
+    return opened
+
+
+@pytest.fixture(scope="module")
+def figures(run: RefinedRun) -> dict[str, Any]:
+    return measure(run, [BITS])
+
+
+def test_arrays_alone_are_the_static_network_on_the_best_of_all(
+    run: RefinedRun, figures: dict[str, Any]
+) -> None:
+    """Every allocation that keeps the study's bounds, none left out."""
+    hardware, static = run.context.hardware, run.context.hardware.static_architecture
+    allocations, levels = run.context.space.placements()
+    costs = hardware.stage_costs(static, allocations, levels)
+    met = run.context.evaluator.bounds.met_before_training(hardware.view(costs, allocations))
+    products = (costs.latency_cycles[:, -1] * costs.energy_pj[:, -1])[met]
+    assert set(figures["parts"]["arrays"]) == {"0.002", "0.01", "0.02"}
+    for found in figures["parts"][
+        "arrays"
+    ].values():  # as accurate as the reference, as it is the same network
+        assert found == pytest.approx(products.min() / run.reference["mean_edp_pj_cycles"])
+
+
+def test_more_freedom_is_never_worse(figures: dict[str, Any]) -> None:
+    parts = figures["parts"]
+    for name, products in parts.items():
+        for other, wider in parts.items():
+            if set(name.replace(" and", ",").split(", ")) <= set(other.replace(" and", ",").split(", ")):
+                for drop, product in products.items():
+                    assert product is None or (wider[drop] is not None and wider[drop] <= product + 1e-12)
+    assert parts["exits"]["0.02"] is None or parts["exits"]["0.02"] < 1.2
+
+
+def test_accuracies_are_those_of_the_trainings(run: RefinedRun, figures: dict[str, Any]) -> None:
+    lower = Architecture.static(run.context.spec.n_blocks, "fc", BITS)
+    seeds = [run.networks.find(Training(lower, seed)) for seed in range(run.seeds)]
+    by_hand = np.mean([n.validation.correct[:, -1].mean() for n in seeds if n is not None])
+    assert figures["accuracy_of_static"]["4"] == pytest.approx(by_hand)
+    assert figures["static_accuracy"] == run.reference["accuracy"]
+    assert figures["seeds"] == 2
+
+
+def test_the_space_of_the_paper_stands_beside_the_refined_designs(run: RefinedRun) -> None:
+    facts, table = measure_space(run)
+    assert facts["placements"] == 2 ** len(run.context.space.mounting_points) - 1
+    assert (table["accuracy"].diff().dropna() < 0).all()
+    assert (table["edp_relative"].diff().dropna() < 0).all()
+    paired = table.dropna(subset=["ratio"])
+    assert len(paired)
+    for row in paired.to_dict("records"):
+        designs = run.table[run.table["accuracy"] >= row["accuracy"] - 1e-12]
+        cheapest = designs.loc[designs["role"] != "static_reference", "edp_relative"].min()
+        assert row["ratio"] == pytest.approx(cheapest / row["edp_relative"])
+
+
+def test_nothing_accurate_enough_is_no_product() -> None:
+    assert least_products([], 0.9, 1.0) == {"0.002": None, "0.01": None, "0.02": None}
+
+
+def test_a_run_that_was_not_refined_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OfframpError, match="expected a run that was refined"):
+        RefinedRun.open(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["refined_parts", str(tmp_path)])
+    assert refined_parts.main() == 2
+    assert "expected a run that was refined" in capsys.readouterr().err
