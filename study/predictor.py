@@ -60,7 +60,7 @@ class PredictorSettings:
     rounds: int = 2
     best: int = 8
     neighbours: int = 300
-    least: int = 10
+    least: int = 8
     refits: int = 120
     ends: int = 5
     most: int = 500

@@ -1,7 +1,8 @@
 """NSGA-II on top of Optuna's: start designs as generation 0, and children that are worth a trial.
 
-Optuna keeps the generations, the parents and the storage. Ours are four things. Generation 0 consists of chosen and
-random designs that the sampler itself proposes: enqueued trials never become parents. A child that was seen before
+Optuna keeps the generations, the parents and the storage. Ours are four things. Generation 0 consists of chosen
+designs and random ones, until enough is measured to predict, that the sampler itself proposes: enqueued trials never
+become parents. A child that was seen before
 is drawn again (bounded). A child whose hardware cost breaks a constraint is drawn again too, because finding that out
 takes hundredths of a second. And of many children the one is proposed that is expected to enlarge the hypervolume
 most, by a predictor that is refitted as trials finish; see `study.predictor`.
@@ -24,6 +25,7 @@ from threadpoolctl import ThreadpoolController
 from study.breeding import Breeder, as_rows
 from study.checking import Check, DesignChecks, Draws
 from study.costing import Costed, Costing, without_constraints
+from study.domination import constrained_rank, largest_excess, signs, was_measured
 from study.genome import SearchSpace, start_designs
 from study.history import History
 from study.improvement import MOST_OBJECTIVES
@@ -33,7 +35,6 @@ from study.skipping import SKIP_KEY, SkipNote, SkipRule
 from study.storage import RESULT_KEY
 from study.surrogate import GeneEncoding
 
-_CONSTRAINT_PREFIX = "constraints:"
 _MOST_PLACEMENTS = 16  # of leading designs, the latest, that a child is tried with before it is skipped
 
 DIVERGED_KEY = "diverged"
@@ -145,11 +146,11 @@ class GenomeNSGAIISampler(NSGAIISampler):
         self._history = History(
             self._names,
             lambda trial: self._key(trial.params),
-            _measured,
+            was_measured,
             lambda trial: (
                 trial.values,
                 first_rung_values(trial),
-                _largest_excess(trial),
+                largest_excess(trial),
                 self._leaving(trial),
             ),
             lambda trial: DIVERGED_KEY in trial.user_attrs,
@@ -178,10 +179,10 @@ class GenomeNSGAIISampler(NSGAIISampler):
         self._history.read(study.get_trials(deepcopy=False))
         # Matrices here are small: more threads gain little and, with several processes, cost more than all the rest.
         with self._blas.limit(limits=1, user_api="blas"):
-            child = super().sample_relative(study, trial, search_space)
+            child = super().sample_relative(study, trial, search_space) or self._founder(study)
         if self._note is not None:
             study._storage.set_trial_user_attr(trial._trial_id, SKIP_KEY, self._note.to_json())
-        return child or self._founder(study)
+        return child
 
     def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
         """The generation a trial belongs to: the latest one until that is full, counted once a trial."""
@@ -204,14 +205,18 @@ class GenomeNSGAIISampler(NSGAIISampler):
         return self._parents[1]
 
     def _founder(self, study: optuna.Study) -> dict[str, int]:
-        """A member of generation 0: the first start design nobody has proposed, then random designs."""
+        """A member of generation 0: the first start design nobody has proposed, then random designs.
+
+        As soon as anything can be predicted the rest is chosen as children are, bred from all that was measured.
+        """
         seen = self._history.seen()
         for variants in self._founders:
             genes = next((variant for variant in variants if self._checks.meets(variant)), None)
             if genes is not None and self._key(genes) not in seen:
                 return genes
         draws = self._draws(lambda: self._space.random(self._genome_rng), seen)
-        return self._first_met(draws.take(self._checks.ahead), draws)
+        measured = self._history.measured().genes
+        return self._proposal(study, draws, measured, np.zeros(len(measured), dtype=int))
 
     def _child(
         self,
@@ -219,11 +224,25 @@ class GenomeNSGAIISampler(NSGAIISampler):
         search_space: dict[str, BaseDistribution],
         parents: list[FrozenTrial],
     ) -> dict[str, Any]:
-        rows, rank = self._rows(parents), _constrained_rank(parents, study.directions)
+        rows, rank = self._rows(parents), constrained_rank(parents, study.directions)
         seen = self._history.seen()
         draws = self._draws(
             lambda: self._genes(self._breeder.children(rows, rank, 1, self._genome_rng)[0]), seen
         )
+        return self._proposal(study, draws, rows, rank)
+
+    def _proposal(
+        self, study: optuna.Study, draws: Draws, rows: np.ndarray, rank: np.ndarray
+    ) -> dict[str, Any]:
+        """What the predictor ranks first; where there is nothing to predict by, the first draw that will do.
+
+        Args:
+            study: Of the proposal.
+            draws: What a plain algorithm would propose.
+            rows: Designs to breed from beside the leading ones, (n, n_genes).
+            rank: Of each, (n,), 0 best.
+        """
+        seen = self._history.seen()
         drawn = draws.take(self._checks.ahead)
         front = self._fitted_front(study)
         if self.predictor is None or front is None:
@@ -257,14 +276,14 @@ class GenomeNSGAIISampler(NSGAIISampler):
         designs = measured.genes
         if not len(designs):
             return None
-        signs = _signs(study.directions)
+        sign = signs(study.directions)
         elsewhere = self._rows(self._history.running)
         derived = None if self._derived is None else self._derived()
         if not self.predictor.update(
-            designs, measured.comparable * signs, elsewhere, measured.excess, derived, measured.leaving
+            designs, measured.comparable * sign, elsewhere, measured.excess, derived, measured.leaving
         ):
             return None
-        values, feasible = measured.values * signs, measured.excess <= 0
+        values, feasible = measured.values * sign, measured.excess <= 0
         return designs[feasible][moocore.is_nondominated(values[feasible])] if feasible.any() else designs
 
     def _skipped(
@@ -337,43 +356,3 @@ class GenomeNSGAIISampler(NSGAIISampler):
 
 def _design_key(design: Keyed) -> str:
     return design.key()
-
-
-def _signs(directions: Sequence[Any]) -> np.ndarray:
-    """What makes less better of each objective, (n_objectives,)."""
-    return np.array([1.0 if d == optuna.study.StudyDirection.MINIMIZE else -1.0 for d in directions])
-
-
-def _constrained_rank(trials: Sequence[FrozenTrial], directions: Sequence[Any]) -> np.ndarray:
-    """Rank of each trial under constrained domination, 0 best, (n_trials,).
-
-    A feasible trial goes before an infeasible one, of two infeasible ones the smaller violation, of two feasible
-    ones the dominating one (Deb et al. 2002, section VI). Parents number at most 64, so counting dominators is
-    cheap enough and needs no sorting into fronts.
-    """
-    values = np.array([trial.values for trial in trials]) * _signs(directions)
-    violation = np.array([total_violation(trial) for trial in trials])
-    no_worse = (values[:, None, :] <= values[None, :, :]).all(axis=2)
-    better = (values[:, None, :] < values[None, :, :]).any(axis=2)
-    both_feasible = (violation[:, None] == 0) & (violation[None, :] == 0)
-    dominates = np.where(both_feasible, no_worse & better, violation[:, None] < violation[None, :])
-    return dominates.sum(axis=0)
-
-
-def _measured(trial: FrozenTrial) -> bool:
-    """Whether a finished trial's values were measured: those of a design that hardware ruled out were not."""
-    result = trial.user_attrs.get(RESULT_KEY, {})
-    return total_violation(trial) == 0 or bool(result.get("exit_ratios"))
-
-
-def _largest_excess(trial: FrozenTrial) -> float:
-    """The largest constraint value of a trial, at most 0 where it meets them; -1 where it has none."""
-    return max(
-        (float(v) for k, v in trial.system_attrs.items() if k.startswith(_CONSTRAINT_PREFIX)), default=-1.0
-    )
-
-
-def total_violation(trial: FrozenTrial) -> float:
-    """Sum of the positive constraint values of a trial; 0 for a feasible one."""
-    attributes = trial.system_attrs
-    return sum(max(0.0, float(v)) for k, v in attributes.items() if k.startswith(_CONSTRAINT_PREFIX))

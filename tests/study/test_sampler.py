@@ -7,20 +7,14 @@ import moocore
 import numpy as np
 import optuna
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
+from optuna.trial import TrialState
 
+from study.domination import total_violation
 from study.genome import SearchSpace, start_designs
 from study.predictor import PredictorSettings
-from study.sampler import (
-    DIVERGED_KEY,
-    GenomeNSGAIISampler,
-    _constrained_rank,
-    total_violation,
-)
+from study.sampler import DIVERGED_KEY, GenomeNSGAIISampler
 from study.storage import store_result
+from tests.reference.domination_oracle import plain_rank
 from tests.study.spaces import small_space, tiny_space
 from tests.study.synthetic import evaluate, objectives
 
@@ -122,15 +116,31 @@ def test_children_mix_their_parents_genes():
 
 def test_the_search_is_better_than_random(finished):
     study, space = finished
-    random = new_study(sampler(space, population_size=1000))  # never leaves generation 0
+    random = new_study(sampler(space, population_size=1000, predictor=None))  # never leaves generation 0
     run(random, space, 10 * POPULATION)
-
-    def covered(of: optuna.Study) -> float:
-
-        points = [t.values for t in of.trials if total_violation(t) == 0]
-        return moocore.hypervolume(np.array(points), ref=[1.0, 80.0, 80.0])
-
     assert covered(study) > covered(random)
+
+
+def covered(study: optuna.Study) -> float:
+    points = [t.values for t in study.trials if total_violation(t) == 0]
+    return moocore.hypervolume(np.array(points), ref=[1.0, 80.0, 80.0])
+
+
+def test_the_first_generation_is_predicted_as_soon_as_that_can_be_done():
+    """A large one: its first designs are those of a search without a predictor, the others are better."""
+    space, least = small_space(), 12
+    volumes = []
+    for seed in range(3):
+        options = {"seed": seed, "population_size": 100}
+        plain = run(new_study(sampler(space, predictor=None, **options)), space, 40)
+        predicted = run(
+            new_study(sampler(space, predictor=PredictorSettings(least=least), **options)), space, 40
+        )
+        assert {generation(t) for t in predicted.trials} == {0}
+        assert keys(predicted, space)[:least] == keys(plain, space)[:least]
+        assert keys(predicted, space)[20:] != keys(plain, space)[20:]
+        volumes.append((covered(plain), covered(predicted)))
+    assert all(guided > drawn for drawn, guided in volumes)
 
 
 def test_all_designs_of_a_tiny_space_are_proposed_before_any_comes_again():
@@ -303,52 +313,6 @@ def test_genes_with_one_choice_are_fine():
     study = run(new_study(sampler(space)), space, 3 * POPULATION)
     assert all(t.params["weight_bits_b0"] == 0 for t in study.trials)
     assert len(set(keys(study, space))) == 3 * POPULATION
-
-
-def plain_rank(trials) -> list[int]:
-    """Number of trials that go before each one, by a loop over all pairs."""
-
-    def before(one, two) -> bool:
-        a, b = (sum(max(0.0, v) for v in t.constraints.values()) for t in (one, two))
-        if a == 0 and b == 0:
-            no_worse = all(x <= y for x, y in zip(one.values, two.values, strict=True))
-            return no_worse and one.values != two.values
-        return a < b
-
-    return [sum(before(other, trial) for other in trials) for trial in trials]
-
-
-def trial_with(values, violations):
-    made = create_trial(values=list(values), params={}, distributions={})
-    for index, violation in enumerate(violations):
-        made.system_attrs[f"constraints:c{index}"] = violation
-    return made
-
-
-small = st.sampled_from((0.0, 1.0, 2.0))
-trials_drawn = st.lists(
-    st.builds(
-        trial_with,
-        st.tuples(small, small, small),
-        st.tuples(st.sampled_from((-1.0, 0.0, 0.5)), st.sampled_from((-0.2, 0.0, 0.5, 1.0))),
-    ),
-    min_size=1,
-    max_size=12,
-)
-
-
-@given(trials_drawn)
-@settings(max_examples=200, deadline=None)
-def test_constrained_rank_against_a_plain_loop(trials):
-    rank = _constrained_rank(trials, [StudyDirection.MINIMIZE] * 3)
-    assert rank.tolist() == plain_rank(trials)
-    for trial in trials:
-        assert total_violation(trial) == sum(max(0.0, v) for v in trial.constraints.values())
-
-
-def test_rank_turns_around_where_more_is_better():
-    trials = [trial_with((v,), ()) for v in (1.0, 3.0, 2.0)]
-    assert _constrained_rank(trials, [StudyDirection.MAXIMIZE]).tolist() == [2, 0, 1]
 
 
 def test_a_network_is_proposed_once_where_its_other_designs_come_with_it():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import optuna
 
+from study.domination import total_violation
 from study.genome import SearchSpace
-from study.sampler import GenomeNSGAIISampler, total_violation
+from study.sampler import GenomeNSGAIISampler
 from study.skipping import SKIP_KEY, SkipReport, SkipRule
 from tests.study.test_sampler import POPULATION, evaluate, new_study, objectives, run, sampler, small_space
 
