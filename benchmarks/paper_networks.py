@@ -1,7 +1,7 @@
 """The published networks of arXiv 2512.04705, costed by our simulator; the front of a run beside theirs.
 
     python -m benchmarks.paper_networks DIR --csv paper_networks.csv --json paper_networks.json
-    python -m benchmarks.paper_networks DIR --run runs/cifar10
+    python -m benchmarks.paper_networks DIR --run runs/cifar10 --accelerator edge_tpu_quad
 
 DIR holds `paper_models.csv`, where exits, heads, accuracy and exit ratios are the authors' own. Their mean
 energy-latency product is made as they make it: over exits the ratio times (energy up to the exit) times (latency up
@@ -9,8 +9,10 @@ to it). Absolute products of two simulators differ, so both are also divided by 
 simulator: ours by the static reference on the same chip, theirs by what their table has for the backbone alone, the
 median of its rows. The table that `--csv` writes is one that `dashboards.report --reference-front` draws.
 
-A run's designs compare with these points as far as data and training do: the authors trained on CIFAR-10 with a
-recipe of their own and report test accuracy.
+With `--accelerator` the published networks are costed on that chip instead of one like theirs; on a run's own,
+products compare as they are. Of a run that was refined the refined designs count, by test accuracy; otherwise all, by
+validation accuracy. They compare with these points as far as data and training do: the authors trained on CIFAR-10
+with a recipe of their own and report test accuracy.
 """
 
 from __future__ import annotations
@@ -67,8 +69,12 @@ class Published:
     on_front: bool = False
 
 
-def published(path: Path) -> list[Published]:
+def published(path: Path, chip: str = PRESET) -> list[Published]:
     """The 8-bit networks of a table, by falling accuracy.
+
+    Args:
+        path: Of the table.
+        chip: Accelerator they are costed on, a preset or a file.
 
     Raises:
         OfframpError: The table cannot be read.
@@ -78,7 +84,7 @@ def published(path: Path) -> list[Published]:
     ]
     if not rows:
         raise OfframpError(f"expected 8-bit networks in {path.name}, got none")
-    accelerator = load_accelerator(PRESET)
+    accelerator = load_accelerator(chip)
     model, allocation = CostModel(accelerator), np.array([accelerator.default_allocation])
     static = model.evaluate(network((), ("fc",)), allocation)
     reference = float(static.latency_cycles[0, -1] * static.energy_pj[0, -1])
@@ -124,10 +130,14 @@ def _with_front(networks: list[Published]) -> list[Published]:
 def beside(networks: list[Published], run: RunResults) -> pd.DataFrame:
     """For each network on the front the cheapest design of a run that is at least as accurate.
 
+    Args:
+        networks: Published.
+        run: Its refined designs count, those on the test split, where there are any.
+
     Returns:
         `model`, `accuracy`, `edp_relative`, `run_accuracy`, `run_edp_relative`, `ratio`; NaN where a run has none.
     """
-    designs = run.designs[run.designs["feasible"]]
+    designs = run.refined if len(run.refined) else run.designs[run.designs["feasible"]]
     rows = []
     for each in (n for n in networks if n.on_front):
         enough = designs[designs["accuracy"] >= each.accuracy]
@@ -146,11 +156,12 @@ def main() -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
     parser.add_argument("folder", type=Path, metavar="DIR")
     parser.add_argument("--run", type=Path, metavar="RUN", help="folder of a run to set beside the front")
+    parser.add_argument("--accelerator", default=PRESET, metavar="NAME|FILE.toml", help=f"default: {PRESET}")
     parser.add_argument("--csv", type=Path, metavar="FILE")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     try:
-        networks = published(options.folder / "paper_models.csv")
+        networks = published(options.folder / "paper_models.csv", options.accelerator)
         table = None if options.run is None else beside(networks, load_run(options.run))
     except OfframpError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -178,7 +189,7 @@ def main() -> int:
         "networks": len(networks), "ours_over_theirs_median": ratio, "spearman": ranks,
         "front": [asdict(n) for n in networks if n.on_front],
         "beside_run": None if table is None else table.to_dict("records"),
-        **provenance(("numpy", "pandas", "scipy"), accelerator=PRESET),
+        **provenance(("numpy", "pandas", "scipy"), accelerator=options.accelerator),
     })  # fmt: skip
     return 0
 

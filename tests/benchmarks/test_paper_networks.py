@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,10 @@ def table(folder: Path, *rows: str) -> Path:
     return path
 
 
-def costs(exits: tuple[int, ...], heads: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    accelerator = load_accelerator(PRESET)
+def costs(
+    exits: tuple[int, ...], heads: tuple[str, ...], chip: str = PRESET
+) -> tuple[np.ndarray, np.ndarray]:
+    accelerator = load_accelerator(chip)
     found = CostModel(accelerator).evaluate(network(exits, heads), np.array([accelerator.default_allocation]))
     return found.latency_cycles[0], found.energy_pj[0]
 
@@ -86,6 +89,19 @@ def test_a_run_stands_beside_the_front(tmp_path):
     least = min(row.edp_relative for row in feasible.itertuples() if row.accuracy >= 0.70)
     assert found.loc["in reach", "run_edp_relative"] == least
     assert found.loc["in reach", "run_accuracy"] >= 0.70
+
+
+def test_another_chip_costs_otherwise(tmp_path):
+    (found,) = published(table(tmp_path, "m,4-11,fc fc,8,8,0.9,0.25 0.75,6e14,1e15"), "edge_tpu_quad")
+    latency, energy = costs((4,), ("fc", "fc"), "edge_tpu_quad")
+    assert found.mean_edp_pj_cycles == pytest.approx(latency * energy @ [0.25, 0.75], rel=1e-12)
+
+
+def test_of_a_refined_run_the_refined_designs_count(tmp_path):
+    networks = published(table(tmp_path, "m,4-11,fc fc,8,8,0.70,0.9 0.1,6e14,1e15"))
+    refined = pd.DataFrame({"accuracy": [0.8, 0.71, 0.6], "edp_relative": [0.3, 0.2, 0.1]})
+    found = beside(networks, replace(load_run(RUN), refined=refined)).iloc[0]
+    assert (found["run_accuracy"], found["run_edp_relative"]) == (0.71, 0.2)
 
 
 def test_the_command_writes_a_table_that_the_report_draws(tmp_path, monkeypatch, capsys):
