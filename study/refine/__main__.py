@@ -48,8 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--members",
         default="all",
         metavar="all|headline|N|ID,...",
-        help="of the front: all (default), those in accuracy and energy-latency product, N of these; or designs of "
-        "designs.csv by their first digits",
+        help="of the front: all (default), those in accuracy and energy-latency product, those of the N networks "
+        "that keep most of that front; or designs of designs.csv by their first digits",
     )
     add("--epochs", type=float, metavar="E", help="of each training (default: refine.epochs of the run, or "
         "five times the longest of the search)")  # fmt: skip

@@ -18,9 +18,6 @@ from study.setup import Paths, build_accelerator, build_objectives
 if TYPE_CHECKING:
     import optuna
 
-    from study.record import DesignRecord
-    from study.setup import StudyContext
-    from study.tables import Design
 
 _NAMED_DATA = ("digits", "cifar10")
 _FULL_BUDGET = 5.0
@@ -37,7 +34,7 @@ class Request:
         config: Of the study, with the folders of this machine.
         recipe: How networks are trained.
         seeds: Trainings of every network.
-        members: `all`, `headline`, at most so many members of the headline front, or designs by their identifiers,
+        members: `all`, `headline`, the number of networks of the headline front, or designs by their identifiers,
             with commas between.
         derived: Other designs of the refined networks may enter the headline front.
         test: The test split is read.
@@ -51,15 +48,15 @@ class Request:
     test: bool = True
 
     def __post_init__(self) -> None:
-        if self.members not in ("all", "headline") and not (self.most_members or self.named_members):
+        if self.members not in ("all", "headline") and not (self.most_networks or self.named_members):
             raise OfframpError(
                 "expected --members all, headline, a number from 1 to 999 or identifiers of designs such as "
                 f"2fbcec26396c,3d886506, got {self.members!r}; choose one of them"
             )
 
     @property
-    def most_members(self) -> int:
-        """How many members of the headline front at most; 0 where no number was asked for."""
+    def most_networks(self) -> int:
+        """How many networks of the headline front at most; 0 where no number was asked for."""
         return int(self.members) if re.fullmatch(r"[0-9]{1,3}", self.members) else 0
 
     @property
@@ -176,48 +173,3 @@ def check_front(study: optuna.Study) -> None:
             f"expected a run with a front, got {len(records)} finished trials of which none is feasible and trained; "
             "run more trials"
         )
-
-
-def front_members(study: optuna.Study, context: StudyContext, request: Request) -> list[Design]:
-    """The designs of the run that are refined, by falling accuracy.
-
-    Args:
-        study: Of the run.
-        context: Of the run.
-        request: Which ones.
-
-    Raises:
-        OfframpError: One that was named is not there, or names several.
-    """
-    from study.export.run_tables import evaluated_designs
-    from study.front import headline_front, objective_front
-
-    designs = evaluated_designs(study, context)
-    records = [design.record for design in designs]
-    chosen = headline_front(records)
-    if request.members == "all":
-        chosen = list({*chosen, *objective_front(records, context.evaluator.objectives)})
-    elif request.most_members:
-        chosen = _spread(chosen, request.most_members)
-    elif request.named_members:
-        chosen = [_named(records, name) for name in request.named_members]
-    return sorted((designs[i] for i in chosen), key=lambda design: -design.record.accuracy)
-
-
-def _named(records: Sequence[DesignRecord], name: str) -> int:
-    """The design whose identifier begins so, among those that may lead."""
-    found = [i for i, r in enumerate(records) if r.may_lead and r.genome.key().startswith(name)]
-    if len(found) != 1:
-        raise OfframpError(
-            f"expected the identifier of a feasible design of the run, got {name!r}, which {len(found)} have; "
-            "designs.csv lists them"
-        )
-    return found[0]
-
-
-def _spread(values: list[int], most: int) -> list[int]:
-    """At most so many of them, evenly spread, the first and the last among them."""
-    if most == 1:
-        return values[:1]
-    last = len(values) - 1
-    return values if last < most else [values[round(i * last / (most - 1))] for i in range(most)]

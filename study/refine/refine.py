@@ -21,8 +21,9 @@ from study.environment import describe
 from study.refine.cards import write_members
 from study.refine.choice import Choice, choose
 from study.refine.measurement import measure, read_mark, refuse_other_choice
+from study.refine.members import front_members
 from study.refine.networks import RefinedNetworks
-from study.refine.opening import Request, check_front, front_members, open_existing
+from study.refine.opening import Request, check_front, open_existing
 from study.refine.tables import Measured, Predictions, RefinedTables, on_split
 from study.refine.worker import train_all
 from study.setup import Paths, load_data, open_context

@@ -16,8 +16,9 @@ from study.environment import describe
 from study.export.run_tables import export
 from study.reference import choose_reference
 from study.refine.__main__ import build_parser, request_of
+from study.refine.members import front_members
 from study.refine.networks import RefinedNetworks
-from study.refine.opening import front_members, open_existing, storage_url
+from study.refine.opening import open_existing, storage_url
 from study.refine.refine import Refined, refine
 from study.sampler import GenomeNSGAIISampler
 from study.setup import Paths, load_data, open_context, train_static

@@ -63,7 +63,11 @@ def test_rows_are_the_static_designs_the_members_and_the_headline_front(refined:
     assert table["role"].tolist()[:2] == ["static_reference", "best_static"]
     members = table[table["role"] == "member"]
     assert set(members["design"]) <= set(front[front["headline"]]["design"])
-    assert len(members) == 2
+    networks = set(members["architecture"])
+    assert len(networks) == min(2, front.loc[front["headline"], "architecture"].nunique())
+    assert set(members["design"]) == set(
+        front[front["headline"] & front["architecture"].isin(networks)]["design"]
+    )
     assert table[table["role"] == "derived"]["headline"].all()
     others = table[2:]
     assert others["accuracy"].is_monotonic_decreasing
@@ -204,7 +208,7 @@ def test_the_test_split_is_opened_once_and_after_everything_else(
     assert f"the test split was read at {mark['opened'][0]['time']}" in said
     assert (run / "refined.csv").read_bytes() == before
     # Another choice: never again.
-    for options in (("--no-derived",), ("--seeds", "1")):
+    for options in (("--members", "1"), ("--seeds", "1")):
         with pytest.raises(OfframpError, match=r"test split that nobody has read, but it was read at"):
             refine_here(run, cache, *options)
     # More training would be for nothing, and is refused before it.
@@ -298,6 +302,18 @@ def test_members_can_be_named(run: Path, cache: Path) -> None:
     _, trainings, _ = networks_of(run, cache, "--members", ",".join(chosen["design"].str[:10]))
     proposed = {t.architecture.key()[:12] for t in trainings if not (t.jointly or t.alone)}
     assert proposed == set(chosen["architecture"])
+
+
+def test_without_derived_designs_there_are_the_members_alone(run: Path, cache: Path) -> None:
+    designs, front = pd.read_csv(run / "designs.csv", dtype={"design": str}), pd.read_csv(run / "pareto.csv")
+    networks = set(front[front["headline"]]["architecture"])
+    others = designs[designs["architecture"].isin(networks) & ~designs["design"].isin(front["design"])]
+    name = others.sort_values("edp_relative")["design"].iloc[-1]  # one that others of its network beat
+    options = ("--no-test", "--seeds", "2", "--members", name)
+    alone = refine_here(run, cache, *options, "--no-derived")[0].table
+    assert alone["role"].tolist() == ["static_reference", "best_static", "member"]
+    assert alone["design"].iloc[2] == name
+    assert "derived" in set(refine_here(run, cache, *options)[0].table["role"])
 
 
 def test_a_name_of_no_design_is_refused(run: Path, cache: Path) -> None:
