@@ -7,7 +7,8 @@ arrays); thresholds per exit go with exits. Networks are trained as the run's re
 with each of `--bits` everywhere, and one with all exits at 8 bit, of which those of its placements count that lead
 under one threshold (`benchmarks.paper_space`). Exits with bits are the run's refined networks. A part with arrays has
 the designs of the one without them too. Per part the least mean energy-latency product over that of the static
-reference is printed, of designs with at most so much less accuracy: means over seeds on the validation split.
+reference is printed, of designs with at most so much less accuracy: means over seeds on the validation split. The
+study's bounds on weight memory and error do not count: 8-bit networks with exits have more weights than the static.
 Thresholds come from the calibration split; the test split is not read.
 """
 

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
+from study.bounds import Bounds
 from study.evaluate import Evaluator
 from study.memo import TrainedNetwork, stored_networks
 from study.progress import StageProgress
@@ -85,11 +86,14 @@ class RefinedRun:
 
     @property
     def evaluator(self) -> Evaluator:
-        """Of the study, where a bound on the error may be relative to that of the static reference."""
-        evaluator = self.context.evaluator
-        return replace(
-            evaluator, bounds=evaluator.bounds.relative_to(1.0 - float(self.reference["accuracy"]))
-        )
+        """Of the study, without its bounds on weight memory and error.
+
+        8-bit networks with early exits have more weights than the static one, which is the default bound; a part of
+        the space that has no fewer bits would be empty.
+        """
+        given = self.context.config.constraints.given()
+        kept = {name: bound for name, bound in given.items() if name not in ("weight_memory", "error")}
+        return replace(self.context.evaluator, bounds=Bounds.of(kept, self.context.hardware.static))
 
     def static_networks(self) -> list[TrainedNetwork]:
         """Those of the static reference, trained the better of two ways, an entry a seed."""
