@@ -127,6 +127,12 @@ def _with_front(networks: list[Published]) -> list[Published]:
     return front
 
 
+def cheapest(designs: pd.DataFrame, accuracy: float) -> pd.Series | None:
+    """The design of a run's table with the least product that is at least as accurate; None where there is none."""
+    enough = designs[designs["accuracy"] >= accuracy - 1e-12]
+    return enough.iloc[int(enough["edp_relative"].argmin())] if len(enough) else None
+
+
 def beside(networks: list[Published], run: RunResults) -> pd.DataFrame:
     """For each network on the front the cheapest design of a run that is at least as accurate.
 
@@ -140,8 +146,7 @@ def beside(networks: list[Published], run: RunResults) -> pd.DataFrame:
     designs = run.refined if len(run.refined) else run.designs[run.designs["feasible"]]
     rows = []
     for each in (n for n in networks if n.on_front):
-        enough = designs[designs["accuracy"] >= each.accuracy]
-        best = enough.iloc[int(enough["edp_relative"].argmin())] if len(enough) else None
+        best = cheapest(designs, each.accuracy)
         own = float("nan") if best is None else float(best["edp_relative"])
         rows.append({
             "model": each.model, "accuracy": each.accuracy, "edp_relative": each.edp_relative,

@@ -12,12 +12,12 @@ of the run that is at least as accurate there. The test split is not read.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import moocore
@@ -25,12 +25,14 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.harness import provenance, write_json
-from benchmarks.refined_run import RefinedRun
+from benchmarks.paper_networks import cheapest
+from benchmarks.refined_run import RefinedRun, run_options
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
+from models.exit_policy import ExitPolicy
 from models.predictions import ExitPredictions
 from study.hardware import HardwareCosts
-from study.policy import exit_taken
+from study.policy import apply_policies
 from study.shared_threshold import PAPER_GRID
 
 
@@ -87,22 +89,15 @@ def points(
     for exits in placements(whole.exits):
         columns = columns_of(whole, exits)
         costs = hardware.stage_costs(without_others(whole, exits), default)
-        products = costs.latency_cycles[0] * costs.energy_pj[0]
-        for threshold in grid:
-            outcomes = [_outcome(p, columns, threshold, products) for p in seeds]
-            accuracy, product = np.mean(outcomes, axis=0)
-            found.append(Point(exits, threshold, float(accuracy), float(product)))
+        policies = [ExitPolicy.shared(threshold, len(columns)).thresholds for threshold in grid]
+        outcomes = [
+            apply_policies(p.select(columns), policies, costs.latency_cycles[0], costs.energy_pj[0])
+            for p in seeds
+        ]
+        for threshold, each in zip(grid, zip(*outcomes, strict=True), strict=True):
+            accuracy, product = mean(o.accuracy for o in each), mean(o.mean_edp_pj_cycles for o in each)
+            found.append(Point(exits, threshold, accuracy, product))
     return found
-
-
-def _outcome(
-    predictions: ExitPredictions, columns: list[int], threshold: float, products: np.ndarray
-) -> tuple[float, float]:
-    """Accuracy and mean product of one training."""
-    thresholds = np.array([threshold] * (len(columns) - 1) + [-np.inf])
-    taken = exit_taken(predictions.confidence[:, columns], thresholds)
-    right = predictions.correct[:, columns][np.arange(len(taken)), taken]
-    return float(right.mean()), float(products[taken].mean())
 
 
 def front(candidates: Sequence[Point]) -> list[Point]:
@@ -126,16 +121,15 @@ def beside(published: Sequence[Point], reference: Mapping[str, Any], designs: pd
     rows = []
     static = float(reference["mean_edp_pj_cycles"])
     for point in published:
-        enough = designs[designs["accuracy"] >= point.accuracy - 1e-12]
-        best = enough.iloc[int(enough["mean_edp_pj_cycles"].argmin())] if len(enough) else None
-        own = float("nan") if best is None else float(best["mean_edp_pj_cycles"])
+        best = cheapest(designs, point.accuracy)
+        own = float("nan") if best is None else float(best["edp_relative"])
         rows.append({
             "exits": "-".join(map(str, point.exits)), "threshold": point.threshold, "accuracy": point.accuracy,
             "accuracy_drop": float(reference["accuracy"]) - point.accuracy,
             "edp_relative": point.edp_pj_cycles / static,
             "run_design": "" if best is None else str(best["design"]),
             "run_accuracy": float("nan") if best is None else float(best["accuracy"]),
-            "run_edp_relative": own / static, "ratio": own / point.edp_pj_cycles,
+            "run_edp_relative": own, "ratio": own * static / point.edp_pj_cycles,
         })  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -167,15 +161,8 @@ def measure(run: RefinedRun) -> tuple[dict[str, Any], pd.DataFrame]:
 
 def main() -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.paper_space", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("--data", metavar="digits|cifar10|PATH", help="the run's images on this machine")
-    parser.add_argument("--workers", type=int, metavar="W", help="processes that train (default: the run's)")
+    parser = run_options("benchmarks.paper_space", __doc__)
     parser.add_argument("--csv", type=Path, metavar="FILE")
-    parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     try:
         facts, table = measure(RefinedRun.open(options.run, options.data, options.workers))

@@ -14,19 +14,17 @@ Thresholds come from the calibration split; the test split is not read.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.harness import provenance, write_json
 from benchmarks.paper_space import columns_of, front, points, with_all_exits, without_others
-from benchmarks.refined_run import RefinedRun
+from benchmarks.refined_run import RefinedRun, run_options
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from study.evaluate import Evaluator, Placements
@@ -128,17 +126,10 @@ def measure(run: RefinedRun, bits: Sequence[int]) -> dict[str, Any]:
 
 def main() -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.refined_parts", description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("--data", metavar="digits|cifar10|PATH", help="the run's images on this machine")
+    parser = run_options("benchmarks.refined_parts", __doc__)
     parser.add_argument(
         "--bits", type=int, nargs="+", default=[4], help="of the static networks beside 8 (default: 4)"
     )
-    parser.add_argument("--workers", type=int, metavar="W", help="processes that train (default: the run's)")
-    parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     try:
         found = measure(RefinedRun.open(options.run, options.data, options.workers), options.bits)

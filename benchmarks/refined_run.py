@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
+from models.device import resolve_device
 from study.bounds import Bounds
 from study.evaluate import Evaluator
 from study.memo import TrainedNetwork, stored_networks
@@ -24,6 +26,18 @@ from study.setup import Paths, StudyContext, load_data, open_context
 from study.worker import WorkerTask
 
 TABLE = "refined_validation.csv"
+
+
+def run_options(program: str, about: str | None) -> argparse.ArgumentParser:
+    """A command line with a refined run, its images, processes and a file for the figures."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {program}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, metavar="RUN")
+    parser.add_argument("--data", metavar="digits|cifar10|PATH", help="the run's images on this machine")
+    parser.add_argument("--workers", type=int, metavar="W", help="processes that train (default: the run's)")
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    return parser
 
 
 @dataclass(frozen=True)
@@ -68,8 +82,9 @@ class RefinedRun:
                 "refined with --set qat, which is not known here"
             )
         paths = Paths.of(config, str(config.run.name))
-        context = open_context(config, paths, "cpu", load_data(config, paths.cache))
-        task = WorkerTask(config, paths, storage_url(config, paths), str(config.run.name), "cpu", 0)
+        device = resolve_device(config.run.device)
+        context = open_context(config, paths, device, load_data(config, paths.cache))
+        task = WorkerTask(config, paths, storage_url(config, paths), str(config.run.name), device, 0)
         table = pd.read_csv(run / TABLE, dtype={"design": str, "architecture": str})
         return cls(RefinedNetworks(context, recipe), int(how["seeds"]), task, table)
 

@@ -2,10 +2,10 @@
 
 Optuna keeps the generations, the parents and the storage. Ours are four things. Generation 0 consists of chosen
 designs and random ones, until enough is measured to predict, that the sampler itself proposes: enqueued trials never
-become parents. A child that was seen before
-is drawn again (bounded). A child whose hardware cost breaks a constraint is drawn again too, because finding that out
-takes hundredths of a second. And of many children the one is proposed that is expected to enlarge the hypervolume
-most, by a predictor that is refitted as trials finish; see `study.predictor`.
+become parents. A child that was seen before is drawn again (bounded). A child whose hardware cost breaks a constraint
+is drawn again too, because finding that out takes hundredths of a second. And of many children the one is proposed
+that is expected to enlarge the hypervolume most, by a predictor that is refitted as trials finish; see
+`study.predictor`.
 """
 
 from __future__ import annotations

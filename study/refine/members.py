@@ -41,7 +41,7 @@ def front_members(study: optuna.Study, context: StudyContext, request: Request) 
     elif request.most_networks:
         chosen = of_best_networks(records, chosen, request.most_networks)
     elif request.named_members:
-        chosen = [_named(records, name) for name in request.named_members]
+        chosen = list(dict.fromkeys(_named(records, name) for name in request.named_members))
     return sorted((designs[i] for i in chosen), key=lambda design: -design.record.accuracy)
 
 

@@ -18,7 +18,6 @@ from study.setup import Paths, build_accelerator, build_objectives
 if TYPE_CHECKING:
     import optuna
 
-
 _NAMED_DATA = ("digits", "cifar10")
 _FULL_BUDGET = 5.0
 """Default budget as a multiple of the longest training of the search."""

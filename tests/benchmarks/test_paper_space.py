@@ -79,7 +79,7 @@ def test_beside_a_point_stands_the_cheapest_design_that_is_as_accurate() -> None
     designs = pd.DataFrame({
         "design": ["good", "better", "cheap"],
         "accuracy": [0.90, 0.92, 0.85],
-        "mean_edp_pj_cycles": [4.0, 5.0, 1.0],
+        "edp_relative": [0.2, 0.25, 0.05],
     })  # fmt: skip
     published = [Point((1, 4), 0.9, 0.93, 12.0), Point((4,), 0.8, 0.90, 10.0), Point((1,), 0.7, 0.5, 2.0)]
     found = beside(published, {"accuracy": 0.92, "mean_edp_pj_cycles": 20.0}, designs)

@@ -31,7 +31,7 @@ trials_drawn = st.lists(
 
 @given(trials_drawn)
 @settings(max_examples=200, deadline=None)
-def testconstrained_rank_against_a_plain_loop(trials):
+def test_constrained_rank_against_a_plain_loop(trials):
     rank = constrained_rank(trials, [StudyDirection.MINIMIZE] * 3)
     assert rank.tolist() == plain_rank(trials)
     for trial in trials:
