@@ -33,6 +33,7 @@ from study.config_io import load_file, merge, resolve
 from study.evaluate import Evaluator, Placements
 from study.front import dominated_share, headline_front
 from study.hardware import HardwareCosts
+from study.leaving_out import derive_all, network_of
 from study.memo import ALONE, JOINTLY, PredictionMemo, TrainedNetwork, stored_networks
 from study.record import DesignRecord
 from study.reference import NO_LOSS, REFERENCE_HEAD, StaticReference, choose_reference
@@ -148,7 +149,7 @@ def _designs(
     return tuple(
         replace(record, longest=True)
         for architecture, network in networks.trained.items()
-        for record in evaluator.derive(architecture, network, among)
+        for record in derive_all(evaluator, architecture, network, among)
         if record.feasible
     )
 
@@ -178,6 +179,7 @@ def evaluator_on(config: StudyConfig, chip: str, channels: int, classes: int) ->
     return Evaluator(
         build_space(there, spec, accelerator), hardware, build_objectives(there, accelerator),
         Bounds.of(there.constraints.given(), hardware.static), PredictionMemo(Path(), {}), no_training, classes,
+        leave_out=there.search.leave_out,
     )  # fmt: skip
 
 
@@ -191,16 +193,26 @@ def carried(home: Chip, there: Chip, networks: Networks, tuned: bool) -> float:
         tuned: On all allocations of that chip; False: on its default one.
     """
     if tuned:
-        chosen = {(r.genome.architecture, r.genome.policy_target) for r in home.front}
-        records = [r for r in there.designs if (r.genome.architecture, r.genome.policy_target) in chosen]
+        chosen = {_network_and_policy(r) for r in home.front}
+        records = [r for r in there.designs if _network_and_policy(r) in chosen]
     else:
         default = tuple(there.evaluator.hardware.accelerator.default_allocation)
         nominal = there.evaluator.space.levels.nominal
-        genomes = [replace(r.genome, allocation=default, level=nominal) for r in home.front]
-        records = [there.evaluator.measured(g, networks.trained[g.architecture]) for g in genomes]
+        records = [
+            there.evaluator.measured(
+                replace(r.genome, allocation=default, level=nominal),
+                network_of(r, networks.trained[r.network]),
+            )
+            for r in home.front
+        ]
         records = [replace(r, longest=True) for r in records]
     own = there.volume(there.front)
     return there.volume(records) / own if own else float("nan")
+
+
+def _network_and_policy(record: DesignRecord) -> tuple[Architecture, Architecture, float]:
+    """What a design is beside where it runs."""
+    return record.network, record.genome.architecture, record.genome.policy_target
 
 
 def measure(run: Path, names: Sequence[str]) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -230,7 +242,7 @@ def measure(run: Path, names: Sequence[str]) -> tuple[dict[str, Any], pd.DataFra
 def row(chip: Chip, home: Chip, networks: Networks) -> dict[str, Any]:
     """What is said of one chip."""
     static = chip.evaluator.hardware.static
-    own = {r.genome.architecture for r in chip.front}
+    own = {r.network for r in chip.front}
     found: dict[str, Any] = {
         "accelerator": chip.name,
         "static_latency_cycles": static.latency_cycles,
@@ -238,7 +250,7 @@ def row(chip: Chip, home: Chip, networks: Networks) -> dict[str, Any]:
         "feasible_designs": len(chip.designs),
         "front": len(chip.front),
         "networks_on_front": len(own),
-        "also_on_home_front": len(own & {r.genome.architecture for r in home.front}),
+        "also_on_home_front": len(own & {r.network for r in home.front}),
         "best_static": chip.relative(chip.reference.best_static),
     }
     for drop in DROPS:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, combinations
 from pathlib import Path
 from statistics import mean
@@ -31,6 +31,7 @@ from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from models.exit_policy import ExitPolicy
 from models.predictions import ExitPredictions
+from study.exit_choice import columns_of, keeping
 from study.hardware import HardwareCosts
 from study.policy import apply_policies
 from study.shared_threshold import PAPER_GRID
@@ -59,17 +60,6 @@ def placements(exits: Sequence[int]) -> list[tuple[int, ...]]:
     return list(chain.from_iterable(combinations(exits, size) for size in sizes))
 
 
-def columns_of(whole: Architecture, exits: Sequence[int]) -> list[int]:
-    """Where exits and the final one stand among those of a network that has more."""
-    return [whole.exits.index(block) for block in exits] + [len(whole.exits)]
-
-
-def without_others(whole: Architecture, exits: Sequence[int]) -> Architecture:
-    """A network with some of its early exits only."""
-    heads = tuple(whole.heads[i] for i in columns_of(whole, exits))
-    return replace(whole, exits=tuple(exits), heads=heads)
-
-
 def points(
     whole: Architecture,
     seeds: Sequence[ExitPredictions],
@@ -88,7 +78,7 @@ def points(
     found = []
     for exits in placements(whole.exits):
         columns = columns_of(whole, exits)
-        costs = hardware.stage_costs(without_others(whole, exits), default)
+        costs = hardware.stage_costs(keeping(whole, exits), default)
         policies = [ExitPolicy.shared(threshold, len(columns)).thresholds for threshold in grid]
         outcomes = [
             apply_policies(p.select(columns), policies, costs.latency_cycles[0], costs.energy_pj[0])

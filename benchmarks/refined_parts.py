@@ -16,18 +16,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 
 from benchmarks.harness import provenance, write_json
-from benchmarks.paper_space import columns_of, front, points, with_all_exits, without_others
+from benchmarks.paper_space import with_all_exits
 from benchmarks.refined_run import RefinedRun, run_options
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from study.evaluate import Evaluator, Placements
+from study.exit_choice import worth_keeping
+from study.leaving_out import derive_with_fewer
 from study.memo import TrainedNetwork
 from study.record import DesignRecord
 from study.reference import NO_LOSS
@@ -50,9 +51,11 @@ def designs(evaluator: Evaluator, networks: Networks, arrays: bool) -> list[Desi
     choices: list[Placements | None] = [Placements(default, np.array([evaluator.space.levels.nominal]))]
     choices += [None] if arrays else []
     found = []
-    for (architecture, seeds), among in product(networks.items(), choices):
-        derived = [evaluator.derive(architecture, network, among) for network in seeds]
-        found += [mean_record(records) for records in zip(*derived, strict=True)]
+    for architecture, seeds in networks.items():
+        parts = worth_keeping(evaluator, architecture, seeds, evaluator.leave_out)
+        for among, exits in product(choices, [architecture.exits, *parts]):
+            derived = [derive_with_fewer(evaluator, architecture, n, [exits], among) for n in seeds]
+            found += [mean_record(records) for records in zip(*derived, strict=True)]
     return [record for record in found if record.feasible]
 
 
@@ -71,20 +74,6 @@ def least_products(records: Sequence[DesignRecord], accuracy: float, edp: float)
     return found
 
 
-def placements_of(
-    whole: Architecture, seeds: Sequence[TrainedNetwork], chosen: Sequence[Sequence[int]]
-) -> Networks:
-    """Networks with some exits of one that has all."""
-    found = {}
-    for exits in chosen:
-        columns = columns_of(whole, exits)
-        found[without_others(whole, exits)] = [
-            replace(n, calibration=n.calibration.select(columns), validation=n.validation.select(columns))
-            for n in seeds
-        ]
-    return found
-
-
 def measure(run: RefinedRun, bits: Sequence[int]) -> dict[str, Any]:
     """Trains what is missing and compares the parts.
 
@@ -96,10 +85,8 @@ def measure(run: RefinedRun, bits: Sequence[int]) -> dict[str, Any]:
     lower = [Architecture.static(n, static.heads[-1], width) for width in bits]
     refined = [a for a in run.architectures() if not a.is_static]
     trained = {**run.train([*lower, whole, *refined]), static: run.static_networks()}
-    leading = front(points(whole, [network.validation for network in trained[whole]], hardware))
     reference = {static: trained[static]}
-    chosen = sorted({point.exits for point in leading})
-    exits = {**reference, **placements_of(whole, trained[whole], chosen)}
+    exits = {**reference, whole: trained[whole]}
     statics = {a: trained[a] for a in (static, *lower)}
     both = {a: trained[a] for a in refined}
     parts: dict[str, list[DesignRecord]] = {
@@ -119,7 +106,7 @@ def measure(run: RefinedRun, bits: Sequence[int]) -> dict[str, Any]:
             str(a.weight_bits[0]): float(np.mean([t.validation.accuracies[-1] for t in seeds]))
             for a, seeds in statics.items()
         },
-        "placements": len(chosen), "refined_networks": len(both),
+        "refined_networks": len(both),
         "parts": {name: least_products(records, accuracy, edp) for name, records in parts.items()},
     }  # fmt: skip
 

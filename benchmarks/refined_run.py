@@ -85,7 +85,7 @@ class RefinedRun:
         device = resolve_device(config.run.device)
         context = open_context(config, paths, device, load_data(config, paths.cache))
         task = WorkerTask(config, paths, storage_url(config, paths), str(config.run.name), device, 0)
-        table = pd.read_csv(run / TABLE, dtype={"design": str, "architecture": str})
+        table = pd.read_csv(run / TABLE, dtype={"design": str, "architecture": str, "network": str})
         return cls(RefinedNetworks(context, recipe), int(how["seeds"]), task, table)
 
     @property
@@ -123,7 +123,7 @@ class RefinedRun:
     def architectures(self) -> list[Architecture]:
         """Networks of its refined designs."""
         kept = stored_networks(self.networks.folder / "predictions")
-        wanted = set(self.table["architecture"])
+        wanted = set(self.table["network"])
         return sorted(
             {s.architecture for s in kept if s.architecture.key()[:12] in wanted}, key=Architecture.key
         )

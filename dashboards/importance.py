@@ -76,7 +76,9 @@ def gene_table(designs: pd.DataFrame) -> pd.DataFrame:
 def gene_importance(data: ReportData, column: str, seed: int = 0) -> GeneImportance | None:
     """Importances for `accuracy` or, on a logarithmic scale, a cost; None where there are too few networks."""
     designs = data.leading
-    if "architecture" not in designs.columns or designs["architecture"].nunique() < FEWEST_NETWORKS:
+    # Designs of one training are alike whatever exits they keep; runs of earlier versions do not tell them apart.
+    column_of_network = "network" if "network" in designs.columns else "architecture"
+    if column_of_network not in designs.columns or designs[column_of_network].nunique() < FEWEST_NETWORKS:
         return None
     if len(designs) > MOST_DESIGNS:
         designs = designs.sample(MOST_DESIGNS, random_state=seed)
@@ -85,7 +87,7 @@ def gene_importance(data: ReportData, column: str, seed: int = 0) -> GeneImporta
     target = values if column == "accuracy" else np.log(np.maximum(values, 1e-300))
     if not len(table.columns) or not target.std():
         return None
-    growth, explained = _held_out(table.to_numpy(), target, designs["architecture"].to_numpy(), seed)
+    growth, explained = _held_out(table.to_numpy(), target, designs[column_of_network].to_numpy(), seed)
     mean, spread = growth.mean(axis=0), growth.std(axis=0)
     order = np.argsort(-mean, kind="stable")
     return GeneImportance(
@@ -94,7 +96,7 @@ def gene_importance(data: ReportData, column: str, seed: int = 0) -> GeneImporta
         spread=tuple(float(spread[i]) for i in order),
         explained=explained,
         designs=len(designs),
-        networks=int(designs["architecture"].nunique()),
+        networks=int(designs[column_of_network].nunique()),
     )
 
 

@@ -50,6 +50,8 @@ class SearchConfig(Section):
     hardware_first: bool = True  # a design that breaks a constraint is not trained
     memo: bool = True  # a network that was trained is not trained again
     derive: bool = True  # other allocations and policy targets of a trained network become designs too
+    # networks with fewer exits that become designs of a trained one, at most, where they add something; needs derive
+    leave_out: int = Field(default=8, ge=0, le=1024)
     # The static reference that is trained without exits starts from a float pre-training without exits; False: from
     # that of the study, which saves most of a pre-training.
     pretrain_alone: bool = True
@@ -239,6 +241,8 @@ class RefineConfig(Section):
 
     # passes over the train split; None: five times the longest training of the search
     epochs: PositiveFloat | None = None
+    # peak of the schedule for weights; None: that of qat. A longer training bears a higher one
+    learning_rate: PositiveFloat | None = None
     seeds: int = Field(default=3, ge=1)  # trainings of every network, static reference included
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from models.architecture import Architecture
 from study.atomic import write_text
 from study.config_io import fingerprint, identity
+from study.leaving_out import derive_all
 from study.record import DesignRecord
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 
 
 def write_derived(context: StudyContext, architecture: Architecture) -> list[DesignRecord]:
-    """Evaluates all allocations and policy targets of a trained network and keeps them.
+    """Evaluates what derives from a trained network and keeps it: placements, policy targets, fewer exits.
 
     Raises:
         OfframpError: The disk is full.
@@ -35,7 +36,7 @@ def write_derived(context: StudyContext, architecture: Architecture) -> list[Des
     network = context.evaluator.longest_known(architecture)
     if network is None:
         return []
-    records = context.evaluator.derive(architecture, network)
+    records = derive_all(context.evaluator, architecture, network)
     text = "".join(json.dumps(record.to_json()) + "\n" for record in records)
     write_text(_path(context, architecture, network.rung), text)
     return records

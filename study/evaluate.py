@@ -62,6 +62,7 @@ class Evaluator:
         rises: Which designs get them.
         hardware_first: A design that breaks a constraint is not trained.
         memoized: A network that was trained is not trained again.
+        leave_out: Networks with fewer exits that become designs of a trained one, at most.
     """
 
     space: SearchSpace
@@ -75,6 +76,7 @@ class Evaluator:
     rises: Rises = always_rises
     hardware_first: bool = True
     memoized: bool = True
+    leave_out: int = 0
 
     @property
     def rungs(self) -> tuple[Rung, ...]:
@@ -185,6 +187,7 @@ class Evaluator:
         return replace(
             there,
             source=record.source,
+            trained_as=record.trained_as,
             feasible=record.feasible,
             violations=record.violations,
             rung=record.rung,

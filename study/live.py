@@ -261,7 +261,7 @@ def _version(design: Design) -> tuple[str, int, int]:
 
 
 def _network(record: DesignRecord) -> tuple[str, int]:
-    return record.genome.architecture.key(), record.rung
+    return record.network.key(), record.rung
 
 
 def live_study(

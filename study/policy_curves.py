@@ -17,6 +17,7 @@ from models.architecture import Architecture
 from models.predictions import ExitPredictions
 from models.scores import ScoreName
 from study.hardware import HardwareCosts
+from study.leaving_out import network_of
 from study.memo import TrainedNetwork
 from study.policy import OperatingPoint, apply_policies
 from study.tables import SPLIT, Design
@@ -62,15 +63,16 @@ def policy_curves(
         score: What thresholds are compared with.
         reference_edp_pj_cycles: Of the static reference.
     """
-    by_network: dict[str, list[Design]] = {}
+    by_network: dict[tuple[str, str], list[Design]] = {}
     for member in members:
         if not member.record.genome.architecture.is_static:
-            by_network.setdefault(member.record.genome.architecture.key(), []).append(member)
+            of = member.record.network.key(), member.record.genome.architecture.key()
+            by_network.setdefault(of, []).append(member)
     rows: list[dict[str, Any]] = []
     for designs in by_network.values():
-        network = find(designs[0].record.genome.architecture)
+        network = find(designs[0].record.network)
         if network is not None:
-            rows += _curves_of(designs, network, hardware, score)
+            rows += _curves_of(designs, network_of(designs[0].record, network), hardware, score)
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.assign(edp_relative=frame["mean_edp_pj_cycles"] / reference_edp_pj_cycles)
 

@@ -43,6 +43,7 @@ class DesignRecord:
         raw_calibration_errors: The same at temperature 1; empty where there are no temperatures.
         rung: Index of the training budget that the result is from, see `study.rungs`.
         longest: That is the longest one of the study; only such designs enter fronts.
+        trained_as: The network that was trained, where the design has fewer of its exits; None: the design's own.
         lower_rungs: Objectives at each rung below, in their order.
         batch_size: Images a training step had: fewer than the recipe's where memory was short; None where nothing was
             trained, or where it was not noted.
@@ -71,10 +72,16 @@ class DesignRecord:
     raw_calibration_errors: tuple[float, ...] = ()
     rung: int = 0
     longest: bool = True
+    trained_as: Architecture | None = None
     lower_rungs: tuple[tuple[float, ...], ...] = ()
     batch_size: int | None = None
     training_samples: int = 0
     seconds: float = 0.0
+
+    @property
+    def network(self) -> Architecture:
+        """What was trained: the design's architecture, or one with more exits."""
+        return self.trained_as or self.genome.architecture
 
     @property
     def error(self) -> float:
@@ -123,6 +130,7 @@ class DesignRecord:
         """
         values = asdict(self)
         values["thresholds"] = [t if math.isfinite(t) else None for t in self.thresholds]
+        values["trained_as"] = None if self.trained_as is None else self.trained_as.to_dict()
         values["genome"] = {
             "architecture": self.genome.architecture.to_dict(),
             "allocation": list(self.genome.allocation),
@@ -137,6 +145,8 @@ class DesignRecord:
         genome = values["genome"]
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         plain["thresholds"] = tuple(math.inf if t is None else t for t in values["thresholds"])
+        if values.get("trained_as") is not None:
+            plain["trained_as"] = Architecture.from_dict(values["trained_as"])
         plain["lower_rungs"] = tuple(tuple(step) for step in values.get("lower_rungs", ()))
         plain["genome"] = Genome(
             architecture=Architecture.from_dict(genome["architecture"]),

@@ -11,10 +11,11 @@ import pandas as pd
 from models.architecture import Architecture
 from models.calibration_error import BINS
 from models.predictions import ExitPredictions
+from study.leaving_out import network_of
 from study.memo import TrainedNetwork
 from study.tables import SPLIT, Design
 
-COLUMNS = ("architecture", "exit", "block", "bin", "samples", "confidence", "accuracy", "split")
+COLUMNS = ("architecture", "exit", "block", "bin", "samples", "confidence", "accuracy", "split", "network")
 
 
 def reliability(
@@ -29,17 +30,17 @@ def reliability(
         find: Gives the predictions of a trained network, None where they are lost.
     """
     rows: list[dict[str, Any]] = []
-    for architecture in {
-        d.record.genome.architecture.key(): d.record.genome.architecture for d in members
-    }.values():
-        network = find(architecture)
-        if network is None:
+    networks = {(d.record.network.key(), d.record.genome.architecture.key()): d.record for d in members}
+    for record in networks.values():
+        whole, architecture = find(record.network), record.genome.architecture
+        if whole is None:
             continue
-        name = architecture.key()[:12]
+        network = network_of(record, whole)
+        names = architecture.key()[:12], record.network.key()[:12]
         for exit_index, block in enumerate((*architecture.exits, architecture.n_blocks - 1)):
             for number, values in enumerate(exit_bins(network.validation, exit_index)):
-                place = {"architecture": name, "exit": exit_index, "block": block, "bin": number}
-                rows.append({**place, **values, "split": SPLIT})
+                place = {"architecture": names[0], "exit": exit_index, "block": block, "bin": number}
+                rows.append({**place, **values, "split": SPLIT, "network": names[1]})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -31,6 +31,7 @@ _TEXT = dict.fromkeys(
         "activation_bits",
         "pe_arrays",
         "architecture",
+        "network",
         "head",
         "failure",
         "level",

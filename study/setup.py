@@ -269,6 +269,7 @@ def open_context(
         tuple(longer),
         hardware_first=config.search.hardware_first,
         memoized=config.search.memo,
+        leave_out=config.search.leave_out,
     )
     return StudyContext(config, paths, device, data, spec, space, hardware, warm, evaluator)
 

@@ -96,6 +96,7 @@ class TableMaker:
             "worst_latency_seconds": record.worst_latency_seconds,
             "area_mm2": record.area_mm2,
             "batch_size": record.batch_size,
+            "network": record.network.key()[:12],
         }
 
     def trials(

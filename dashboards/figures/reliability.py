@@ -22,7 +22,9 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
         title="Calibration of the exits",
         alt="Lines: share of right answers against confidence at each exit of the chosen network, with the diagonal.",
         linked=True,
-        figures={m.design: _figure(data, m, tables[str(m.row["architecture"])]) for m in shown},
+        figures={
+            m.design: _figure(data, m, _of_network(m, tables[str(m.row["architecture"])])) for m in shown
+        },
         alts={m.design: f"{m.label}: expected calibration errors {_errors_in_words(m)}" for m in shown},
         note="Bins of equally many validation samples, at each exit's temperature. Below the dashed line an exit is "
         "too sure of itself.",
@@ -30,6 +32,13 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
         if recorded
         else "This run has no reliability.csv: run the study's command again with this version to write it.",
     )
+
+
+def _of_network(member: Member, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the member's own training: the same exits may be kept of several."""
+    if "network" not in table.columns or "network" not in member.row:
+        return table
+    return table[table["network"] == member.row["network"]]
 
 
 def _figure(data: ReportData, member: Member, table: pd.DataFrame) -> Figure:

@@ -150,7 +150,7 @@ class LiveView:
             ),
         ]
         if self.checkpoints is not None:
-            path = self.checkpoints / f"{design.record.genome.architecture.key()[:32]}.safetensors"
+            path = self.checkpoints / f"{design.record.network.key()[:32]}.safetensors"
             if path.is_file():
                 files.append(Artifact("checkpoint.safetensors", "application/octet-stream", lambda: path))
         return files

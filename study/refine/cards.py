@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.checkpoint import read_checkpoint, set_policy
+from models.architecture import Architecture
+from models.checkpoint import Checkpoint, read_checkpoint
 from models.exit_policy import ExitPolicy
 from models.export.model_card import genome_lines, training_lines
+from models.network import Mount
 from study.atomic import write_text
+from study.exit_choice import columns_of
 from study.record import DesignRecord
 from study.refine.networks import RefinedNetworks
 from study.refine.running import how_to_run
@@ -45,9 +49,9 @@ def write_members(networks: RefinedNetworks, measured: list[Measured], refined: 
         files = []
         for training, record in zip(design.trainings, one.replicates, strict=True):
             file = folder / f"seed{training.replicate}.safetensors"
-            set_policy(
-                networks.checkpoint(training), policy_of(record, networks.context.config.space.score), file
-            )
+            policy = policy_of(record, networks.context.config.space.score)
+            trained = read_checkpoint(networks.checkpoint(training))
+            with_exits_of(trained, record.genome.architecture, policy).save(file)
             files.append(file)
         row = {str(key): value for key, value in rows[design.role, design.identifier].items()}
         write_text(folder / "README.md", _card(networks, one, row, files))
@@ -59,6 +63,29 @@ def policy_of(record: DesignRecord, score: Any) -> ExitPolicy:
     """When samples leave a network of one seed."""
     temperatures = np.array(record.temperatures) if record.temperatures else None
     return ExitPolicy(np.array([*record.thresholds, -math.inf]), score, temperatures)
+
+
+def with_exits_of(trained: Checkpoint, architecture: Architecture, policy: ExitPolicy) -> Checkpoint:
+    """A checkpoint without the heads that a design leaves out, with its policy.
+
+    Args:
+        trained: Of the network that was trained.
+        architecture: Of the design: that network or one with fewer exits.
+        policy: For the exits it has.
+    """
+    whole, last = trained.keys.architecture, architecture.n_blocks - 1
+    blocks = (*architecture.exits, last)
+    heads = {Mount(block, kind).name for block, kind in zip(blocks, architecture.heads, strict=True)}
+    tensors = {
+        name: tensor
+        for name, tensor in trained.tensors.items()
+        if not name.startswith("heads.") or name.split(".")[1] in heads
+    }
+    notes = trained.notes
+    if notes is not None and notes.validation_accuracies:
+        columns = columns_of(whole, architecture.exits)
+        notes = replace(notes, validation_accuracies=tuple(notes.validation_accuracies[i] for i in columns))
+    return Checkpoint(replace(trained.keys, architecture=architecture), tensors, notes, policy)
 
 
 def _card(networks: RefinedNetworks, one: Measured, row: dict[str, Any], files: list[Path]) -> str:

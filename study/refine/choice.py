@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from study.config_io import fingerprint
+from study.exit_choice import worth_keeping
 from study.front import headline_front
 from study.genome import Genome
+from study.leaving_out import derive_with_fewer, network_of
 from study.memo import TrainedNetwork
 from study.record import DesignRecord
 from study.reference import NO_LOSS, REFERENCE_HEAD
@@ -153,7 +155,7 @@ def choose(networks: RefinedNetworks, members: Sequence[Design], seeds: int, der
     """
     trained, reference, best_static = _static_designs(networks, seeds)
     evaluator = networks.context.evaluator.relative_to(reference.mean)
-    architectures = {m.record.genome.architecture.key(): m.record.genome.architecture for m in members}
+    architectures = {m.record.network.key(): m.record.network for m in members}
     diverged: list[str] = []
     candidates: list[RefinedDesign] = []
     for key, architecture in architectures.items():
@@ -162,7 +164,7 @@ def choose(networks: RefinedNetworks, members: Sequence[Design], seeds: int, der
         if any(reason for _, reason in failed):
             diverged += [f"{training}: {reason}" for training, reason in failed if reason]
             continue
-        own = [m for m in members if m.record.genome.architecture.key() == key]
+        own = [m for m in members if m.record.network.key() == key]
         candidates += _candidates(networks, evaluator, trainings, own, derived)
     if not candidates:
         raise OfframpError(
@@ -190,7 +192,11 @@ def _candidates(
     architecture = trainings[0].architecture
     designs = {}
     for member in members:
-        records = [evaluator.measured(member.record.genome, network) for network in found]
+        of_design = [network_of(member.record, network) for network in found]
+        records = [
+            replace(evaluator.measured(member.record.genome, network), trained_as=member.record.trained_as)
+            for network in of_design
+        ]
         source = member.record.source
         designs[member.record.genome.key()] = RefinedDesign(
             "member", False, member.trial, tuple(trainings), _costed(records, found, source)
@@ -208,8 +214,19 @@ def _candidates(
 def _by_design(
     evaluator: Evaluator, architecture: Architecture, found: Sequence[TrainedNetwork]
 ) -> list[tuple[DesignRecord, ...]]:
-    """Results of every derived design, one a seed; which designs there are depends on hardware alone."""
-    derived = [evaluator.derive(architecture, network) for network in found]
+    """Results of every derived design, one a seed.
+
+    Which placements and targets there are depends on hardware alone; exits are left out as any of the seeds would
+    have it, and all seeds are evaluated without them.
+    """
+    parts = worth_keeping(evaluator, architecture, found, evaluator.leave_out)
+    derived = [
+        [
+            *evaluator.derive(architecture, network),
+            *derive_with_fewer(evaluator, architecture, network, parts),
+        ]
+        for network in found
+    ]
     return list(zip(*derived, strict=True))
 
 

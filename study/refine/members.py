@@ -62,7 +62,7 @@ def of_best_networks(records: Sequence[DesignRecord], front: Sequence[int], most
     points = np.array([(1.0 - records[i].accuracy, records[i].mean_edp_pj_cycles) for i in front])
     span = np.ptp(points, axis=0)
     scaled = (points - points.min(axis=0)) / np.where(span > 0, span, 1.0)
-    networks = [records[i].genome.architecture.key() for i in front]
+    networks = [records[i].network.key() for i in front]
     left, taken = list(dict.fromkeys(networks)), set[str]()
     while left and len(taken) < most:
         volumes = [_volume(scaled[[name in {*taken, network} for name in networks]]) for network in left]

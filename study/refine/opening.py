@@ -99,7 +99,11 @@ def read_config(
     config = resolve([base, ours])
     trained = resolve([base, ours, assigned])
     longest = config.qat.epochs * config.search.rungs[-1]
-    recipe = dataclasses.replace(trained.qat, epochs=config.refine.epochs or _FULL_BUDGET * longest)
+    rate = config.refine.learning_rate
+    if rate is None or "learning_rate" in assigned.get("qat", {}):
+        rate = trained.qat.learning_rate
+    epochs = config.refine.epochs or _FULL_BUDGET * longest
+    recipe = dataclasses.replace(trained.qat, epochs=epochs, learning_rate=rate)
     _check_files(config)
     return config, recipe
 

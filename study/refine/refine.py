@@ -155,8 +155,7 @@ def _context(config: StudyConfig, paths: Paths, device: str, data: TrainingData,
 
 
 def _architectures(members: list[Design]) -> list[Any]:
-    found = {m.record.genome.architecture.key(): m.record.genome.architecture for m in members}
-    return list(found.values())
+    return list({m.record.network.key(): m.record.network for m in members}.values())
 
 
 def _record(request: Request, context: StudyContext, log: Any) -> dict[str, Any]:

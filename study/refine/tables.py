@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from models.predictions import ExitPredictions
+from study.exit_choice import columns_of
 from study.policy import answers
 from study.record import DesignRecord
 from study.reference import StaticReference
@@ -51,7 +52,10 @@ def on_split(choice: Choice, predictions: Predictions, context: StudyContext) ->
     evaluator, score = context.evaluator, context.config.space.score
     found = []
     for design in choice.everything:
-        there = [predictions[training] for training in design.trainings]
+        there = [
+            predictions[training].select(columns_of(record.network, record.genome.architecture.exits))
+            for training, record in zip(design.trainings, design.replicates, strict=True)
+        ]
         records = tuple(map(evaluator.on_split, design.replicates, there))
         right = [
             answers(split, [*record.thresholds, -math.inf], score)

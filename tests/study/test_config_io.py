@@ -30,7 +30,7 @@ OTHER = {
     "search": {"trials": 25, "workers": 3, "seed": 1, "redraws": 3, "max_failures": 9, "predictor": False,
                "skip_confidence": 0.75, "train_skipped": 0.5,
                "sampler": "random", "hardware_first": False, "memo": False, "derive": False,
-               "start_designs": False, "skip": False, "pretrain_alone": False, "exit_costs": False,
+               "start_designs": False, "skip": False, "pretrain_alone": False, "exit_costs": False, "leave_out": 3,
                "pretrain_heads": ["conv1"],
                "rungs": [1.0, 3.0],
                "objectives": ["error", "worst_latency"]},
@@ -61,7 +61,7 @@ OTHER = {
         "worst_latency": 3.0, "weight_memory": "none", "error": "12 %", "mean_latency": "2.5 ms",
         "mean_energy": "300 uJ", "mean_edp": 0.5, "area": "3 mm2",
     },
-    "refine": {"epochs": 9.0, "seeds": 5},
+    "refine": {"epochs": 9.0, "seeds": 5, "learning_rate": 0.003},
     "run": {"name": "n", "out": "o", "storage": "sqlite:///x.db", "device": "cpu", "cache": "c",
             "lease_seconds": 60.0},
 }  # fmt: skip
