@@ -244,7 +244,7 @@ class SearchSpace:
         return genes
 
 
-def start_designs(space: SearchSpace) -> Iterator[tuple[dict[str, int], ...]]:
+def start_designs(space: SearchSpace, every_exit: bool = False) -> Iterator[tuple[dict[str, int], ...]]:
     """Designs every study starts from, the most telling first; each with cheaper variants to fall back on.
 
     Static at the highest bits; the paper's network A, E, F, H, K; exits at equal distances with the middle bit width
@@ -252,6 +252,11 @@ def start_designs(space: SearchSpace) -> Iterator[tuple[dict[str, int], ...]]:
     costs and what can be learned of them early tells most. A variant has the next lower bits everywhere, then another
     voltage and frequency level: where the first breaks a constraint, as the paper's heads do under a tight bound on
     weight memory, the next may not.
+
+    Args:
+        space: Of the study.
+        every_exit: Networks with fewer exits follow from a trained one, so those that would have exits at equal
+            distances have all of them, and equal distances are what they fall back on.
 
     Yields:
         Genes of one design and its variants, to be tried in this order.
@@ -261,18 +266,20 @@ def start_designs(space: SearchSpace) -> Iterator[tuple[dict[str, int], ...]]:
     gap, gap_final = _preferred("gap", config.exit_heads), _preferred("gap", config.final_heads)
     steps = range(len(config.weight_bits))
     middle = len(config.weight_bits) // 2
-    others = [(points[2::3], fc, fc_final, range(step, step + 1)) for step in outward(len(steps))[1:]]
-    for exits, head, final, bits in (
-        ((), fc, fc_final, steps[::-1]),
-        (tuple(block for block in (0, 4, 5, 7) if block in points), fc, fc_final, steps[::-1]),
-        (points[2::3], fc, fc_final, steps[middle::-1]),
-        (points[len(points) // 2 :][:1], gap, gap_final, steps[:1]),
+    spread = (points, points[2::3]) if every_exit else (points[2::3],)
+    others = [(spread, fc, fc_final, range(step, step + 1)) for step in outward(len(steps))[1:]]
+    for choices, head, final, bits in (
+        (((),), fc, fc_final, steps[::-1]),
+        ((tuple(block for block in (0, 4, 5, 7) if block in points),), fc, fc_final, steps[::-1]),
+        (spread, fc, fc_final, steps[middle::-1]),
+        ((points[len(points) // 2 :][:1],), gap, gap_final, steps[:1]),
         *others,
     ):
         yield tuple(
             space.encode(_uniform(space, exits, head, final, step, level))
             for level in _by_preference(space.levels)
             for step in bits
+            for exits in choices
         )
 
 

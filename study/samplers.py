@@ -10,7 +10,7 @@ again that were seen before, predicting) the others as shipped do not do.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import optuna
@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial
 
 from study.config import SearchConfig
 from study.costing import Costing
-from study.genome import Genome
+from study.genome import Genome, SearchSpace, start_designs
 from study.predictor import PredictorSettings
 from study.sampler import GeneSpace, GenomeNSGAIISampler
 from study.skipping import SkipRule
@@ -67,7 +67,7 @@ def make_sampler(
             identify=_network_key if config.derive else None,
             costing=costing if config.exit_costs else None,
             derived=derived,
-            founders=None if config.start_designs else (),
+            founders=_founders(config, space),
         )
     shipped: dict[str, Callable[[], BaseSampler]] = {
         "nsga2-optuna": lambda: NSGAIISampler(seed=short),
@@ -80,6 +80,14 @@ def make_sampler(
         # Marked experimental for years; a user should not see a warning about a sampler that was asked for.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return shipped[config.sampler]()
+
+
+def _founders(config: SearchConfig, space: GeneSpace) -> Iterable[Sequence[dict[str, int]]] | None:
+    if not config.start_designs:
+        return ()
+    if not isinstance(space, SearchSpace):
+        return None
+    return start_designs(space, every_exit=config.derive and config.leave_out > 0)
 
 
 def _network_key(design: Genome) -> str:

@@ -118,6 +118,19 @@ def test_start_designs_are_of_their_space(space):
     assert set(first.weight_bits) == {space.config.weight_bits[-1]}
 
 
+def test_where_exits_can_be_left_out_start_designs_have_all_of_them_and_fall_back_on_fewer():
+    space = small_space()
+    plain = [[space.decode(g).architecture for g in variants] for variants in start_designs(space)]
+    whole = [[space.decode(g).architecture for g in v] for v in start_designs(space, every_exit=True)]
+    assert len(plain) == len(whole)
+    for number, (before, now) in enumerate(zip(plain, whole, strict=True)):
+        if number in (0, 1, 3):  # static, the paper's, the cheapest
+            assert now == before
+            continue
+        assert [a.exits for a in now[::2]] == [space.mounting_points] * len(before)
+        assert now[1::2] == before
+
+
 def test_start_designs_of_a_full_space_are_what_they_say():
     space = small_space()
     designs = [space.decode(variants[0]).architecture for variants in start_designs(space)]
