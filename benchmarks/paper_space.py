@@ -31,7 +31,7 @@ from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from models.exit_policy import ExitPolicy
 from models.predictions import ExitPredictions
-from study.exit_choice import columns_of, keeping
+from study.exit_sets import columns_of, keeping
 from study.hardware import HardwareCosts
 from study.policy import apply_policies
 from study.shared_threshold import PAPER_GRID

@@ -1,16 +1,17 @@
 """Which early exits of a trained network are worth keeping.
 
-A network with ten exits holds a thousand with fewer. All of them are costed in one call on the default arrays, and
-looked at with thresholds out of one pool: a threshold vector that lets nothing leave at an exit serves every network
-without it. The pool is searched for the networks that lead so far, some rounds, because a full search for each would
-take minutes. What is chosen here is only what is evaluated in full; nothing of it is a result.
+A network with ten exits holds a thousand with fewer, and tuning thresholds for each would take minutes. So under each
+policy target one exit after the other is left out, always the one that is missed least, and the others are tuned
+anew; threshold vectors found on one such way serve the others too, as one that lets nothing leave at an exit fits
+every network without it. `tests/study/test_exit_choice.py` holds that against all sets tuned one by one. What is
+chosen here is only what gets evaluated in full: on the calibration split, on the default arrays, with the scores of
+the whole network (patience counts agreements over exits that may be gone).
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import moocore
@@ -18,6 +19,7 @@ import numpy as np
 
 from models.architecture import Architecture
 from models.exit_policy import ExitPolicy
+from study.exit_sets import ExitSets, columns_of, smallest
 from study.memo import TrainedNetwork
 from study.policy import apply_policies
 from study.shared_threshold import bounded_shared_many
@@ -30,12 +32,13 @@ from study.thresholds import default_levels
 if TYPE_CHECKING:
     from study.evaluate import Evaluator
 
-MOST_LOOKED_AT = 1024
-"""Networks with fewer exits; of more than ten exits those with the fewest are looked at."""
-
 LEAST_GAIN = 1e-3
-"""Share of the hypervolume so far that another network must add."""
+"""Share of the hypervolume so far that another set must add."""
 
+MOST_SHARED = 1024
+"""Sets looked at under one shared threshold, which needs no search; those with the fewest exits."""
+
+_TIE = 1e-9  # far below what one sample makes of a rank
 _PATIENCE = 0.05  # share of the best so far that a set may be worse before its exits are left out no further
 _BARRED = 1e6  # a single sample in a million at an exit that is not there doubles the cost
 
@@ -43,9 +46,9 @@ _BARRED = 1e6  # a single sample in a million at an exit that is not there doubl
 def worth_keeping(
     evaluator: Evaluator, whole: Architecture, networks: Sequence[TrainedNetwork], most: int
 ) -> list[tuple[int, ...]]:
-    """The sets of early exits, without that of all of them, that add most to what the network itself offers.
+    """Sets of early exits beside that of all of them: the best under each target, then those that add most to these.
 
-    Judged on the calibration split and the default arrays by the hypervolume in the study's objectives.
+    What a set adds is hypervolume in the study's objectives.
 
     Args:
         evaluator: Of the study.
@@ -53,95 +56,23 @@ def worth_keeping(
         networks: Its trainings; each has a say, so there may be `most` for each of them.
         most: Sets, at most, of each training.
     """
-    sets = subsets(whole.exits)
-    if not most or len(sets) == 1:
-        return []
-    costs = _Costs.of(evaluator, [keeping(whole, exits) for exits in sets], whole.exits)
     found: dict[tuple[int, ...], None] = {}
+    if not most or whole.is_static:
+        return []
     for network in networks:
-        outcome = _outcome(evaluator, costs, network)
-        leading = _leading(costs, outcome)
-        chosen = [*leading, *_adding_most(costs.points(outcome), outcome.tuned, leading, most)]
-        found |= dict.fromkeys(sets[index] for index in chosen[:most] if index)
+        sets = ExitSets(evaluator, whole)
+        outcome = _outcome(evaluator, whole, sets, network)
+        leading = _leading(sets, outcome)
+        points = sets.costs.points(outcome.ratios, outcome.accuracy)
+        points = np.where(outcome.met[..., None], points, np.inf)
+        chosen = [*leading, *_adding_most(points, outcome.tuned, leading, most)]
+        found |= dict.fromkeys(sets.sets[index] for index in chosen[:most])
     return list(found)
-
-
-def columns_of(whole: Architecture, exits: Sequence[int]) -> list[int]:
-    """Where exits and the final one stand among those of a network that has more."""
-    return [whole.exits.index(block) for block in exits] + [len(whole.exits)]
-
-
-def keeping(whole: Architecture, exits: Sequence[int]) -> Architecture:
-    """A network with some of its early exits only, in its canonical form."""
-    heads = tuple(whole.heads[i] for i in columns_of(whole, exits))
-    return replace(whole, exits=tuple(exits), heads=heads).canonical()
-
-
-def subsets(exits: Sequence[int], most: int = MOST_LOOKED_AT) -> list[tuple[int, ...]]:
-    """All of them first, then every other choice of exits by rising number, as far as whole numbers of exits fit."""
-    found = [tuple(exits)]
-    for count in range(len(exits)):
-        more = list(itertools.combinations(exits, count))
-        if len(found) + len(more) > most:
-            break
-        found += more
-    return found
-
-
-@dataclass(frozen=True, eq=False)
-class _Costs:
-    """What networks with some of the exits of one cost at each exit, on the default arrays at the nominal level.
-
-    Attributes:
-        legal: (n_sets,) no constraint is broken for certain.
-        present: (n_sets, n_exits).
-        latency: (n_sets, n_exits) in cycles, where there is no exit of all that runs up to there.
-        energy: (n_sets, n_exits) in pJ, likewise.
-        exact: (n_sets, n_objectives) objectives that hardware alone decides, NaN for others.
-        at_exits: (n_objectives, n_sets, n_exits) what an input adds to a mean; NaN for objectives that are no mean.
-    """
-
-    legal: np.ndarray
-    present: np.ndarray
-    latency: np.ndarray
-    energy: np.ndarray
-    exact: np.ndarray
-    at_exits: np.ndarray
-
-    @classmethod
-    def of(cls, evaluator: Evaluator, networks: Sequence[Architecture], exits: Sequence[int]) -> _Costs:
-        """Costs networks that have some of these exits."""
-        space, hardware, metrics = evaluator.space, evaluator.hardware, evaluator.objectives.metrics
-        allocations = np.tile(np.array(space.allocations.default), (len(networks), 1))
-        levels = np.full(len(networks), space.levels.nominal)
-        costs = hardware.stage_costs_of(networks, allocations, levels)
-        view = hardware.view(costs, allocations)
-        slots = [*(space.mounting_points.index(block) for block in exits), len(space.mounting_points)]
-        present = costs.exits[:, slots]
-        exact = np.full((len(networks), len(metrics)), np.nan)
-        at_exits = np.full((len(metrics), *present.shape), np.nan)
-        for column, metric in enumerate(metrics):
-            if metric.at_exits is not None:
-                at_exits[column] = np.where(present, metric.at_exits(view)[:, slots], 0.0)
-            elif metric.hardware is not None and not metric.trained:
-                exact[:, column] = metric.hardware(view)
-        latency, energy = costs.latency_cycles[:, slots], costs.energy_pj[:, slots]
-        legal = np.array(evaluator.bounds.met_before_training(view))
-        return cls(legal, present, latency, energy, exact, at_exits)
-
-    def points(self, outcome: _Outcome) -> np.ndarray:
-        """Objectives under every target, (n_sets, n_targets, n_objectives); infinite where a set is illegal."""
-        means = np.einsum("dtk,odk->dto", outcome.ratios, self.at_exits)
-        hardware = np.broadcast_to(self.exact[:, None, :], means.shape)
-        points = np.where(np.isnan(means), hardware, means)
-        # What is neither a mean over exits nor told by hardware is the error.
-        points = np.where(np.isnan(points), 1.0 - outcome.accuracy[..., None], points)
-        return np.where((self.legal[:, None] & outcome.met)[..., None], points, np.inf)
 
 
 @dataclass(frozen=True, eq=False)
 class _Outcome:
-    """What networks do on the calibration split under each target.
+    """What sets of exits do on the calibration split under each target.
 
     Attributes:
         ratios: (n_sets, n_targets, n_exits) share of samples that leave.
@@ -158,126 +89,138 @@ class _Outcome:
     tuned: np.ndarray
 
 
-def _outcome(evaluator: Evaluator, costs: _Costs, network: TrainedNetwork) -> _Outcome:
+def _outcome(evaluator: Evaluator, whole: Architecture, sets: ExitSets, network: TrainedNetwork) -> _Outcome:
     config, reference = evaluator.space.config, evaluator.hardware.static.edp_pj_cycles
-    targets = list(config.policy_targets)
+    targets = np.array(config.policy_targets)
     if config.policy == "shared":
-        return _shared(costs, network, reference, targets)
+        return _shared(whole, sets, network, reference, targets)
     table = SampleTable.of(network.calibration, config.score)
-    product = _barred(costs.latency * costs.energy, costs.present)
-    goal: Goal
     if config.policy_goal == "accuracy":
-        goal, limits = MostAccurateBelowCeiling(), reference * np.array(targets) * table.n_samples
-    else:
-        goal, limits = CheapestAboveFloor(), np.array([table.floor(drop) for drop in targets], dtype=float)
-    return _searched(table, costs, product, goal, np.broadcast_to(limits, (len(product), len(limits))))
+        return _LeavingOut(
+            table, sets, MostAccurateBelowCeiling(), reference * targets * table.n_samples
+        ).run()
+    floors = np.array([table.floor(drop) for drop in targets], dtype=float)
+    return _LeavingOut(table, sets, CheapestAboveFloor(), floors).run()
 
 
-def _searched(
-    table: SampleTable, costs: _Costs, product: np.ndarray, goal: Goal, limits: np.ndarray
-) -> _Outcome:
-    """For each target leaves out one exit after the other, that which is missed least, and tunes the others anew.
+class _LeavingOut:
+    """One exit after the other is left out, see the module.
 
     Args:
         table: Samples of the calibration split at all exits.
-        costs: Which exits each set has, and whether it is legal.
-        product: (n_sets, n_exits) cost of leaving at each exit, prohibitive where there is none.
+        sets: Gets the sets that come up.
         goal: What thresholds are chosen for.
-        limits: (n_sets, n_targets) of the goal, for all samples together.
+        limits: (n_targets,) of the goal, for all samples together.
     """
-    pool = ThresholdPool(table.coarse(default_levels(table.n_samples)))
-    pool.add(ExitPolicy.never_early(table.n_exits).thresholds)
-    index_of = {present.tobytes(): index for index, present in enumerate(costs.present)}
-    whole = product[:, -1:]
-    scaled = limits if goal.feasible_when_accurate else limits / whole
-    searched: set[int] = set()
 
-    def ranks(sets: list[int], target: int) -> tuple[np.ndarray, np.ndarray]:
-        """Of each set its best vector in the pool (-1: none) and how good that is; small is good."""
-        columns = [target]
-        chosen = choose(pool.counts(), pool.right(), product[sets], goal, limits[sets][:, columns])[:, 0]
-        spent = (pool.counts()[chosen] * product[sets]).sum(axis=1)
-        found = goal.rank(pool.right()[chosen], spent, product[0, -1] * table.n_samples)
-        return chosen, np.where(chosen >= 0, found, np.inf)
+    def __init__(self, table: SampleTable, sets: ExitSets, goal: Goal, limits: np.ndarray) -> None:
+        self._sets, self._goal, self._limits = sets, goal, limits
+        self._n_samples = table.n_samples
+        self._pool = ThresholdPool(table.coarse(default_levels(table.n_samples)))
+        self._pool.add(ExitPolicy.never_early(table.n_exits).thresholds)
+        self._tuned: set[int] = set()
 
-    def tune(index: int) -> None:
-        if index not in searched:
-            searched.add(index)
-            fill(pool, product[index : index + 1] / whole[index], goal, scaled[index : index + 1])
+    def run(self) -> _Outcome:
+        """What became of every set that came up."""
+        self._tune(0)
+        for target in range(len(self._limits)):
+            self._one_after_the_other(target)
+        everything = list(range(len(self._sets.sets)))
+        chosen, ranks = self._best(everything, range(len(self._limits)))
+        tuned = np.isin(everything, list(self._tuned))
+        accuracy = self._pool.right()[chosen] / self._n_samples
+        return _Outcome(self._pool.counts()[chosen] / self._n_samples, accuracy, chosen >= 0, ranks, tuned)
 
-    tune(0)
-    for target in range(limits.shape[1]):
+    def _one_after_the_other(self, target: int) -> None:
         current, best = 0, np.inf
         while True:
-            chosen, here = ranks([current], target)
-            if costs.legal[current]:
-                if here[0] > best + _PATIENCE * abs(best):
-                    break
-                best = min(best, float(here[0]))
-            fewer = []
-            for column in np.flatnonzero(costs.present[current, :-1]):
-                left = costs.present[current].copy()
-                left[column] = False
-                index = index_of.get(left.tobytes())
-                if index is not None:
-                    fewer.append(index)
-                    without = pool.vector(int(chosen[0])).copy()
-                    without[column] = np.inf
-                    pool.add(without)
+            chosen, ranks = self._best([current], [target])
+            rank = float(ranks[0, 0])
+            if self._sets.costs.legal[current]:
+                if rank > best + _PATIENCE * abs(best):
+                    return
+                best = min(best, rank)
+            fewer = self._sets.with_one_less(current)
             if not fewer:
-                break
-            current = fewer[int(ranks(fewer, target)[1].argmin())]
-            tune(current)
-    chosen = choose(pool.counts(), pool.right(), product, goal, limits)
-    counts, right = pool.counts()[chosen], pool.right()[chosen]
-    spent = np.einsum("dtk,dk->dt", counts, product)
-    rank = goal.rank(right, spent, product[0, -1] * table.n_samples)
-    tuned = np.isin(np.arange(len(product)), list(searched))
-    return _Outcome(counts / table.n_samples, right / table.n_samples, chosen >= 0, rank, tuned)
+                return
+            for column, _ in fewer:
+                without = self._pool.vector(int(chosen[0, 0])).copy()
+                without[column] = np.inf
+                self._pool.add(without)
+            indices = [index for _, index in fewer]
+            current = indices[int(self._best(indices, [target])[1][:, 0].argmin())]
+            self._tune(current)
+
+    def _tune(self, index: int) -> None:
+        """Searches thresholds for one set, under all targets."""
+        if index in self._tuned:
+            return
+        self._tuned.add(index)
+        product = self._product([index])
+        whole = product[:, -1:]  # a design in units of its last exit, as the search wants it
+        limits = self._limits[None] if self._goal.feasible_when_accurate else self._limits[None] / whole
+        fill(self._pool, product / whole, self._goal, limits)
+
+    def _best(self, sets: Sequence[int], targets: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Of each set and target the best vector in the pool (-1: none), and how good that is; small is good."""
+        product = self._product(sets)
+        limits = np.broadcast_to(self._limits[list(targets)], (len(product), len(targets)))
+        counts, right = self._pool.counts(), self._pool.right()
+        chosen = choose(counts, right, product, self._goal, limits)
+        spent = np.einsum("dtk,dk->dt", counts[chosen], product)
+        ranks = self._goal.rank(right[chosen], spent, self._sets.costs.product[0, -1] * self._n_samples)
+        return chosen, np.where(chosen >= 0, ranks, np.inf)
+
+    def _product(self, sets: Sequence[int]) -> np.ndarray:
+        """(n_sets, n_exits), with a price at exits a set lacks that no vector which uses them can be worth."""
+        costs = self._sets.costs
+        product, present = costs.product[list(sets)], costs.present[list(sets)]
+        barred: np.ndarray = np.where(present, product, _BARRED * product.max())
+        return barred
 
 
-def _shared(costs: _Costs, network: TrainedNetwork, reference: float, targets: list[float]) -> _Outcome:
-    """The paper's policy: one threshold for all exits of a network."""
-    shape = (len(costs.present), len(targets))
-    ratios, accuracy = np.zeros((*shape, costs.present.shape[1])), np.zeros(shape)
-    for index, present in enumerate(costs.present):
-        columns = np.flatnonzero(present)
-        calibration = network.calibration.select(columns.tolist())
-        latency, energy = costs.latency[index, columns], costs.energy[index, columns]
-        thresholds = bounded_shared_many(calibration, latency[None], energy[None], reference, targets)[0]
+def _shared(
+    whole: Architecture, sets: ExitSets, network: TrainedNetwork, reference: float, targets: np.ndarray
+) -> _Outcome:
+    """The paper's policy, one threshold for all exits: every set, as there is nothing to search."""
+    sets.indices(smallest(whole.exits, MOST_SHARED))
+    product = sets.costs.product
+    shape = (len(product), len(targets))
+    ratios, accuracy = np.zeros((*shape, product.shape[1])), np.zeros(shape)
+    for index, exits in enumerate(sets.sets):
+        columns = columns_of(whole, exits)
+        calibration, cost = network.calibration.select(columns), product[index, columns]
+        # Thresholds depend on the product alone, which a latency of one and that energy have too.
+        units = np.ones((1, len(columns)))
+        thresholds = bounded_shared_many(calibration, units, cost[None], reference, targets)[0]
         points = apply_policies(
-            calibration, thresholds, np.tile(latency, (len(targets), 1)), np.tile(energy, (len(targets), 1))
+            calibration, thresholds, np.ones((len(targets), len(cost))), np.tile(cost, (len(targets), 1))
         )
         for target, point in enumerate(points):
             ratios[index, target, columns] = point.exit_ratios
             accuracy[index, target] = point.accuracy
-    everything = np.ones(shape, dtype=bool)
-    spent = np.einsum("dtk,dk->dt", ratios, costs.latency * costs.energy)
+    spent = np.einsum("dtk,dk->dt", ratios, product)
     # Targets are bounds on the product here, so what is wanted below them is accuracy.
-    ranks = np.where(spent <= reference * np.array(targets), 1.0 - accuracy, 1.0 + spent / reference)
-    return _Outcome(ratios, accuracy, everything, ranks, everything[:, 0])
+    ranks = np.where(spent <= reference * targets, 1.0 - accuracy, 1.0 + spent / reference)
+    return _Outcome(ratios, accuracy, np.ones(shape, dtype=bool), ranks, np.ones(len(product), dtype=bool))
 
 
-def _barred(cost: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Costs with a price at exits that are not there which no threshold vector that uses them can be worth."""
-    barred: np.ndarray = np.where(present, cost, _BARRED * cost.max())
-    return barred
-
-
-def _leading(costs: _Costs, outcome: _Outcome) -> list[int]:
-    """The best legal set under each target, each once."""
-    ranks = np.where(costs.legal[:, None] & outcome.met & outcome.tuned[:, None], outcome.ranks, np.inf)
+def _leading(sets: ExitSets, outcome: _Outcome) -> list[int]:
+    """The best legal set under each target, of equally good ones that with fewest exits; each once, without set 0."""
+    usable = sets.costs.legal[:, None] & outcome.met & outcome.tuned[:, None]
+    n_exits = sets.costs.present.sum(axis=1, keepdims=True)
+    ranks = np.where(usable, outcome.ranks + _TIE * np.abs(outcome.ranks) * n_exits, np.inf)
     best = ranks.argmin(axis=0).tolist()
-    return list(dict.fromkeys(s for t, s in enumerate(best) if np.isfinite(ranks[s, t])))
+    return list(dict.fromkeys(s for t, s in enumerate(best) if s and np.isfinite(ranks[s, t])))
 
 
 def _adding_most(points: np.ndarray, among: np.ndarray, known: list[int], most: int) -> list[int]:
-    """Sets that add most hypervolume to that of the set of all exits and of known ones, one after the other.
+    """Sets that add most hypervolume to that of set 0 and of known ones, one after the other.
 
     Args:
         points: (n_sets, n_targets, n_objectives), infinite where there is none.
         among: (n_sets,) which sets may be added.
-        known: Sets that count already.
+        known: Sets that count already, without 0.
         most: How many sets at most, known ones counted in.
     """
     owners = np.repeat(np.arange(points.shape[0]), points.shape[1])
@@ -288,7 +231,7 @@ def _adding_most(points: np.ndarray, among: np.ndarray, known: list[int], most: 
         return []
     span = np.ptp(flat, axis=0)
     scaled = (flat - flat.min(axis=0)) / np.where(span > 0, span, 1.0)
-    taken = [0, *(s for s in known if s)]
+    taken = [0, *known]
     left = sorted(set(owners.tolist()) - set(taken))
 
     def volume(sets: list[int]) -> float:
@@ -296,7 +239,7 @@ def _adding_most(points: np.ndarray, among: np.ndarray, known: list[int], most: 
         return float(moocore.hypervolume(some, ref=[1.1] * flat.shape[1])) if len(some) else 0.0
 
     so_far, added = volume(taken), list[int]()
-    while left and len(taken) + len(added) <= most:
+    while left and len(known) + len(added) < most:
         volumes = [volume([*taken, *added, s]) for s in left]
         best = int(np.argmax(volumes))
         if volumes[best] <= so_far * (1 + LEAST_GAIN):

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from models.architecture import Architecture
-from study.exit_choice import columns_of, keeping, worth_keeping
+from study.exit_choice import worth_keeping
+from study.exit_sets import columns_of, keeping
 from study.memo import TrainedNetwork
 from study.record import DesignRecord
 

@@ -15,7 +15,7 @@ from models.exit_policy import ExitPolicy
 from models.export.model_card import genome_lines, training_lines
 from models.network import Mount
 from study.atomic import write_text
-from study.exit_choice import columns_of
+from study.exit_sets import columns_of
 from study.record import DesignRecord
 from study.refine.networks import RefinedNetworks
 from study.refine.running import how_to_run

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from models.predictions import ExitPredictions
-from study.exit_choice import columns_of
+from study.exit_sets import columns_of
 from study.policy import answers
 from study.record import DesignRecord
 from study.reference import StaticReference

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from models.architecture import Architecture
-from study.exit_choice import columns_of, keeping, subsets, worth_keeping
+from study.exit_choice import worth_keeping
+from study.exit_sets import columns_of, keeping
 from study.thresholds import tune_accuracy, tune_many
 from tests.study.bench import bench_context, predictions
 
@@ -110,6 +111,23 @@ def test_a_network_without_exits_has_nothing_to_leave_out(tmp_path):
     assert worth_keeping(context.evaluator, static, [predictions(static)], most=8) == []
 
 
+def test_of_more_than_ten_exits_those_that_are_never_right_are_left_out_too(tmp_path):
+    backbone = {"name": "mobilenet_v2", "width": 0.5}
+    context = loose(tmp_path, backbone=backbone, data={"image_size": 32})
+    points, n = context.space.mounting_points, context.space.n_blocks
+    assert len(points) > 12
+    whole = Architecture(points, ("gap",) * (len(points) + 1), (8,) * n, (8,) * n).canonical()
+    trained = predictions(whole, n_samples=200)
+    good = (3, len(points) - 2)
+    wrong, sure = trained.calibration.correct.copy(), trained.calibration.confidence.copy()
+    bad = [k for k in range(len(points)) if k not in good]
+    wrong[:, bad], sure[:, bad] = False, 0.2
+    calibration = replace(trained.calibration, correct=wrong, confidence=sure)
+    found = worth_keeping(context.evaluator, whole, [replace(trained, calibration=calibration)], most=4)
+    assert found
+    assert {block for exits in found for block in exits} <= {points[k] for k in good}
+
+
 def test_with_the_published_policy_the_most_accurate_under_the_bound_is_kept(tmp_path):
     context = bench_context(tmp_path, "paper", backbone={"width": 0.25}, data={"image_size": 16})
     whole = network((0, 4, 5, 7), ("fc",) * 5)
@@ -129,24 +147,3 @@ def test_with_the_published_policy_the_most_accurate_under_the_bound_is_kept(tmp
     legal = {e: r for e, r in records.items() if r.feasible and r.mean_edp_pj_cycles <= bound}
     best = max(legal.values(), key=lambda record: record.accuracy)
     assert max(legal[e].accuracy for e in [whole.exits, *found] if e in legal) == best.accuracy
-
-
-def test_all_choices_of_ten_exits_and_the_smallest_of_more():
-    ten = tuple(range(10))
-    assert subsets(ten)[0] == ten
-    assert len(subsets(ten)) == len(set(subsets(ten))) == 1024
-    many = tuple(range(16))
-    found = subsets(many)
-    assert found[0] == many
-    assert len(found) == 1 + 1 + 16 + 120 + 560
-    assert max(len(s) for s in found[1:]) == 3
-
-
-def test_heads_stay_with_their_exits_and_bits_that_cannot_matter_are_canonical():
-    n = 12
-    whole = Architecture((1, 4, 7), ("fc", "gap", "conv1", "fc"), (4,) * n, (6,) * n, 3, 2)
-    part = keeping(whole, (1, 7))
-    assert (part.exits, part.heads, part.head_activation_bits) == ((1, 7), ("fc", "conv1", "fc"), 2)
-    assert keeping(whole, (1,)).head_activation_bits == 8
-    assert keeping(whole, ()) == Architecture((), ("fc",), (4,) * n, (6,) * n)
-    assert columns_of(whole, (4,)) == [1, 3]

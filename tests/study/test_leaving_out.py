@@ -10,7 +10,7 @@ import pytest
 
 from models.architecture import Architecture
 from study.derived import read_derived, write_derived
-from study.exit_choice import keeping
+from study.exit_sets import keeping
 from study.leaving_out import derive_all, derive_with_fewer, network_of
 from study.record import DesignRecord
 from tests.study.bench import bench_context, predictions
