@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from study.export.run_tables import evaluated_designs
+from study.leaving_out import derive_with_fewer
 from study.policy_curves import COLUMNS, DROPS, policy_curves, shared_thresholds
-from study.tables import TableMaker
+from study.tables import Design, TableMaker
 from tests.study.bench import bench_context, run_trials, static_reference
 
 
@@ -17,18 +18,24 @@ def made(tmp_path_factory):
     maker = TableMaker(context.hardware, static_reference(context), context.evaluator.objectives)
     designs = evaluated_designs(run_trials(context, 4), context)
     early = [d for d in designs if d.record.feasible and d.record.genome.architecture.exits]
-    reference = maker.reference.record.mean_edp_pj_cycles
-    curves = policy_curves(
-        early[::5], context.evaluator.longest_known, context.hardware, "max_softmax", reference
+    whole = next(d for d in early if len(d.record.genome.architecture.exits) > 1)
+    network = context.evaluator.longest_known(whole.record.network)
+    parts = derive_with_fewer(
+        context.evaluator, whole.record.network, network, [whole.record.network.exits[1:]]
     )
-    return context, early[::5], curves, reference
+    early = [*early[::5], Design(parts[0], whole.trial)]
+    reference = maker.reference.record.mean_edp_pj_cycles
+    curves = policy_curves(early, context.evaluator.longest_known, context.hardware, "max_softmax", reference)
+    return context, early, curves, reference
 
 
-def test_points_against_a_loop_over_samples(made):
+@pytest.mark.parametrize("fewer", [False, True])
+def test_points_against_a_loop_over_samples(made, fewer):
     context, members, curves, reference = made
-    design = members[0]
-    genome = design.record.genome
-    predictions = context.evaluator.longest_known(genome.architecture).validation
+    design = next(m for m in members if (m.record.trained_as is not None) == fewer)
+    genome, whole = design.record.genome, design.record.network
+    columns = [whole.exits.index(block) for block in genome.architecture.exits] + [len(whole.exits)]
+    predictions = context.evaluator.longest_known(whole).validation.select(columns)
     costs = context.hardware.stage_costs(genome.architecture, np.array([genome.allocation]))
     rows = curves[curves["design"] == design.identifier]
     for row in rows.iloc[::7].to_dict("records"):

@@ -58,6 +58,15 @@ def test_one_entry_a_network_of_the_front(tmp_path):
     frame = reliability(designs, memo.find)
     assert tuple(frame.columns) == COLUMNS
     assert set(frame["architecture"]) == {early.key()[:12], static.key()[:12]}
+    # The static design again, of the network whose early exit was left out: rows of its own.
+    again = Design(replace(designs[2].record, trained_as=early), 0)
+    both = reliability([designs[2], again], memo.find)
+    assert set(zip(both["architecture"], both["network"], strict=True)) == {
+        (static.key()[:12], static.key()[:12]), (static.key()[:12], early.key()[:12]),
+    }  # fmt: skip
+    of_early = both[both["network"] == early.key()[:12]]
+    expected = exit_bins(predictions(seed=2), 1)
+    assert of_early["accuracy"].tolist() == [row["accuracy"] for row in expected]
     assert not frame.duplicated(["architecture", "exit", "bin"]).any()
     rows = frame[frame["architecture"] == early.key()[:12]]
     assert rows.drop_duplicates("exit")["block"].tolist() == [1, 4]

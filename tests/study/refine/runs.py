@@ -79,9 +79,7 @@ def networks_of(folder: Path, cache: Path, *options: str) -> tuple[RefinedNetwor
     context = open_context(request.config, paths, "cpu", data)
     networks = RefinedNetworks(context, request.recipe)
     members = front_members(study, context, request)
-    architectures = list(
-        {m.record.genome.architecture.key(): m.record.genome.architecture for m in members}.values()
-    )
+    architectures = list({m.record.network.key(): m.record.network for m in members}.values())
     return networks, networks.trainings(architectures, request.seeds), request.seeds
 
 
