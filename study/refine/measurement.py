@@ -19,9 +19,11 @@ from study.atomic import write_text
 from study.environment import commit
 from study.refine.choice import Choice
 from study.refine.networks import RefinedNetworks, Training
+from study.refine.reading import Reading, ReadingTask, read_all
 
 if TYPE_CHECKING:
     from study.progress import StageProgress
+    from study.worker import WorkerTask
 
 MARK = "test_split.json"
 
@@ -56,7 +58,7 @@ def refuse_other_choice(mark: dict[str, Any]) -> OfframpError:
 
 
 def measure(
-    networks: RefinedNetworks, choice: Choice, command: str, progress: StageProgress
+    networks: RefinedNetworks, choice: Choice, command: str, task: WorkerTask, progress: StageProgress
 ) -> dict[Training, ExitPredictions]:
     """What every chosen network says about the test images.
 
@@ -64,6 +66,7 @@ def measure(
         networks: All trained.
         choice: What is measured.
         command: The command line, for the record.
+        task: What processes are started with.
         progress: Where it shows.
 
     Raises:
@@ -93,41 +96,34 @@ def measure(
     }  # fmt: skip
     mark["opened"].append({"time": _now(), "commit": commit(), "command": command})
     _write(folder, mark)
-    found |= _read_test_split(networks, missing, progress)
+    _read_test_split(networks, missing, task, progress)
+    found |= {training: _recorded(networks, training) for training in missing}
     mark["finished"] = _now()
     _write(folder, mark)
     return {training: predictions for training, predictions in found.items() if predictions is not None}
 
 
 def _read_test_split(
-    networks: RefinedNetworks, trainings: Sequence[Training], progress: StageProgress
-) -> dict[Training, ExitPredictions | None]:
+    networks: RefinedNetworks, trainings: Sequence[Training], task: WorkerTask, progress: StageProgress
+) -> None:
     """Opens the test split, the only place that does; each network's predictions are kept at once."""
     from models.data import load_dataset
     from models.training_data import open_test_split
-    from models.unseen import unseen_predictions
 
     context = networks.context
     config = context.config
     images = load_dataset(config.data.source, config.data.image_size, context.paths.cache)
     test = open_test_split(images, config.splits)
-    found: dict[Training, ExitPredictions | None] = {}
-    for done, training in enumerate(trainings):
-        progress.update("test split", done, len(trainings))
+    readings = []
+    for training in trainings:
         network = networks.find(training)
         assert network is not None
-        predictions = unseen_predictions(
-            networks.checkpoint(training),
-            context.spec,
-            test,
-            network.calibration.temperatures,
-            context.device,
-            networks.recipe.threads,
+        temperatures = network.calibration.temperatures
+        readings.append(
+            Reading(networks.checkpoint(training), temperatures, _path(networks, training), str(training))
         )
-        predictions.save(_path(networks, training), {"training": str(training), "split": "test"})
-        found[training] = predictions
-    progress.update("test split", len(trainings), len(trainings))
-    return found
+    reading = ReadingTask(task, test, networks.recipe.threads, tuple(readings))
+    read_all(reading, config.search.workers, progress)
 
 
 def _recorded(networks: RefinedNetworks, training: Training) -> ExitPredictions | None:

@@ -116,7 +116,9 @@ def refine(
         table, measured = _write_tables(choice, validation, "validation", context)
         if not request.test:
             return Refined(table, "validation", measured[0].right.shape[1], [])
-        table, measured = _write_tables(choice, measure(networks, choice, command, progress), "test", context)
+        table, measured = _write_tables(
+            choice, measure(networks, choice, command, task, progress), "test", context
+        )
         return Refined(table, "test", measured[0].right.shape[1], write_members(networks, measured, table))
 
 
