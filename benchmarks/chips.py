@@ -31,9 +31,10 @@ from study.bounds import Bounds
 from study.config import StudyConfig
 from study.config_io import load_file, merge, resolve
 from study.evaluate import Evaluator, Placements
+from study.exit_choice import worth_keeping
 from study.front import dominated_share, headline_front
 from study.hardware import HardwareCosts
-from study.leaving_out import derive_all, network_of
+from study.leaving_out import derive_with_fewer, network_of
 from study.memo import ALONE, JOINTLY, PredictionMemo, TrainedNetwork, stored_networks
 from study.record import DesignRecord
 from study.reference import NO_LOSS, REFERENCE_HEAD, StaticReference, choose_reference
@@ -106,8 +107,13 @@ class Chip:
         """Every network on every allocation."""
         reference = choose_reference(networks.alone, networks.jointly, evaluator)
         evaluator = evaluator.relative_to(reference.record)
-        alike = _designs(evaluator, networks, _equal_arrays(evaluator))
-        return cls(evaluator, reference, _designs(evaluator, networks), alike)
+        # Which exits to leave out depends on the chip, and takes seconds a network.
+        parts = {
+            architecture: worth_keeping(evaluator, architecture, [network], evaluator.leave_out)
+            for architecture, network in networks.trained.items()
+        }
+        alike = _designs(evaluator, networks, parts, _equal_arrays(evaluator))
+        return cls(evaluator, reference, _designs(evaluator, networks, parts), alike)
 
     @cached_property
     def front(self) -> tuple[DesignRecord, ...]:
@@ -142,14 +148,20 @@ class Chip:
 
 
 def _designs(
-    evaluator: Evaluator, networks: Networks, among: Placements | None = None
+    evaluator: Evaluator,
+    networks: Networks,
+    parts: Mapping[Architecture, Sequence[tuple[int, ...]]],
+    among: Placements | None = None,
 ) -> tuple[DesignRecord, ...]:
+    """Feasible designs of all networks, and of those with the exits in `parts` alone."""
     if among is not None and not len(among.allocations):
         return ()
     return tuple(
         replace(record, longest=True)
         for architecture, network in networks.trained.items()
-        for record in derive_all(evaluator, architecture, network, among)
+        for record in derive_with_fewer(
+            evaluator, architecture, network, [architecture.exits, *parts[architecture]], among
+        )
         if record.feasible
     )
 

@@ -59,10 +59,7 @@ def derive_with_fewer(
     return found
 
 
-def derive_all(
-    evaluator: Evaluator, whole: Architecture, network: TrainedNetwork, among: Placements | None = None
-) -> list[DesignRecord]:
+def derive_all(evaluator: Evaluator, whole: Architecture, network: TrainedNetwork) -> list[DesignRecord]:
     """Derived designs of a trained network and of those with fewer of its exits that are worth it."""
     parts = worth_keeping(evaluator, whole, [network], evaluator.leave_out)
-    fewer = derive_with_fewer(evaluator, whole, network, parts, among)
-    return [*evaluator.derive(whole, network, among), *fewer]
+    return [*evaluator.derive(whole, network), *derive_with_fewer(evaluator, whole, network, parts)]
