@@ -4,8 +4,8 @@
 
 Every part searches what its name says and leaves the rest as in the static reference (no exits, 8 bit, default
 arrays); thresholds per exit go with exits. Networks are trained as the run's refined ones were: the static network
-with each of `--bits` everywhere, and one with all exits at 8 bit, of which those of its placements count that lead
-under one threshold (`benchmarks.paper_space`). Exits with bits are the run's refined networks. A part with arrays has
+with each of `--bits` everywhere, and one with all exits at 8 bit. Exits with bits are the run's refined networks.
+Networks with early exits count with fewer of them too, as in a study (`study.exit_choice`). A part with arrays has
 the designs of the one without them too. Per part the least mean energy-latency product over that of the static
 reference is printed, of designs with at most so much less accuracy: means over seeds on the validation split. The
 study's bounds on weight memory and error do not count: 8-bit networks with exits have more weights than the static.
@@ -15,8 +15,8 @@ Thresholds come from the calibration split; the test split is not read.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from itertools import product
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,27 +36,44 @@ from study.refine.choice import mean_record
 
 DROPS = (NO_LOSS, 0.01, 0.02)
 
-Networks = Mapping[Architecture, Sequence[TrainedNetwork]]
 
+@dataclass(frozen=True)
+class NetworkDesigns:
+    """Feasible designs of one network, each the mean over seeds of what its trainings give.
 
-def designs(evaluator: Evaluator, networks: Networks, arrays: bool) -> list[DesignRecord]:
-    """Means over seeds of every policy target of networks, on the default arrays or on all that are useful.
-
-    Args:
-        evaluator: Of the study.
-        networks: With an entry a seed.
-        arrays: Whether PE arrays are chosen; the default ones are among them.
+    Attributes:
+        default: On the default arrays.
+        chosen: On all that are useful.
     """
-    default = np.array([evaluator.hardware.accelerator.default_allocation])
-    choices: list[Placements | None] = [Placements(default, np.array([evaluator.space.levels.nominal]))]
-    choices += [None] if arrays else []
-    found = []
-    for architecture, seeds in networks.items():
-        parts = worth_keeping(evaluator, architecture, seeds, evaluator.leave_out)
-        for among, exits in product(choices, [architecture.exits, *parts]):
-            derived = [derive_with_fewer(evaluator, architecture, n, [exits], among) for n in seeds]
-            found += [mean_record(records) for records in zip(*derived, strict=True)]
-    return [record for record in found if record.feasible]
+
+    default: tuple[DesignRecord, ...]
+    chosen: tuple[DesignRecord, ...]
+
+    @classmethod
+    def of(
+        cls, evaluator: Evaluator, network: Architecture, seeds: Sequence[TrainedNetwork]
+    ) -> NetworkDesigns:
+        """Every policy target of a network and of those with fewer exits.
+
+        Args:
+            evaluator: Of the study.
+            network: What was trained.
+            seeds: An entry a training.
+        """
+        parts = [network.exits, *worth_keeping(evaluator, network, seeds, evaluator.leave_out)]
+
+        def on(among: Placements | None) -> tuple[DesignRecord, ...]:
+            derived = [derive_with_fewer(evaluator, network, n, parts, among) for n in seeds]
+            means = (mean_record(records) for records in zip(*derived, strict=True))
+            return tuple(record for record in means if record.feasible)
+
+        default = np.array([evaluator.hardware.accelerator.default_allocation])
+        return cls(on(Placements(default, np.array([evaluator.space.levels.nominal]))), on(None))
+
+
+def of_all(networks: Iterable[NetworkDesigns], arrays: bool) -> list[DesignRecord]:
+    """Designs of several networks; with arrays also those on the default ones."""
+    return [r for n in networks for r in (*n.default, *(n.chosen if arrays else ()))]
 
 
 def least_products(records: Sequence[DesignRecord], accuracy: float, edp: float) -> dict[str, float | None]:
@@ -85,28 +102,28 @@ def measure(run: RefinedRun, bits: Sequence[int]) -> dict[str, Any]:
     lower = [Architecture.static(n, static.heads[-1], width) for width in bits]
     refined = [a for a in run.architectures() if not a.is_static]
     trained = {**run.train([*lower, whole, *refined]), static: run.static_networks()}
-    reference = {static: trained[static]}
-    exits = {**reference, whole: trained[whole]}
-    statics = {a: trained[a] for a in (static, *lower)}
-    both = {a: trained[a] for a in refined}
-    parts: dict[str, list[DesignRecord]] = {
-        "arrays": designs(evaluator, reference, arrays=True),
-        "bits": designs(evaluator, statics, arrays=False),
-        "exits": designs(evaluator, exits, arrays=False),
-        "bits and arrays": designs(evaluator, statics, arrays=True),
-        "exits and arrays": designs(evaluator, exits, arrays=True),
-        "exits and bits": designs(evaluator, {**statics, **exits, **both}, arrays=False),
-        "exits, bits and arrays": designs(evaluator, {**statics, **exits, **both}, arrays=True),
+    found = {a: NetworkDesigns.of(evaluator, a, seeds) for a, seeds in trained.items()}
+    statics = [found[a] for a in (static, *lower)]
+    exits = [found[static], found[whole]]
+    everything = list(found.values())
+    parts = {
+        "arrays": of_all([found[static]], arrays=True),
+        "bits": of_all(statics, arrays=False),
+        "exits": of_all(exits, arrays=False),
+        "bits and arrays": of_all(statics, arrays=True),
+        "exits and arrays": of_all(exits, arrays=True),
+        "exits and bits": of_all(everything, arrays=False),
+        "exits, bits and arrays": of_all(everything, arrays=True),
     }
     accuracy, edp = float(run.reference["accuracy"]), float(run.reference["mean_edp_pj_cycles"])
     return {
         "accelerator": hardware.accelerator.name, "seeds": run.seeds, "epochs": run.networks.recipe.epochs,
         "static_accuracy": accuracy,
         "accuracy_of_static": {
-            str(a.weight_bits[0]): float(np.mean([t.validation.accuracies[-1] for t in seeds]))
-            for a, seeds in statics.items()
+            str(a.weight_bits[0]): float(np.mean([t.validation.accuracies[-1] for t in trained[a]]))
+            for a in (static, *lower)
         },
-        "refined_networks": len(both),
+        "refined_networks": len(refined),
         "parts": {name: least_products(records, accuracy, edp) for name, records in parts.items()},
     }  # fmt: skip
 
