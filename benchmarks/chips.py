@@ -31,10 +31,9 @@ from study.bounds import Bounds
 from study.config import StudyConfig
 from study.config_io import load_file, merge, resolve
 from study.evaluate import Evaluator, Placements
-from study.exit_choice import worth_keeping
 from study.front import dominated_share, headline_front
 from study.hardware import HardwareCosts
-from study.leaving_out import derive_with_fewer, network_of
+from study.leaving_out import derive_keeping, network_of, sets_to_derive
 from study.memo import ALONE, JOINTLY, PredictionMemo, TrainedNetwork, stored_networks
 from study.record import DesignRecord
 from study.reference import NO_LOSS, REFERENCE_HEAD, StaticReference, choose_reference
@@ -108,12 +107,12 @@ class Chip:
         reference = choose_reference(networks.alone, networks.jointly, evaluator)
         evaluator = evaluator.relative_to(reference.record)
         # Which exits to leave out depends on the chip, and takes seconds a network.
-        parts = {
-            architecture: worth_keeping(evaluator, architecture, [network], evaluator.leave_out)
+        sets = {
+            architecture: sets_to_derive(evaluator, architecture, [network])
             for architecture, network in networks.trained.items()
         }
-        alike = _designs(evaluator, networks, parts, _equal_arrays(evaluator))
-        return cls(evaluator, reference, _designs(evaluator, networks, parts), alike)
+        alike = _designs(evaluator, networks, sets, _equal_arrays(evaluator))
+        return cls(evaluator, reference, _designs(evaluator, networks, sets), alike)
 
     @cached_property
     def front(self) -> tuple[DesignRecord, ...]:
@@ -150,18 +149,16 @@ class Chip:
 def _designs(
     evaluator: Evaluator,
     networks: Networks,
-    parts: Mapping[Architecture, Sequence[tuple[int, ...]]],
+    sets: Mapping[Architecture, Sequence[tuple[int, ...]]],
     among: Placements | None = None,
 ) -> tuple[DesignRecord, ...]:
-    """Feasible designs of all networks, and of those with the exits in `parts` alone."""
+    """Feasible designs of all networks with each of their sets of exits."""
     if among is not None and not len(among.allocations):
         return ()
     return tuple(
         replace(record, longest=True)
         for architecture, network in networks.trained.items()
-        for record in derive_with_fewer(
-            evaluator, architecture, network, [architecture.exits, *parts[architecture]], among
-        )
+        for record in derive_keeping(evaluator, architecture, network, sets[architecture], among)
         if record.feasible
     )
 

@@ -27,8 +27,7 @@ from benchmarks.refined_run import RefinedRun, run_options
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from study.evaluate import Evaluator, Placements
-from study.exit_choice import worth_keeping
-from study.leaving_out import derive_with_fewer
+from study.leaving_out import derive_keeping, sets_to_derive
 from study.memo import TrainedNetwork
 from study.record import DesignRecord
 from study.reference import NO_LOSS
@@ -60,10 +59,10 @@ class NetworkDesigns:
             network: What was trained.
             seeds: An entry a training.
         """
-        parts = [network.exits, *worth_keeping(evaluator, network, seeds, evaluator.leave_out)]
+        sets = sets_to_derive(evaluator, network, seeds)
 
         def on(among: Placements | None) -> tuple[DesignRecord, ...]:
-            derived = [derive_with_fewer(evaluator, network, n, parts, among) for n in seeds]
+            derived = [derive_keeping(evaluator, network, n, sets, among) for n in seeds]
             means = (mean_record(records) for records in zip(*derived, strict=True))
             return tuple(record for record in means if record.feasible)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from study.genome import Genome
 from study.hardware_check import HardwareCheck
-from study.metrics import Objectives
+from study.metrics import HardwareView, Objectives
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +31,26 @@ class Costed:
     meets: np.ndarray
     exact: np.ndarray
     at_exits: np.ndarray
+
+    @classmethod
+    def of(cls, view: HardwareView, meets: Sequence[bool], objectives: Objectives, clock_hz: float) -> Costed:
+        """What the simulator says of designs.
+
+        Args:
+            view: Their costs.
+            meets: Whether no constraint is broken for certain, one entry a design.
+            objectives: In whose units costs are told.
+            clock_hz: The nominal one, whose cycles they are counted in.
+        """
+        costs, metrics = view.costs, objectives.metrics
+        exact = np.full((len(meets), len(metrics)), np.nan)
+        at_exits = np.full((*costs.exits.shape, len(metrics)), np.nan)
+        for column, (metric, unit) in enumerate(zip(metrics, objectives.units(clock_hz), strict=True)):
+            if metric.at_exits is not None:
+                at_exits[..., column] = np.where(costs.exits, metric.at_exits(view) / unit, np.nan)
+            elif metric.hardware is not None and not metric.trained:
+                exact[:, column] = metric.hardware(view) / unit
+        return cls(np.array(meets), exact, at_exits)
 
     def first(self, count: int) -> Costed:
         """The first designs."""
@@ -90,16 +110,7 @@ class SimulatedCosting:
         """See `Costing`."""
         genomes = [self.decode(dict(zip(self.names, row, strict=True))) for row in designs.tolist()]
         view, meets = self.check.look_at(genomes)
-        costs, metrics = view.costs, self.objectives.metrics
-        exact = np.full((len(genomes), len(metrics)), np.nan)
-        at_exits = np.full((*costs.exits.shape, len(metrics)), np.nan)
-        units = self.objectives.units(self.check.hardware.static.clock_hz)
-        for column, (metric, unit) in enumerate(zip(metrics, units, strict=True)):
-            if metric.at_exits is not None:
-                at_exits[..., column] = np.where(costs.exits, metric.at_exits(view) / unit, np.nan)
-            elif metric.hardware is not None and not metric.trained:
-                exact[:, column] = metric.hardware(view) / unit
-        return Costed(np.array(meets), exact, at_exits)
+        return Costed.of(view, meets, self.objectives, self.check.hardware.static.clock_hz)
 
     def meet(self, designs: Sequence[Mapping[str, int]]) -> list[bool]:
         """See `Costing`."""

@@ -17,7 +17,7 @@ import numpy as np
 from models.architecture import Architecture
 from study.atomic import write_text
 from study.config_io import fingerprint, identity
-from study.leaving_out import derive_all
+from study.leaving_out import derive_keeping, sets_to_derive
 from study.record import DesignRecord
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ def write_derived(context: StudyContext, architecture: Architecture) -> list[Des
     network = context.evaluator.longest_known(architecture)
     if network is None:
         return []
-    records = derive_all(context.evaluator, architecture, network)
+    evaluator = context.evaluator
+    sets = sets_to_derive(evaluator, architecture, [network])
+    records = derive_keeping(evaluator, architecture, network, sets)
     text = "".join(json.dumps(record.to_json()) + "\n" for record in records)
     write_text(_path(context, architecture, network.rung), text)
     return records

@@ -135,6 +135,8 @@ class _LeavingOut:
         current, best = 0, np.inf
         while True:
             chosen, ranks = self._best([current], [target])
+            if chosen[0, 0] < 0:
+                return  # leaving at the first exit is too dear, and no later exit changes that
             rank = float(ranks[0, 0])
             if self._sets.costs.legal[current]:
                 if rank > best + _PATIENCE * abs(best):

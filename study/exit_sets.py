@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.architecture import Architecture
+from study.costing import Costed
+from study.genome import Genome
 
 if TYPE_CHECKING:
     from study.evaluate import Evaluator
@@ -46,7 +48,7 @@ class SetCosts:
         present: (n_sets, n_exits).
         product: (n_sets, n_exits) energy x latency in pJ x cycles; without an exit of all that runs up to there.
         exact: (n_sets, n_objectives) objectives that hardware alone decides, NaN for others.
-        at_exits: (n_sets, n_objectives, n_exits) what an input adds to a mean; NaN for objectives that are no mean.
+        at_exits: (n_sets, n_exits, n_objectives) what an input adds to a mean; NaN for objectives that are no mean.
     """
 
     legal: np.ndarray
@@ -58,24 +60,20 @@ class SetCosts:
     @classmethod
     def of(cls, evaluator: Evaluator, whole: Architecture, sets: Sequence[tuple[int, ...]]) -> SetCosts:
         """Costs networks in one call of the simulator."""
-        space, hardware, metrics = evaluator.space, evaluator.hardware, evaluator.objectives.metrics
-        allocations = np.tile(np.array(space.allocations.default), (len(sets), 1))
-        levels = np.full(len(sets), space.levels.nominal)
-        costs = hardware.stage_costs_of([keeping(whole, exits) for exits in sets], allocations, levels)
-        view = hardware.view(costs, allocations)
+        space, target = evaluator.space, evaluator.space.config.policy_targets[0]
+        genomes = [
+            Genome(keeping(whole, exits), space.allocations.default, target, space.levels.nominal)
+            for exits in sets
+        ]
+        view, legal = evaluator.check.look_at(genomes)
+        costed = Costed.of(view, legal, evaluator.objectives, evaluator.hardware.static.clock_hz)
         points = space.mounting_points
         slots = [*(points.index(block) for block in whole.exits), len(points)]
-        present = costs.exits[:, slots]
-        exact = np.full((len(sets), len(metrics)), np.nan)
-        at_exits = np.full((len(sets), len(metrics), len(slots)), np.nan)
-        for column, metric in enumerate(metrics):
-            if metric.at_exits is not None:
-                at_exits[:, column] = np.where(present, metric.at_exits(view)[:, slots], 0.0)
-            elif metric.hardware is not None and not metric.trained:
-                exact[:, column] = metric.hardware(view)
-        product = (costs.latency_cycles * costs.energy_pj)[:, slots]
-        legal = np.array(evaluator.bounds.met_before_training(view))
-        return cls(legal, present, product, exact, at_exits)
+        product = (view.costs.latency_cycles * view.costs.energy_pj)[:, slots]
+        present, at_exits = view.costs.exits[:, slots], costed.at_exits[:, slots]
+        # Nobody leaves where there is no exit, at no cost; a metric that is no mean stays NaN everywhere.
+        absent = ~present[..., None] & ~np.isnan(costed.at_exits[:, -1:])
+        return cls(costed.meets, present, product, costed.exact, np.where(absent, 0.0, at_exits))
 
     def __add__(self, other: SetCosts) -> SetCosts:
         """These sets and others behind them."""
@@ -93,7 +91,7 @@ class SetCosts:
             ratios: (n_sets, n_targets, n_exits) share of samples that leave.
             accuracy: (n_sets, n_targets).
         """
-        means = np.einsum("dtk,dok->dto", ratios, self.at_exits)
+        means = np.einsum("dtk,dko->dto", ratios, self.at_exits)
         hardware = np.broadcast_to(self.exact[:, None, :], means.shape)
         points = np.where(np.isnan(means), hardware, means)
         # What is neither a mean over exits nor told by hardware is the error.

@@ -35,31 +35,33 @@ def network_of(record: DesignRecord, network: TrainedNetwork) -> TrainedNetwork:
     return network_with(record.network, record.genome.architecture.exits, network)
 
 
-def derive_with_fewer(
+def derive_keeping(
     evaluator: Evaluator,
     whole: Architecture,
     network: TrainedNetwork,
-    parts: Sequence[Sequence[int]],
+    sets: Sequence[Sequence[int]],
     among: Placements | None = None,
 ) -> list[DesignRecord]:
-    """Every derived design of networks with fewer exits, see `study.evaluate.Evaluator.derive`.
+    """Every derived design of a trained network with some of its early exits, see `study.evaluate.Evaluator.derive`.
 
     Args:
         evaluator: Of the study.
         whole: The network that was trained.
         network: What it says.
-        parts: Early exits to keep, one entry a network.
+        sets: Early exits to keep, one entry a network; all of them is the network itself.
         among: Placements on hardware to choose from; None: all of the space.
     """
     found: list[DesignRecord] = []
-    for exits in parts:
+    for exits in sets:
         part = keeping(whole, exits)
+        trained_as = None if part == whole.canonical() else whole
         records = evaluator.derive(part, network_with(whole, exits, network), among)
-        found += [replace(record, trained_as=whole) for record in records]
+        found += [replace(record, trained_as=trained_as) for record in records]
     return found
 
 
-def derive_all(evaluator: Evaluator, whole: Architecture, network: TrainedNetwork) -> list[DesignRecord]:
-    """Derived designs of a trained network and of those with fewer of its exits that are worth it."""
-    parts = worth_keeping(evaluator, whole, [network], evaluator.leave_out)
-    return [*evaluator.derive(whole, network), *derive_with_fewer(evaluator, whole, network, parts)]
+def sets_to_derive(
+    evaluator: Evaluator, whole: Architecture, networks: Sequence[TrainedNetwork]
+) -> list[tuple[int, ...]]:
+    """All early exits of a network, then the sets that are worth keeping of any of its trainings."""
+    return [whole.exits, *worth_keeping(evaluator, whole, networks, evaluator.leave_out)]

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from study.config_io import fingerprint
-from study.exit_choice import worth_keeping
 from study.front import headline_front
 from study.genome import Genome
-from study.leaving_out import derive_with_fewer, network_of
+from study.leaving_out import derive_keeping, network_of, sets_to_derive
 from study.memo import TrainedNetwork
 from study.record import DesignRecord
 from study.reference import NO_LOSS, REFERENCE_HEAD
@@ -219,14 +218,8 @@ def _by_design(
     Which placements and targets there are depends on hardware alone; exits are left out as any of the seeds would
     have it, and all seeds are evaluated without them.
     """
-    parts = worth_keeping(evaluator, architecture, found, evaluator.leave_out)
-    derived = [
-        [
-            *evaluator.derive(architecture, network),
-            *derive_with_fewer(evaluator, architecture, network, parts),
-        ]
-        for network in found
-    ]
+    sets = sets_to_derive(evaluator, architecture, found)
+    derived = [derive_keeping(evaluator, architecture, network, sets) for network in found]
     return list(zip(*derived, strict=True))
 
 

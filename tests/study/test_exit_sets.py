@@ -66,5 +66,5 @@ def test_objectives_of_sets_are_means_over_the_exits_taken(tmp_path):
     default = np.array([context.space.allocations.default])
     for index, (exits, shares) in enumerate([((1, 4), [0.5, 0.25, 0.25]), ((4,), [0.5, 0.5])]):
         costs = context.hardware.stage_costs(keeping(whole, exits), default)
-        energy, latency = float(np.array(shares) @ costs.energy_j[0]), float(costs.latency_s[0, -1])
+        energy, latency = float(np.array(shares) @ costs.energy_pj[0]), float(costs.latency_cycles[0, -1])
         assert points[index, 0] == pytest.approx([[0.1, 0.2][index], energy, latency])

@@ -11,7 +11,7 @@ import pytest
 from models.architecture import Architecture
 from study.derived import read_derived, write_derived
 from study.exit_sets import keeping
-from study.leaving_out import derive_all, derive_with_fewer, network_of
+from study.leaving_out import derive_keeping, network_of, sets_to_derive
 from study.record import DesignRecord
 from tests.study.bench import bench_context, predictions
 
@@ -29,11 +29,15 @@ def whole():
     return Architecture(EXITS, ("gap",) * 5, (8,) * 12, (8,) * 12).canonical()
 
 
+def derived(evaluator, whole, trained):
+    return derive_keeping(evaluator, whole, trained, sets_to_derive(evaluator, whole, [trained]))
+
+
 def test_a_design_with_fewer_exits_is_what_training_that_network_to_the_same_answers_would_give(
     context, whole
 ):
     trained = predictions(whole)
-    found = derive_with_fewer(context.evaluator, whole, trained, [(4, 7), ()])
+    found = derive_keeping(context.evaluator, whole, trained, [(4, 7), ()])
     assert {r.genome.architecture.exits for r in found} == {(4, 7), ()}
     for record in found:
         assert record.network == whole
@@ -48,7 +52,7 @@ def test_a_design_with_fewer_exits_is_what_training_that_network_to_the_same_ans
 def test_the_heads_that_are_left_out_cost_nothing(context, whole):
     trained = predictions(whole)
     part = keeping(whole, (7,))
-    one = derive_with_fewer(context.evaluator, whole, trained, [(7,)])[0]
+    one = derive_keeping(context.evaluator, whole, trained, [(7,)])[0]
     costs = context.hardware.stage_costs(part, np.array([one.genome.allocation]))
     ratios = np.array(one.exit_ratios)
     assert one.mean_energy_pj == pytest.approx(float(ratios @ costs.energy_pj[0]))
@@ -57,18 +61,19 @@ def test_the_heads_that_are_left_out_cost_nothing(context, whole):
 
 def test_the_network_itself_comes_first_and_the_others_say_what_was_trained(context, whole):
     trained = predictions(whole)
-    found = derive_all(context.evaluator, whole, trained)
+    found = derived(context.evaluator, whole, trained)
     own = context.evaluator.derive(whole, trained)
     assert [r.genome for r in found[: len(own)]] == [r.genome for r in own]
+    assert all(r.trained_as is None for r in found[: len(own)])
     fewer = found[len(own) :]
     assert fewer
     assert all(r.network == whole and set(r.genome.architecture.exits) < set(EXITS) for r in fewer)
     switched_off = replace(context.evaluator, leave_out=0)
-    assert len(derive_all(switched_off, whole, trained)) == len(own)
+    assert len(derived(switched_off, whole, trained)) == len(own)
 
 
 def test_a_record_keeps_what_was_trained(context, whole):
-    record = derive_all(context.evaluator, whole, predictions(whole))[-1]
+    record = derived(context.evaluator, whole, predictions(whole))[-1]
     assert record.trained_as == whole
     assert DesignRecord.from_json(json.loads(json.dumps(record.to_json()))) == record
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from study.export.run_tables import evaluated_designs
-from study.leaving_out import derive_with_fewer
+from study.leaving_out import derive_keeping
 from study.policy_curves import COLUMNS, DROPS, policy_curves, shared_thresholds
 from study.tables import Design, TableMaker
 from tests.study.bench import bench_context, run_trials, static_reference
@@ -20,9 +20,7 @@ def made(tmp_path_factory):
     early = [d for d in designs if d.record.feasible and d.record.genome.architecture.exits]
     whole = next(d for d in early if len(d.record.genome.architecture.exits) > 1)
     network = context.evaluator.longest_known(whole.record.network)
-    parts = derive_with_fewer(
-        context.evaluator, whole.record.network, network, [whole.record.network.exits[1:]]
-    )
+    parts = derive_keeping(context.evaluator, whole.record.network, network, [whole.record.network.exits[1:]])
     early = [*early[::5], Design(parts[0], whole.trial)]
     reference = maker.reference.record.mean_edp_pj_cycles
     curves = policy_curves(early, context.evaluator.longest_known, context.hardware, "max_softmax", reference)
