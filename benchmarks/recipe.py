@@ -65,6 +65,7 @@ def pretrain_variants(config: StudyConfig, n_early: int, mirror_safe: bool) -> d
         "images that grow" if recipe.start_size == 1.0 else "no small images": {
             "start_size": 0.5 if recipe.start_size == 1.0 else 1.0
         },
+        "no CutMix" if recipe.cutmix else "with CutMix": {"cutmix": 0.0 if recipe.cutmix else 0.5},
     }
     changes: dict[str, dict[str, Any]] = {
         "no shifts": {"crop_padding": 0},

@@ -43,7 +43,7 @@ def joint_loss(
 
     Args:
         logits: One (n, classes) tensor an exit.
-        labels: (n,) int64.
+        labels: (n,) int64, or (n, classes) probabilities.
         teacher: (n, classes) logits of the teacher.
         weights: (n_exits,) of `exit_weights`.
         distilled: (n_exits,) share of each exit's loss that imitates the teacher.
@@ -55,9 +55,8 @@ def joint_loss(
     """
     stacked = torch.stack(tuple(logits)).float()  # (n_exits, n, classes)
     n_exits, n, _ = stacked.shape
-    hard = F.cross_entropy(
-        stacked.flatten(0, 1), labels.repeat(n_exits), label_smoothing=label_smoothing, reduction="none"
-    )
+    repeated = labels.repeat(n_exits, *(1 for _ in labels.shape[1:]))
+    hard = F.cross_entropy(stacked.flatten(0, 1), repeated, label_smoothing=label_smoothing, reduction="none")
     hard_means = hard.view(n_exits, n).mean(1)
     target = F.log_softmax(teacher.detach().float() / temperature, dim=-1)
     student = F.log_softmax(stacked / temperature, dim=-1)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from models.augment import augment_batch
+from models.cutmix import cut_and_mix
 from models.float_weights import FloatWeights
 from models.gradients import Gradients
 from models.image_growth import image_side, resize_batch
@@ -118,11 +119,14 @@ class Pretraining:
         images = augment_batch(
             data.train_images[batch], data.augment, data.mean, data.std, generator, channels_last=True
         )
+        labels = data.train_labels[batch]
+        if recipe.cutmix:
+            images, labels = cut_and_mix(images, labels, data.classes, recipe.cutmix, generator)
         factor = learning_rate_factor(step, n_steps, recipe.warmup, recipe.final_learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * factor
         side = image_side(step, n_steps, data.image_size, recipe.start_size, recipe.full_size_from)
-        loss, n_right = self.gradients(resize_batch(images, side), data.train_labels[batch])
+        loss, n_right = self.gradients(resize_batch(images, side), labels)
         losses.add(loss)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.gradient_clip)
         self.optimizer.step()
@@ -130,7 +134,7 @@ class Pretraining:
         return n_right
 
     def _compute(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The joint loss, and how many images the final exit has right."""
+        """The joint loss, and how many images the final exit has right; of mixed ones the larger part."""
         recipe = self.recipe
         with arithmetic(recipe.precision, images.device):
             logits = self.network(images)
@@ -144,7 +148,8 @@ class Pretraining:
             recipe.distillation_temperature,
             recipe.label_smoothing,
         )
-        return loss, (final.argmax(1) == labels).sum()
+        classes = labels if labels.dim() == 1 else labels.argmax(1)
+        return loss, (final.argmax(1) == classes).sum()
 
     def _average(self, step: int) -> None:
         if self.recipe.ema_decay == 0:

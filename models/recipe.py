@@ -11,7 +11,13 @@ from hwcost.errors import OfframpError
 Arithmetic = Literal["float32", "bfloat16"]
 """Of convolutions and linear layers in training; weights, sums of gradients and evaluation are always float32."""
 
-LATER_FIELDS = {"precision": "float32", "final_learning_rate": 0.0, "start_size": 1.0, "full_size_from": 0.6}
+LATER_FIELDS = {
+    "precision": "float32",
+    "final_learning_rate": 0.0,
+    "start_size": 1.0,
+    "full_size_from": 0.6,
+    "cutmix": 0.0,
+}
 """Fields that came after the first caches, with the value under which nothing changed: at it they are left out of
 keys and identities, so that a pre-training of hours is found again and studies go on."""
 
@@ -36,6 +42,7 @@ class PretrainRecipe:
         gradient_clip: Largest norm of the gradient.
         start_size: Share of the images' side in the first steps, see `models.image_growth`; 1: all of it always.
         full_size_from: Share of the steps after which images have their full size.
+        cutmix: Probability that an image has a part of another one, see `models.cutmix`; 0 switches it off.
         threads: CPU threads of PyTorch; part of the recipe, as sums depend on it in their last digits.
         precision: Of the arithmetic, see `Arithmetic`.
     """
@@ -55,6 +62,7 @@ class PretrainRecipe:
     gradient_clip: float = 5.0
     start_size: float = 1.0
     full_size_from: float = 0.6
+    cutmix: float = 0.0
     threads: int = 2
     precision: Arithmetic = "float32"
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -67,6 +75,7 @@ class PretrainRecipe:
         _at_least("exit_weight", self.exit_weight, 0.0)
         _in_range("start_size", self.start_size, 0.25, 1.0)
         _in_range("full_size_from", self.full_size_from, 0.0, 1.0)
+        _in_range("cutmix", self.cutmix, 0.0, 1.0)
 
     def key(self) -> str:
         """SHA-256 (hex) over all fields."""

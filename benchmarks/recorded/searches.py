@@ -39,6 +39,7 @@ class Player:
         start: Begins with chosen designs.
         hardware_first: Constraints are checked before a design is proposed, and none is evaluated that breaks one.
         derive: Proposals know that every allocation and target of a network comes with it.
+        leave_out: Networks with fewer exits come with it too.
         exit_costs: Proposals are predicted with what their exits cost.
     """
 
@@ -49,6 +50,7 @@ class Player:
     start: bool = True
     hardware_first: bool = True
     derive: bool = True
+    leave_out: bool = True
     exit_costs: bool = True
 
     def make(
@@ -71,7 +73,7 @@ class Player:
             costing=costing if self.exit_costs else None,
             identify=(lambda design: design.architecture.key()) if self.derive else None,
             derived=derived if self.derive else None,
-            founders=study.space.founders() if self.start else (),
+            founders=study.space.founders(self.derive and self.leave_out) if self.start else (),
         )
 
 
@@ -90,8 +92,11 @@ ABLATION = {
     "redraw off": Player(redraws=0),
     "start designs off": Player(start=False),
     "derived designs unknown to it": Player(derive=False),
+    "leaving exits out off": Player(leave_out=False),
     "hardware first off": Player(hardware_first=False),
-    "all of these off": Player(predictor=False, redraws=0, start=False, hardware_first=False, derive=False),
+    "all of these off": Player(
+        predictor=False, redraws=0, start=False, hardware_first=False, derive=False, leave_out=False
+    ),
 }
 
 
@@ -143,6 +148,7 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int) -> Play
     """
     objectives = study.evaluator.objectives
     best = study.scale.hypervolume(study.scale.joint)
+    following = study.derived if player.leave_out else study.derived_with_all_exits
     nothing = np.zeros((0, len(objectives.columns)))
     fronts = [_Front(lambda values: study.scale.hypervolume(values) / best, nothing) for _ in range(2)]
     sampler = player.make(study, evaluations, seed, lambda: fronts[1].values)
@@ -163,7 +169,7 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int) -> Play
         if not record.trained and player.hardware_first:
             continue
         key = genome.architecture.key()
-        new = study.derived[key] if record.trained and key not in networks else nothing
+        new = following[key] if record.trained and key not in networks else nothing
         networks |= {key} if record.trained else set()
         fronts[0].add(np.array([objectives.values(record)]) if record.may_lead else nothing)
         fronts[1].add(new)
@@ -173,7 +179,7 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int) -> Play
     skips = SkipReport.of(
         finished,
         run.directions,
-        {number: study.derived[key] for number, key in keys.items() if key in networks},
+        {number: following[key] for number, key in keys.items() if key in networks},
     )
     return Play(
         np.array(fronts[0].curve), np.array(fronts[1].curve), np.array(trained), skips, frozenset(networks)

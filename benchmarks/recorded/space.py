@@ -120,19 +120,24 @@ class RecordedSpace:
         found = [self._architecture(*choice) for choice in product(placements, heads, bits, bits)]
         return list({architecture.key(): architecture for architecture in found}.values())
 
-    def founders(self) -> Iterator[Sequence[dict[str, int]]]:
+    def founders(self, every_exit: bool) -> Iterator[Sequence[dict[str, int]]]:
         """Start designs as `study.genome.start_designs` has them, each with variants of lower bits.
 
         Static; all the paper's exits; half of them at the middle bits; the cheapest in everything; half of the exits
         at the other bit widths.
+
+        Args:
+            every_exit: All exits instead of half of them, as networks with fewer follow.
         """
         highest, middle = len(BITS) - 1, len(BITS) // 2
+        spread = EXITS if every_exit else EXITS[1::2]
+        others = [step for step in outward(len(BITS))[1:] if not (every_exit and step == highest)]
         for exits, head, levels in (
             ((), "fc", range(highest, -1, -1)),
             (EXITS, "fc", range(highest, -1, -1)),
-            (EXITS[1::2], "fc", range(middle, -1, -1)),
+            (spread, "fc", range(middle, -1, -1)),
             (EXITS[2:3], "gap", range(1)),
-            *((EXITS[1::2], "fc", range(step, step + 1)) for step in outward(len(BITS))[1:]),
+            *((spread, "fc", range(step, step + 1)) for step in others),
         ):
             yield [self._own(self._genes(exits, head, level)) for level in levels]
 

@@ -23,6 +23,7 @@ from study.evaluate import Evaluator, Placements
 from study.genome import Genome
 from study.hardware import HardwareCosts
 from study.hardware_check import HardwareCheck
+from study.leaving_out import derive_keeping, sets_to_derive
 from study.memo import TrainedNetwork
 from study.metrics import HardwareView
 from study.record import DesignRecord
@@ -123,6 +124,7 @@ class TableStudy:
             memo=RecordedNetworks({row.architecture.key(): row.network for row in candidates}),  # type: ignore[arg-type]
             train=_not_recorded,
             classes=data["classes"],
+            leave_out=config.search.leave_out,
         )
         static = hardware.static_architecture
         default = tuple(accelerator.default_allocation)
@@ -181,7 +183,7 @@ class TableStudy:
 
     @cached_property
     def _records(self) -> dict[str, list[DesignRecord]]:
-        """All allocations and targets that are searched, by network; of feasible designs."""
+        """All allocations, targets and sets of exits that follow from a network, by network; of feasible designs."""
         placements = None
         if "arrays" not in self.space.searched:
             allocations = self.space.whole.allocations
@@ -192,27 +194,36 @@ class TableStudy:
         for architecture in self.architectures:
             network = self.evaluator.memo.find(architecture)
             assert network is not None
-            records = self.evaluator.derive(architecture, network, placements)
+            sets = sets_to_derive(self.evaluator, architecture, [network])
+            records = derive_keeping(self.evaluator, architecture, network, sets, placements)
             found[architecture.key()] = [record for record in records if record.may_lead]
         return found
 
     @cached_property
     def derived(self) -> dict[str, np.ndarray]:
-        """Objectives of the best designs of each network over allocations and targets, (n, n_objectives)."""
-        objectives = self.evaluator.objectives
+        """Objectives of the best designs that follow from each network, (n, n_objectives)."""
+        return {key: self._best(records) for key, records in self._records.items()}
+
+    @cached_property
+    def derived_with_all_exits(self) -> dict[str, np.ndarray]:
+        """The same where no exit of a network is left out."""
         return {
-            key: non_dominated(
-                np.array([objectives.values(r) for r in records]).reshape(-1, len(objectives.columns))
-            )
+            key: self._best([record for record in records if record.trained_as is None])
             for key, records in self._records.items()
         }
 
-    def least_product(self, networks: set[str], loss: float) -> float:
+    def _best(self, records: Sequence[DesignRecord]) -> np.ndarray:
+        objectives = self.evaluator.objectives
+        values = np.array([objectives.values(record) for record in records])
+        return non_dominated(values.reshape(-1, len(objectives.columns)))
+
+    def least_product(self, networks: set[str], loss: float, all_exits: bool = False) -> float:
         """Least mean energy-latency product of any design of some networks, over that of the static reference.
 
         Args:
             networks: Their keys.
             loss: Accuracy that may be lost against the static reference, as a fraction of 1.
+            all_exits: Of designs that have every exit of their network.
 
         Returns:
             1 where no design is better.
@@ -222,6 +233,7 @@ class TableStudy:
             for key in networks
             for record in self._records[key]
             if record.accuracy >= self.reference.accuracy - loss
+            and not (all_exits and record.trained_as is not None)
         ]
         return min([1.0, *products])
 

@@ -13,12 +13,14 @@ from benchmarks import recorded_table
 from benchmarks.recorded.baselines import baselines, best_of
 from benchmarks.recorded.parts import search_part, subsets
 from benchmarks.recorded.searches import PLAYERS, Player, evaluations_to_reach, play
-from benchmarks.recorded.space import PARTS, RecordedSpace
+from benchmarks.recorded.space import BITS, EXITS, PARTS, RecordedSpace
 from benchmarks.recorded.table_file import Recorded, TableFile, from_levels, to_levels
 from benchmarks.recorded.table_study import TableStudy
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from study.config_io import to_toml
+from study.exit_sets import keeping
+from study.leaving_out import network_with, sets_to_derive
 from tests.study.bench import CLASSES, bench_context, predictions
 
 
@@ -35,7 +37,7 @@ def made_up(folder: Path, every: int = 1) -> TableFile:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> TableFile:
-    return made_up(tmp_path_factory.mktemp("table"), every=12)
+    return made_up(tmp_path_factory.mktemp("table"), every=24)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,11 @@ def study(table) -> TableStudy:
     return TableStudy.of(table)
 
 
+@pytest.fixture(scope="module")
+def study_with_static_networks(table_with_static_networks) -> TableStudy:
+    return TableStudy.of(table_with_static_networks)
+
+
 def test_the_space_names_each_network_once(tmp_path):
     space = RecordedSpace(bench_context(tmp_path).space)
     architectures = space.architectures()
@@ -63,8 +70,16 @@ def test_the_space_names_each_network_once(tmp_path):
         genome = space.decode(space.random(rng))
         assert genome.architecture.key() in keys
         assert genome == space.whole.decode(space.whole.encode(genome))  # the study knows every one of them
-    for variants in space.founders():
-        assert all(space.decode(genes).architecture.key() in keys for genes in variants)
+    for every_exit in (False, True):
+        founders = list(space.founders(every_exit))
+        assert all(
+            space.decode(genes).architecture.key() in keys for variants in founders for genes in variants
+        )
+        firsts = [space.decode(variants[0]).architecture for variants in founders]
+        assert len({a.key() for a in firsts}) == len(firsts)
+        # every bit width once with exits that are far apart, or with all of them
+        spread = EXITS if every_exit else EXITS[1::2]
+        assert {a.weight_bits[0] for a in firsts if a.exits == spread} == set(BITS)
 
 
 @settings(max_examples=100, deadline=None)
@@ -129,19 +144,46 @@ def test_results_are_those_of_a_study_with_the_same_predictions(study, tmp_path)
         compared += 1
 
 
-def test_the_best_front_is_that_of_every_design(study):
-    evaluator = study.evaluator
-    everything = {
-        evaluator.objectives.values(record)
-        for architecture in study.architectures
-        for record in evaluator.derive(architecture, evaluator.memo.find(architecture))
-        if record.may_lead
+def unbeaten(values: set[tuple[float, ...]]) -> set[tuple[float, ...]]:
+    """Values that no other is at least as good as in everything, each looked at beside all."""
+    points = np.array(sorted(values))
+    return {
+        tuple(point)
+        for point in points.tolist()
+        if not ((points <= point).all(axis=1) & (points < point).any(axis=1)).any()
     }
 
-    def beaten(value) -> bool:
-        return any(other != value and all(np.less_equal(other, value)) for other in everything)
 
-    assert {v for v in everything if not beaten(v)} == {tuple(row) for row in study.scale.joint.tolist()}
+def rows(points: np.ndarray) -> set[tuple[float, ...]]:
+    return {tuple(row) for row in points.tolist()}
+
+
+def test_the_best_front_is_that_of_every_design(study):
+    evaluator = study.evaluator
+    everything = set()
+    for architecture in study.architectures:
+        network = evaluator.memo.find(architecture)
+        for exits in sets_to_derive(evaluator, architecture, [network]):
+            part, said = keeping(architecture, exits), network_with(architecture, exits, network)
+            records = evaluator.derive(part, said)
+            everything |= {evaluator.objectives.values(record) for record in records if record.may_lead}
+    assert unbeaten(everything) == rows(study.scale.joint)
+
+
+def test_networks_with_fewer_exits_count_where_they_are_wanted(study):
+    evaluator = study.evaluator
+    added = 0
+    for architecture in study.architectures:
+        records = evaluator.derive(architecture, evaluator.memo.find(architecture))
+        own = {evaluator.objectives.values(record) for record in records if record.may_lead}
+        key = architecture.key()
+        alone, more = rows(study.derived_with_all_exits[key]), rows(study.derived[key])
+        assert alone == unbeaten(own)
+        assert more == unbeaten(more | alone)
+        added += more != alone
+    assert added > 0
+    with_them, without = (play(study, Player(leave_out=leave_out), 15, seed=0) for leave_out in (True, False))
+    assert with_them.derived[-1] > without.derived[-1]
 
 
 @pytest.mark.parametrize("name", ["offramp", "random", "nsga2"])
@@ -241,8 +283,8 @@ def test_each_part_and_pair_and_all_of_them_are_searched():
     assert subsets()[-1] == PARTS
 
 
-def test_a_part_is_worth_no_more_than_the_whole(table_with_static_networks):
-    study = TableStudy.of(table_with_static_networks)
+def test_a_part_is_worth_no_more_than_the_whole(study_with_static_networks):
+    study = study_with_static_networks
     found = {searched: search_part(study, searched, 12, range(2)) for searched in (("bits",), PARTS)}
     assert found[("bits",)].networks == 9
     assert found[PARTS].networks == len(study.architectures)
@@ -257,8 +299,8 @@ def test_a_part_is_worth_no_more_than_the_whole(table_with_static_networks):
     assert only.least_product(set(), 1.0) == 1.0
 
 
-def test_what_is_reached_without_a_search(table_with_static_networks):
-    study = TableStudy.of(table_with_static_networks)
+def test_what_is_reached_without_a_search(study_with_static_networks):
+    study = study_with_static_networks
     found = {baseline.name: best_of(study, baseline) for baseline in baselines()}
     static = {bits: found[f"static, {bits} bit, fc head, default arrays"] for bits in (8, 6, 4)}
     assert [result.networks for result in static.values()] == [1, 1, 1]

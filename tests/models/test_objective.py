@@ -24,6 +24,25 @@ def test_the_loss_is_the_sum_of_plain_losses() -> None:
     torch.testing.assert_close(found, expected)
 
 
+def test_probabilities_of_classes_weigh_the_losses_of_the_classes() -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = [torch.randn((5, 4), generator=generator) for _ in range(2)]
+    teacher = torch.randn((5, 4), generator=generator)
+    probabilities = torch.rand((5, 4), generator=generator)
+    probabilities = probabilities / probabilities.sum(1, keepdim=True)
+    weights, distilled = torch.tensor([0.7, 1.0]), torch.tensor([0.4, 0.0])
+
+    def loss(labels: torch.Tensor, rows: slice) -> torch.Tensor:
+        return joint_loss([x[rows] for x in logits], labels, teacher[rows], weights, distilled, 2.0, 0.1)
+
+    expected = torch.zeros(())
+    for row in range(5):
+        for label in range(4):
+            hard = loss(torch.tensor([label]), slice(row, row + 1))
+            expected = expected + probabilities[row, label] * hard / 5
+    torch.testing.assert_close(loss(probabilities, slice(None)), expected)
+
+
 def test_a_student_equal_to_its_teacher_has_no_distillation_loss() -> None:
     teacher = torch.randn((6, 4), generator=torch.Generator().manual_seed(0))
     labels = torch.zeros(6, dtype=torch.int64)
