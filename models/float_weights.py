@@ -17,6 +17,8 @@ from models.backbones.staged import StagedBackbone
 from models.layers import FloatLayers
 
 _COUNTER = "num_batches_tracked"
+_OWN = "state."
+"""What names begin with in the file of a warm start, see `models.warm_start`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,8 @@ def load_float_weights(path: Path, backbone: Backbone) -> FloatWeights:
 
     For a backbone made of stages the names are those of its author's model (`Stages.model`), so the state dict of an
     ordinary training script fits; else, and for the paper's backbone, they are those of an `EarlyExitNetwork`
-    (`stem.1.conv.weight`, `blocks.0.depthwise.conv.weight`, ...). Heads and classifiers in the file are left aside.
+    (`stem.1.conv.weight`, `blocks.0.depthwise.conv.weight`, ...). The `warm.safetensors` of another pre-training of
+    the backbone, with other heads or another recipe, fits too. Heads and classifiers in the file are left aside.
 
     Args:
         path: Of the file: `safetensors.torch.save_file(model.state_dict(), path)`.
@@ -54,7 +57,9 @@ def load_float_weights(path: Path, backbone: Backbone) -> FloatWeights:
     """
     tensors, checksum = _read(path)
     expected = _shapes(backbone)
-    names = _names(backbone, expected)
+    of_warm_start = any(f"{_OWN}{name}" in tensors for name in expected)
+    # A warm start has the names of an `EarlyExitNetwork`, whatever its author's model calls them.
+    names = {f"{_OWN}{name}": name for name in expected} if of_warm_start else _names(backbone, expected)
     ours = {names.get(name, name): name for name in tensors if names.get(name, name) in expected}
     theirs = {own: name for name, own in names.items()}
     missing = [name for name in expected if name not in ours and not name.endswith(_COUNTER)]

@@ -82,6 +82,18 @@ def test_weights_of_the_papers_backbone_go_by_their_own_names(tmp_path: Path) ->
         assert torch.equal(tensor, trained.state_dict()[name])
 
 
+def test_another_warm_start_of_the_backbone_fits_whatever_its_heads(tmp_path: Path) -> None:
+    spec = load_backbone("paper").scaled(0.25)
+    trained = EarlyExitNetwork(spec, (Mount(3, "gap"), Mount(11, "fc")), 10, 16)
+    tensors = {f"state.{name}": tensor for name, tensor in trained.state_dict().items()}
+    save_file({**tensors, "teacher": torch.zeros(4, 10)}, tmp_path / "warm.safetensors")
+    weights = load_float_weights(tmp_path / "warm.safetensors", spec)
+    assert set(weights.unused) == {"teacher", *(name for name in tensors if name.startswith("state.heads."))}
+    for name, tensor in trained.state_dict().items():
+        if not name.startswith("heads.") and not name.endswith("num_batches_tracked"):
+            assert torch.equal(weights.state[name], tensor)
+
+
 def test_without_a_model_names_are_those_of_the_stages(tmp_path: Path) -> None:
     stages = unnamed()
     tensors = {
