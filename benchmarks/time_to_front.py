@@ -39,7 +39,7 @@ from models.seeds import training_seed
 from models.training_data import TrainingData
 from study.config import StudyConfig
 from study.config_io import identity, merge, resolve
-from study.derived import DerivedFront, write_derived
+from study.derived import DerivedDesigns, write_derived
 from study.front import hypervolume, objective_front
 from study.memo import PredictionMemo, TrainedNetwork, training_code_version
 from study.record import DesignRecord
@@ -122,7 +122,7 @@ def ours(config: StudyConfig, data: TrainingData, folder: Path) -> dict[str, Any
         config.population(),
         config.search.seed,
         evaluator.costing,
-        DerivedFront(context),
+        DerivedDesigns(context),
     )
     course = search(context, sampler, lambda record: write_derived(context, record.genome.architecture))
     return {

@@ -65,6 +65,8 @@ class SearchConfig(Section):
     predictor: bool = True  # of many children the one is proposed that promises most
     # what promises most is looked at again with what its exits cost; needs the predictor
     exit_costs: bool = True
+    # designs that follow from each trained network, at most, which the predictor learns from too; needs derive
+    learn_derived: int = Field(default=8, ge=0, le=1024)
     skip: bool = True  # a child that is surely dominated gives way and counts; needs the predictor
     skip_confidence: float = Field(
         default=0.95, ge=0.5, le=1.0

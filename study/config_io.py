@@ -175,7 +175,7 @@ def identity(config: StudyConfig) -> dict[str, Any]:
         for name, neutral in LATER_FIELDS.items():
             if values[section].get(name) == neutral:
                 del values[section][name]
-    for name in ("pretrain_alone", "pretrain_heads", "exit_costs", "leave_out"):
+    for name in ("pretrain_alone", "pretrain_heads", "exit_costs", "leave_out", "learn_derived"):
         if not values["search"].get(name):
             values["search"].pop(name, None)  # what studies did that were begun before there was a choice
     values["data"]["source"] = Path(config.data.source).name

@@ -17,6 +17,8 @@ import numpy as np
 from models.architecture import Architecture
 from study.atomic import write_text
 from study.config_io import fingerprint, identity
+from study.examples import Examples
+from study.history import Measured
 from study.leaving_out import derive_keeping, sets_to_derive
 from study.record import DesignRecord
 
@@ -95,25 +97,40 @@ class DerivedFiles:
         return found
 
 
-class DerivedFront:
-    """The best objectives of all designs that were derived so far in a run's folder.
+class DerivedDesigns:
+    """What was derived so far in a run's folder, see `study.examples.Derived`.
 
     Args:
         context: Of the study.
     """
 
     def __init__(self, context: StudyContext) -> None:
+        search, space = context.config.search, context.space
         self._objectives = context.evaluator.objectives
         self._files = DerivedFiles(context.paths.derived, identity(context.config))
         self._front = np.zeros((0, len(self._objectives.columns)))
+        costing = context.evaluator.costing if search.exit_costs else None
+        self._examples = Examples(
+            list(space.genes()), space.encode, self._objectives, costing, search.learn_derived
+        )
 
-    def __call__(self) -> np.ndarray:
-        """(n, n_objectives)."""
-        leading = [self._objectives.values(record) for record in self._files.new() if record.may_lead]
+    def front(self) -> np.ndarray:
+        """See `Derived`."""
+        self._read()
+        return self._front
+
+    def examples(self, most: int) -> Measured:
+        """See `Derived`."""
+        self._read()
+        return self._examples.take(most)
+
+    def _read(self) -> None:
+        new = self._files.new()
+        leading = [self._objectives.values(record) for record in new if record.may_lead]
         if leading:
             merged = np.vstack([self._front, np.array(leading)])
             self._front = merged[moocore.is_nondominated(merged)]
-        return self._front
+        self._examples.add(new)
 
 
 def _mark(identity_values: Mapping[str, Any]) -> str:

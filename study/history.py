@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Finished trials whose values were measured, in the order in which they finished.
+    """Designs whose values were measured; of trials in the order in which they finished.
 
     Attributes:
         genes: (n, n_genes).
@@ -34,9 +34,16 @@ class Measured:
 
     def followed_by(self, other: Measured) -> Measured:
         """Both, one after the other."""
-        return Measured(
-            *(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self))
-        )
+        return Measured.joined([self, other])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Measured]) -> Measured:
+        """All of them, one after the other."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
+    def take(self, rows: np.ndarray) -> Measured:
+        """Some of them."""
+        return Measured(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
 class History:

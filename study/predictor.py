@@ -50,7 +50,7 @@ class PredictorSettings:
         refits: A fit serves as many proposals as the number of trials has this in it.
         ends: Every so many-th fit goes for the least of a single objective, each in turn; 0: none does. The ends of
             a front carry much hypervolume and are far from what was measured, where the gain is underestimated.
-        most: Trials a fit is made on; more are thinned out, the best are kept.
+        most: Designs a fit is made on; more are thinned out, the best are kept.
         costed: Of those that promise most, so many are costed and ranked again.
         placements: Of leading designs, the latest, that each of these is costed with beside its own: a network that
             is trained gets all of them.
@@ -114,6 +114,10 @@ class DesignPredictor:
         self._queue: list[np.ndarray] = []
         self.seconds = 0.0
         """Time spent fitting and ranking so far."""
+
+    def room(self, count: int) -> int:
+        """Further designs that a fit can be made on where so many are measured."""
+        return max(0, self._settings.most - count)
 
     def update(
         self,

@@ -26,6 +26,7 @@ from study.breeding import Breeder, as_rows
 from study.checking import Check, DesignChecks, Draws
 from study.costing import Costed, Costing, without_constraints
 from study.domination import constrained_rank, largest_excess, signs, was_measured
+from study.examples import Derived
 from study.genome import SearchSpace, start_designs
 from study.history import History
 from study.improvement import MOST_OBJECTIVES
@@ -95,8 +96,8 @@ class GenomeNSGAIISampler(NSGAIISampler):
         identify: What makes two proposals the same; None: the design. Where every allocation and policy target of a
             trained network becomes a design anyhow, it is the network: proposing it again would bring nothing, and a
             child is skipped only if it would be dominated with the placements of leading designs too.
-        derived: Objectives of designs that were evaluated without being proposed, (n, n_objectives): what they
-            dominate is no gain. None: there are none.
+        derived: Designs that were evaluated without being proposed: what they dominate is no gain, and the predictor
+            learns from some of them. None: there are none.
         founders: Designs of generation 0 before random ones, each with variants to fall back on; None: the start
             designs of the space.
     """
@@ -112,7 +113,7 @@ class GenomeNSGAIISampler(NSGAIISampler):
         skip: SkipRule | None = SkipRule(),  # noqa: B008  frozen
         costing: Costing | None = None,
         identify: Callable[[Any], str] | None = None,
-        derived: Callable[[], np.ndarray] | None = None,
+        derived: Derived | None = None,
         founders: Iterable[Sequence[dict[str, int]]] | None = None,
     ) -> None:
         with warnings.catch_warnings():
@@ -278,9 +279,12 @@ class GenomeNSGAIISampler(NSGAIISampler):
             return None
         sign = signs(study.directions)
         elsewhere = self._rows(self._history.running)
-        derived = None if self._derived is None else self._derived()
+        known, derived = measured, None
+        if self._derived is not None:
+            derived = self._derived.front()
+            known = measured.followed_by(self._derived.examples(self.predictor.room(len(designs))))
         if not self.predictor.update(
-            designs, measured.comparable * sign, elsewhere, measured.excess, derived, measured.leaving
+            known.genes, known.comparable * sign, elsewhere, known.excess, derived, known.leaving
         ):
             return None
         values, feasible = measured.values * sign, measured.excess <= 0

@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial
 
 from study.config import SearchConfig
 from study.costing import Costing
+from study.examples import Derived
 from study.genome import Genome, SearchSpace, start_designs
 from study.predictor import PredictorSettings
 from study.sampler import GeneSpace, GenomeNSGAIISampler
@@ -40,7 +41,7 @@ def make_sampler(
     population: int,
     seed: int,
     costing: Costing | None = None,
-    derived: Callable[[], np.ndarray] | None = None,
+    derived: Derived | None = None,
 ) -> BaseSampler:
     """The sampler of a study in one process.
 
@@ -52,7 +53,7 @@ def make_sampler(
         seed: Of every proposal of this process. Two processes, and a process that goes on with a study, need
             different ones: with the same seed they would propose the same designs.
         costing: What is known of designs without a trial; used by `nsga2` alone, as is the next.
-        derived: Objectives of the designs that were derived so far, see `GenomeNSGAIISampler`.
+        derived: What was derived so far, see `GenomeNSGAIISampler`.
     """
     short = int(np.random.default_rng(seed).integers(2**31))  # Optuna takes no more than 32 bits
     if config.sampler == "nsga2":

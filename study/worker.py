@@ -102,7 +102,7 @@ def _work(task: WorkerTask, events: EventWriter) -> None:
     import optuna
 
     from study.claims import Claims
-    from study.derived import DerivedFront
+    from study.derived import DerivedDesigns
     from study.leases import Heartbeat, Owner
     from study.rungs import RisesUndominated
     from study.samplers import make_sampler
@@ -129,7 +129,7 @@ def _work(task: WorkerTask, events: EventWriter) -> None:
         seed,
         evaluator.costing,
         # With several rungs derived designs had longer trainings than what is predicted: they do not compare.
-        DerivedFront(context) if search.derive and len(search.rungs) == 1 else None,
+        DerivedDesigns(context) if search.derive and len(search.rungs) == 1 else None,
     )
     owner = Owner.this_process(task.run, task.index, task.config.run.lease_seconds)
     lock = study_lock(task.storage_url, task.study_name)

@@ -18,6 +18,8 @@ from optuna.trial import TrialState
 from benchmarks.recorded.table_study import TableStudy
 from study.compare_indicators import non_dominated
 from study.config import SamplerName, SearchConfig, StudyConfig
+from study.examples import Derived, Examples
+from study.history import Measured
 from study.predictor import PredictorSettings
 from study.sampler import GenomeNSGAIISampler
 from study.samplers import make_sampler
@@ -40,6 +42,7 @@ class Player:
         hardware_first: Constraints are checked before a design is proposed, and none is evaluated that breaks one.
         derive: Proposals know that every allocation and target of a network comes with it.
         leave_out: Networks with fewer exits come with it too.
+        learn_derived: Of what comes with a network, so many designs teach the predictor; 0: none.
         exit_costs: Proposals are predicted with what their exits cost.
     """
 
@@ -51,11 +54,10 @@ class Player:
     hardware_first: bool = True
     derive: bool = True
     leave_out: bool = True
+    learn_derived: int = SearchConfig().learn_derived
     exit_costs: bool = True
 
-    def make(
-        self, study: TableStudy, evaluations: int, seed: int, derived: Callable[[], np.ndarray]
-    ) -> BaseSampler:
+    def make(self, study: TableStudy, evaluations: int, seed: int, derived: Derived) -> BaseSampler:
         """The sampler as a study of so many trials makes it."""
         search = SearchConfig(trials=evaluations, sampler=self.sampler)
         population = StudyConfig(search=search).population()
@@ -92,6 +94,7 @@ ABLATION = {
     "redraw off": Player(redraws=0),
     "start designs off": Player(start=False),
     "derived designs unknown to it": Player(derive=False),
+    "derived designs teach it nothing": Player(learn_derived=0),
     "leaving exits out off": Player(leave_out=False),
     "hardware first off": Player(hardware_first=False),
     "all of these off": Player(
@@ -117,6 +120,20 @@ class Play:
     trained: np.ndarray
     skips: SkipReport
     networks: frozenset[str]
+
+
+@dataclass
+class _Following:
+    """What follows from the networks of a search, see `study.examples.Derived`."""
+
+    best: _Front
+    known: Examples
+
+    def front(self) -> np.ndarray:
+        return self.best.values
+
+    def examples(self, most: int) -> Measured:
+        return self.known.take(most)
 
 
 @dataclass
@@ -151,7 +168,11 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int) -> Play
     following = study.derived if player.leave_out else study.derived_with_all_exits
     nothing = np.zeros((0, len(objectives.columns)))
     fronts = [_Front(lambda values: study.scale.hypervolume(values) / best, nothing) for _ in range(2)]
-    sampler = player.make(study, evaluations, seed, lambda: fronts[1].values)
+    costing = study.costing() if player.exit_costs else None
+    examples = Examples(
+        list(study.space.genes()), study.space.encode, objectives, costing, player.learn_derived
+    )
+    sampler = player.make(study, evaluations, seed, _Following(fronts[1], examples))
     run = optuna.create_study(directions=["minimize"] * len(objectives.columns), sampler=sampler)
     networks: set[str] = set()
     trained: list[int] = []
@@ -169,7 +190,10 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int) -> Play
         if not record.trained and player.hardware_first:
             continue
         key = genome.architecture.key()
-        new = following[key] if record.trained and key not in networks else nothing
+        new = nothing
+        if record.trained and key not in networks:
+            new = following[key]
+            examples.add(study.following(key, not player.leave_out))
         networks |= {key} if record.trained else set()
         fronts[0].add(np.array([objectives.values(record)]) if record.may_lead else nothing)
         fronts[1].add(new)

@@ -100,6 +100,17 @@ class RecordedSpace:
             Genome(architecture, self.whole.allocations.decode(cores), target, self.whole.levels.nominal)
         )
 
+    def encode(self, genome: Genome) -> dict[str, int]:
+        """Genes that decode to a design of this part."""
+        architecture, allocations = genome.architecture, self.whole.allocations
+        genes = {f"exit_after_b{block}": int(block in architecture.exits) for block in EXITS}
+        genes["head"] = HEADS.index(architecture.heads[-1])
+        genes["early_bits"] = BITS.index(architecture.weight_bits[0])
+        genes["late_bits"] = BITS.index(architecture.weight_bits[-1])
+        genes |= {f"pe_array_core{c}": i for c, i in enumerate(allocations.encode(genome.allocation))}
+        genes["policy_target"] = self.whole.config.policy_targets.index(genome.policy_target)
+        return self._own(genes)
+
     def random(self, rng: np.random.Generator) -> dict[str, int]:
         """Genes of a random design with the number of exits uniform, as a study's own random designs."""
         genes = {name: int(rng.integers(count)) for name, count in self.genes().items()}

@@ -199,18 +199,25 @@ class TableStudy:
             found[architecture.key()] = [record for record in records if record.may_lead]
         return found
 
+    def following(self, network: str, all_exits: bool = False) -> list[DesignRecord]:
+        """Feasible designs that follow from a network.
+
+        Args:
+            network: Its key.
+            all_exits: Those that have every exit of the network.
+        """
+        records = self._records[network]
+        return [r for r in records if r.trained_as is None] if all_exits else records
+
     @cached_property
     def derived(self) -> dict[str, np.ndarray]:
         """Objectives of the best designs that follow from each network, (n, n_objectives)."""
-        return {key: self._best(records) for key, records in self._records.items()}
+        return {key: self._best(self.following(key)) for key in self._records}
 
     @cached_property
     def derived_with_all_exits(self) -> dict[str, np.ndarray]:
         """The same where no exit of a network is left out."""
-        return {
-            key: self._best([record for record in records if record.trained_as is None])
-            for key, records in self._records.items()
-        }
+        return {key: self._best(self.following(key, all_exits=True)) for key in self._records}
 
     def _best(self, records: Sequence[DesignRecord]) -> np.ndarray:
         objectives = self.evaluator.objectives
@@ -231,9 +238,8 @@ class TableStudy:
         products = [
             record.mean_edp_pj_cycles / self.reference.mean_edp_pj_cycles
             for key in networks
-            for record in self._records[key]
+            for record in self.following(key, all_exits)
             if record.accuracy >= self.reference.accuracy - loss
-            and not (all_exits and record.trained_as is not None)
         ]
         return min([1.0, *products])
 

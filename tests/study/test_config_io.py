@@ -31,6 +31,7 @@ OTHER = {
                "skip_confidence": 0.75, "train_skipped": 0.5,
                "sampler": "random", "hardware_first": False, "memo": False, "derive": False,
                "start_designs": False, "skip": False, "pretrain_alone": False, "exit_costs": False, "leave_out": 3,
+               "learn_derived": 4,
                "pretrain_heads": ["conv1"],
                "rungs": [1.0, 3.0],
                "objectives": ["error", "worst_latency"]},
@@ -48,7 +49,7 @@ OTHER = {
         "epochs": 7, "batch_size": 32, "learning_rate": 0.5, "momentum": 0.5, "weight_decay": 0.5, "warmup": 0.5,
         "label_smoothing": 0.5, "exit_weight": 0.5, "distillation_weight": 0.25, "distillation_temperature": 9.0,
         "ema_decay": 0.5, "gradient_clip": 1.0, "threads": 5, "precision": "bfloat16", "final_learning_rate": 0.5,
-        "start_size": 0.5, "full_size_from": 0.9,
+        "start_size": 0.5, "cutmix": 0.25, "full_size_from": 0.9,
     },
     "qat": {
         "epochs": 7.0, "batch_size": 32, "learning_rate": 0.5, "scale_learning_rate": 0.5, "momentum": 0.5,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from study.config_io import identity
-from study.derived import DerivedFiles, DerivedFront, read_derived, write_derived
+from study.derived import DerivedDesigns, DerivedFiles, read_derived, write_derived
 from study.genome import start_designs
 from tests.study.bench import bench_context
 
@@ -57,8 +57,8 @@ def test_files_beyond_the_time_wait_for_the_next_call(trained):
 
 def test_the_front_of_derived_designs_follows_the_files(trained):
     context, architecture = trained
-    front = DerivedFront(context)
-    assert front().shape == (0, 3)
+    derived = DerivedDesigns(context)
+    assert derived.front().shape == (0, 3)
     values = [
         context.evaluator.objectives.values(r) for r in write_derived(context, architecture) if r.may_lead
     ]
@@ -67,9 +67,9 @@ def test_the_front_of_derived_designs_follows_the_files(trained):
         for v in values
         if not any(all(a <= b for a, b in zip(w, v, strict=True)) and w != v for w in values)
     ]
-    assert sorted(map(tuple, front().tolist())) == sorted(set(best))
+    assert sorted(map(tuple, derived.front().tolist())) == sorted(set(best))
     # Another study's file in the same folder, and a damaged one, change nothing.
     (context.paths.derived / "0123456789ab-other-0.jsonl").write_text("{}\n")
     (file,) = context.paths.derived.glob(f"*{architecture.key()[:32]}*")
     file.with_name(file.name.replace(architecture.key()[:32], "f" * 32)).write_text("{\n")
-    assert sorted(map(tuple, front().tolist())) == sorted(set(best))
+    assert sorted(map(tuple, derived.front().tolist())) == sorted(set(best))
