@@ -37,7 +37,7 @@ def made_up(folder: Path, every: int = 1) -> TableFile:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory) -> TableFile:
-    return made_up(tmp_path_factory.mktemp("table"), every=24)
+    return made_up(tmp_path_factory.mktemp("table"), every=12)
 
 
 @pytest.fixture(scope="module")
