@@ -70,6 +70,7 @@ def test_the_space_names_each_network_once(tmp_path):
         genome = space.decode(space.random(rng))
         assert genome.architecture.key() in keys
         assert genome == space.whole.decode(space.whole.encode(genome))  # the study knows every one of them
+        assert genome == space.decode(space.encode(genome))
     for every_exit in (False, True):
         founders = list(space.founders(every_exit))
         assert all(
