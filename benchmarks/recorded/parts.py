@@ -43,7 +43,7 @@ def subsets() -> list[tuple[Part, ...]]:
 def search_part(study: TableStudy, searched: tuple[Part, ...], evaluations: int, seeds: range) -> PartResult:
     """Our search on a part of the space, the rest as in the static reference."""
     part = study.only(searched)
-    plays = [play(part, Player(), evaluations, seed) for seed in seeds]
+    plays = [play(part, Player(), evaluations, seed, to_the_end=False) for seed in seeds]
     volumes = [float(p.derived[-1]) for p in plays]
     return PartResult(
         networks=len(part.architectures),

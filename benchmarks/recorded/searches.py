@@ -154,7 +154,7 @@ class _Front:
         self.curve.append(self.volume(self.values))
 
 
-def play(study: TableStudy, player: Player, evaluations: int, seed: int) -> Play:
+def play(study: TableStudy, player: Player, evaluations: int, seed: int, to_the_end: bool = True) -> Play:
     """Searches until so many networks were looked up.
 
     Args:
@@ -162,6 +162,8 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int) -> Play
         player: Who searches.
         evaluations: To be counted.
         seed: Of the search.
+        to_the_end: Goes on when every network that brings anything was looked up; only other placements of them are
+            left to propose then.
     """
     objectives = study.evaluator.objectives
     best = study.scale.hypervolume(study.scale.joint)
@@ -175,9 +177,10 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int) -> Play
     sampler = player.make(study, evaluations, seed, _Following(fronts[1], examples))
     run = optuna.create_study(directions=["minimize"] * len(objectives.columns), sampler=sampler)
     networks: set[str] = set()
+    useful = {key for key, values in following.items() if len(values)}
     trained: list[int] = []
     for _ in range(evaluations * _MOST_PROPOSALS):
-        if len(trained) == evaluations:
+        if len(trained) == evaluations or (not to_the_end and networks >= useful):
             break
         trial = run.ask(study.space.distributions())
         genome = study.space.decode(trial.params)

@@ -288,6 +288,10 @@ def test_a_part_is_worth_no_more_than_the_whole(study_with_static_networks):
     study = study_with_static_networks
     found = {searched: search_part(study, searched, 12, range(2)) for searched in (("bits",), PARTS)}
     assert found[("bits",)].networks == 9
+    assert search_part(study, ("bits",), 10_000, range(1)).volume == pytest.approx(
+        study.scale.hypervolume(np.vstack(list(study.only(("bits",)).derived.values())))
+        / study.scale.hypervolume(study.scale.joint)
+    )  # all there is, found without ten thousand proposals
     assert found[PARTS].networks == len(study.architectures)
     assert 0 <= found[("bits",)].volume <= found[PARTS].volume <= 1
     only = study.only(("bits",))
