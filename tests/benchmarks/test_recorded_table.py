@@ -324,6 +324,7 @@ def test_what_is_reached_without_a_search(study_with_static_networks):
         assert everything.least_products["0.01"] <= result.least_products["0.01"] <= 1.0
 
 
+@pytest.mark.slow
 def test_the_command_prints_baselines(table_with_static_networks, tmp_path, monkeypatch, capsys):
     table_with_static_networks.save(tmp_path / "table.npz")
     options = ["--baselines", "--json", str(tmp_path / "r.json")]
