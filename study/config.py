@@ -66,6 +66,7 @@ class SearchConfig(Section):
     # what promises most is looked at again with what its exits cost; needs the predictor
     exit_costs: bool = True
     # designs that follow from each trained network, at most, which the predictor learns from too; needs derive
+    # and a single rung, as longer trainings do not compare
     learn_derived: int = Field(default=8, ge=0, le=1024)
     skip: bool = True  # a child that is surely dominated gives way and counts; needs the predictor
     skip_confidence: float = Field(

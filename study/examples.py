@@ -72,9 +72,8 @@ class Examples:
         each = min(self._most, most // max(1, len(self._kept)))
         if not each:
             return self._measured([])
-        for key in (
-            self._kept.keys() - self._read.keys()
-        ):  # genes take a while to find, and may never be asked for
+        # Genes take a while to find, and may never be asked for.
+        for key in self._kept.keys() - self._read.keys():
             self._read[key] = self._measured(self._kept[key])
         return Measured.joined([self._measured([]), *(_spread(self._read[key], each) for key in self._kept)])
 

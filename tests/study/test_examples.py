@@ -70,9 +70,15 @@ def test_networks_share_the_room_alike_and_a_later_word_replaces_an_earlier_one(
     examples = examples_of(context)
     examples.add([*wide, *narrow])
     everything = examples.take(100)
+    strict = [record for record in wide if record.genome.policy_target == 0.0]
+    examples.add(strict)
+    targets = list(context.space.genes()).index("policy_target")
+    replaced = examples.take(100)
+    assert set(replaced.genes[:, targets].tolist()) == {0}
+    assert set(everything.genes[:, targets].tolist()) > {0}
     examples.add(wide)
     assert np.array_equal(examples.take(100).genes, everything.genes)
-    few = examples.take(5)  # two of each; the narrow network has no more than its targets
+    few = examples.take(5)  # two of the wide one; the narrow one, static on one allocation, has one design
     assert len(few.genes) <= 4
     assert {tuple(row) for row in few.genes.tolist()} <= {tuple(row) for row in everything.genes.tolist()}
     errors = everything.values[:, 0]
