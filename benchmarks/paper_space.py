@@ -155,7 +155,7 @@ def main() -> int:
     parser.add_argument("--csv", type=Path, metavar="FILE")
     options = parser.parse_args()
     try:
-        facts, table = measure(RefinedRun.open(options.run, options.data, options.workers))
+        facts, table = measure(RefinedRun.open(options.run, options.data, options.workers, options.weights))
     except OfframpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

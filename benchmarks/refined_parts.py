@@ -135,7 +135,9 @@ def main() -> int:
     )
     options = parser.parse_args()
     try:
-        found = measure(RefinedRun.open(options.run, options.data, options.workers), options.bits)
+        found = measure(
+            RefinedRun.open(options.run, options.data, options.workers, options.weights), options.bits
+        )
     except OfframpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

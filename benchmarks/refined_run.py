@@ -35,6 +35,9 @@ def run_options(program: str, about: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("run", type=Path, metavar="RUN")
     parser.add_argument("--data", metavar="digits|cifar10|PATH", help="the run's images on this machine")
+    parser.add_argument(
+        "--weights", metavar="FILE.safetensors", help="the run's float weights on this machine"
+    )
     parser.add_argument("--workers", type=int, metavar="W", help="processes that train (default: the run's)")
     parser.add_argument("--json", type=Path, metavar="FILE")
     return parser
@@ -57,13 +60,16 @@ class RefinedRun:
     table: pd.DataFrame
 
     @classmethod
-    def open(cls, run: Path, data: str | None = None, workers: int | None = None) -> RefinedRun:
+    def open(
+        cls, run: Path, data: str | None = None, workers: int | None = None, weights: str | None = None
+    ) -> RefinedRun:
         """The one in a folder.
 
         Args:
             run: Its folder.
             data: The run's images on this machine; None: where its configuration says.
             workers: Processes that train; None: as many as the run had.
+            weights: The float weights its pre-training started from, on this machine; None: as for the images.
 
         Raises:
             OfframpError: It was not refined, or with a recipe that its configuration does not have.
@@ -74,6 +80,7 @@ class RefinedRun:
         how: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))["refine"]
         options: dict[str, dict[str, Any]] = {
             "data": {"source": data}, "search": {"workers": workers}, "refine": {"epochs": how["epochs"]},
+            "backbone": {"weights": weights},
         }  # fmt: skip
         config, recipe = read_config(run, options, [])
         if recipe.key() != how["recipe"]:

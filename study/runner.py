@@ -18,7 +18,7 @@ from hwcost.errors import OfframpError
 from study.config import StudyConfig
 from study.config_io import fingerprint, identity
 from study.environment import describe
-from study.export.run_tables import Exported, export
+from study.export.run_tables import Exported, export, write_origin
 from study.following import Search, Watch
 from study.leases import new_run
 from study.levels import level_texts
@@ -158,6 +158,7 @@ def run_study(
                 "trained before are trained again where they are needed, results may differ a little"
             )
         keep_environment(study, environment)
+        write_origin(paths.out, config, environment)
         reference = _kept_reference(study, context, task, lock, progress)
         context = context.relative_to(reference)
         board = SearchBoard(progress, context, reference, config.search.trials)

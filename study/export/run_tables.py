@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import optuna
 import pandas as pd
 
 from study.atomic import write_text
+from study.config import StudyConfig
 from study.config_io import to_toml
 from study.derived import read_derived
 from study.policy_curves import policy_curves
@@ -84,8 +86,7 @@ def export(
     skipped = SkipReport.of(trials, study.directions, _by_network(designs, context))
     environment = {**environment, "skipped_children": skipped.to_json()}
     exported = Exported(maker.trials(trials, generations), pareto, maker.designs(designs), skipped)
-    write_text(out / "config.toml", to_toml(context.config))
-    write_text(out / "environment.json", json.dumps(environment, indent=2) + "\n")
+    write_origin(out, context.config, environment)
     write_text(out / "static_reference.json", json.dumps(maker.static_reference(), indent=2) + "\n")
     for name, frame in (
         ("trials", exported.trials),
@@ -98,6 +99,18 @@ def export(
     ):
         write_text(out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
     return exported
+
+
+def write_origin(out: Path, config: StudyConfig, environment: dict[str, Any]) -> None:
+    """Writes what a run's results come from: its configuration, and what it runs on and with.
+
+    Before the first trial too, so that a run that is killed can be refined as it is.
+
+    Raises:
+        OfframpError: A file cannot be written.
+    """
+    write_text(out / "config.toml", to_toml(config))
+    write_text(out / "environment.json", json.dumps(environment, indent=2) + "\n")
 
 
 def _by_network(designs: list[Design], context: StudyContext) -> dict[int, np.ndarray] | None:

@@ -84,7 +84,7 @@ def read_config(
         )
     if not (folder / "config.toml").is_file():
         raise OfframpError(
-            f"expected config.toml in {folder}, got none; it is written when study.run ends, also when it is stopped"
+            f"expected config.toml in {folder}, got none; study.run writes it before its first trial"
         )
     assigned: dict[str, Any] = {}
     for text in assignments:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tomli_w
 
 from benchmarks import refined_parts
 from benchmarks.paper_space import measure as measure_space
@@ -94,6 +97,20 @@ def test_the_space_of_the_paper_stands_beside_the_refined_designs(run: RefinedRu
 
 def test_nothing_accurate_enough_is_no_product() -> None:
     assert least_products([], 0.9, 1.0) == {"0.002": None, "0.01": None, "0.02": None}
+
+
+def test_float_weights_are_looked_for_where_the_option_says(run: RefinedRun, tmp_path: Path) -> None:
+    """A run's configuration has the name of the file alone, whose place differs between machines."""
+    folder = tmp_path / "run"
+    shutil.copytree(run.task.paths.out, folder, ignore=shutil.ignore_patterns("predictions", "checkpoints"))
+    values = tomllib.loads((folder / "config.toml").read_text())
+    values["backbone"]["weights"] = "float.safetensors"
+    (folder / "config.toml").write_text(tomli_w.dumps(values))
+    for weights in (None, str(tmp_path / "mine.safetensors")):
+        with pytest.raises(
+            OfframpError, match=f"got '{weights or 'float.safetensors'}', which does not exist"
+        ):
+            RefinedRun.open(folder, weights=weights)
 
 
 def test_a_run_that_was_not_refined_is_refused(

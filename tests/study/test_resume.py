@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from study.refine.opening import read_config
 from tests.models.image_files import encoded, tree, write_folder
 from tests.study.command import environment, run_study, study_command
 
@@ -104,6 +106,10 @@ def test_kill_9_loses_at_most_the_trials_in_progress(tmp_path: Path, study_cache
     process.communicate()
     assert _all_gone(workers), "workers outlive a parent that was killed"
     before = _finished(tmp_path)
+    out = tmp_path / "runs" / "quickstart"
+    config, _ = read_config(out, {}, [])  # as study.refine does, which needs no tables
+    assert config.search.trials == TRIALS
+    assert json.loads((out / "environment.json").read_text())["pretraining"]["warm_start"]
 
     again = run_study(tmp_path, study_cache, "--trials", str(TRIALS), "--workers", "1")
     assert again.returncode == 0, again.stderr
