@@ -8,6 +8,7 @@ threshold chosen by looking at them is chosen on validation, so measure what you
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from study.hardware import HardwareCosts
 from study.leaving_out import network_of
 from study.memo import TrainedNetwork
 from study.policy import OperatingPoint, apply_policies
+from study.side_by_side import in_order
 from study.tables import SPLIT, Design
 from study.thresholds import tune_many
 
@@ -53,6 +55,7 @@ def policy_curves(
     hardware: HardwareCosts,
     score: ScoreName,
     reference_edp_pj_cycles: float,
+    workers: int = 1,
 ) -> pd.DataFrame:
     """One row a point of each curve of each member that has early exits and whose predictions are kept.
 
@@ -62,25 +65,26 @@ def policy_curves(
         hardware: The simulator.
         score: What thresholds are compared with.
         reference_edp_pj_cycles: Of the static reference.
+        workers: Processes at most; the table is the same.
     """
     by_network: dict[tuple[str, str], list[Design]] = {}
     for member in members:
         if not member.record.genome.architecture.is_static:
             of = member.record.network.key(), member.record.genome.architecture.key()
             by_network.setdefault(of, []).append(member)
-    rows: list[dict[str, Any]] = []
-    for designs in by_network.values():
-        network = find(designs[0].record.network)
-        if network is not None:
-            rows += _curves_of(designs, network_of(designs[0].record, network), hardware, score)
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    found = ((designs, find(designs[0].record.network)) for designs in by_network.values())
+    work = partial(_curves_of, hardware, score)
+    curves = in_order(work, [(designs, whole) for designs, whole in found if whole is not None], workers)
+    frame = pd.DataFrame([row for rows in curves for row in rows], columns=list(COLUMNS))
     return frame.assign(edp_relative=frame["mean_edp_pj_cycles"] / reference_edp_pj_cycles)
 
 
 def _curves_of(
-    designs: Sequence[Design], network: TrainedNetwork, hardware: HardwareCosts, score: ScoreName
+    hardware: HardwareCosts, score: ScoreName, trained: tuple[Sequence[Design], TrainedNetwork]
 ) -> list[dict[str, Any]]:
     """Both curves of all designs that share one trained network."""
+    designs, whole = trained
+    network = network_of(designs[0].record, whole)
     architecture = designs[0].record.genome.architecture
     allocations = np.array([d.record.genome.allocation for d in designs])
     levels = np.array([d.record.genome.level for d in designs])

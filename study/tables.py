@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,6 +15,7 @@ from study.hardware import HardwareCosts
 from study.metrics import Objectives
 from study.record import DesignRecord
 from study.reference import StaticReference
+from study.side_by_side import in_order
 from study.trial_times import finished_seconds
 
 if TYPE_CHECKING:
@@ -194,36 +196,14 @@ class TableMaker:
                 )
         return pd.DataFrame(rows, columns=_EXIT_COLUMNS)
 
-    def layers(self, members: Sequence[Design]) -> pd.DataFrame:
-        """One row a layer of each front member, on the core it is mapped to."""
-        frames = []
-        for design in members:
-            genome = design.record.genome
-            workload = self.hardware.workload(genome.architecture)
-            report = self.hardware.layer_report(genome)
-            frame = pd.DataFrame(
-                {
-                    "design": design.identifier,
-                    "trial": design.trial,
-                    "layer": workload.names,
-                    "op": [Op(value).name.lower() for value in workload.op],
-                    "segment": workload.segment,
-                    "head": workload.head,
-                    "core": report.core,
-                    "pe_array": report.pe_array,
-                    "macs": workload.macs,
-                    "weight_bits": workload.weight_bits,
-                    "input_bits": workload.input_bits,
-                    "output_bits": workload.output_bits,
-                    "start_cycles": report.start_cycle,
-                    "latency_cycles": report.latency_cycles,
-                    "energy_pj": report.energy_pj,
-                }
-            )
-            for level, name in enumerate(report.level_names):
-                frame[f"energy_{name}_pj"] = report.energy_by_level_pj[:, level]
-            frame["latency_seconds"] = report.latency_cycles / design.record.clock_hz
-            frames.append(frame)
+    def layers(self, members: Sequence[Design], workers: int = 1) -> pd.DataFrame:
+        """One row a layer of each front member, on the core it is mapped to.
+
+        Args:
+            members: Of the front.
+            workers: Processes at most; the table is the same.
+        """
+        frames = in_order(partial(_layers_of, self.hardware), members, workers)
         return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
     def static_reference(self) -> dict[str, Any]:
@@ -241,6 +221,35 @@ class TableMaker:
 
     def _shared(self) -> list[str]:
         return list(self.columns(self.reference.record))
+
+
+def _layers_of(hardware: HardwareCosts, design: Design) -> pd.DataFrame:
+    genome = design.record.genome
+    workload = hardware.workload(genome.architecture)
+    report = hardware.layer_report(genome)
+    frame = pd.DataFrame(
+        {
+            "design": design.identifier,
+            "trial": design.trial,
+            "layer": workload.names,
+            "op": [Op(value).name.lower() for value in workload.op],
+            "segment": workload.segment,
+            "head": workload.head,
+            "core": report.core,
+            "pe_array": report.pe_array,
+            "macs": workload.macs,
+            "weight_bits": workload.weight_bits,
+            "input_bits": workload.input_bits,
+            "output_bits": workload.output_bits,
+            "start_cycles": report.start_cycle,
+            "latency_cycles": report.latency_cycles,
+            "energy_pj": report.energy_pj,
+        }
+    )
+    for level, name in enumerate(report.level_names):
+        frame[f"energy_{name}_pj"] = report.energy_by_level_pj[:, level]
+    frame["latency_seconds"] = report.latency_cycles / design.record.clock_hz
+    return frame
 
 
 # Whole numbers, also in a table with rows that have none: a column is written alike whatever the trials are.

@@ -83,6 +83,7 @@ def export(
     pareto, members = maker.pareto(designs)
     find, score = context.evaluator.longest_known, context.config.space.score
     reference_edp = reference.record.mean_edp_pj_cycles
+    workers = context.config.search.workers
     skipped = SkipReport.of(trials, study.directions, _by_network(designs, context))
     environment = {**environment, "skipped_children": skipped.to_json()}
     exported = Exported(maker.trials(trials, generations), pareto, maker.designs(designs), skipped)
@@ -93,8 +94,8 @@ def export(
         ("designs", exported.designs),
         ("pareto", exported.pareto),
         ("exits", maker.exits(members)),
-        ("layers", maker.layers(members)),
-        ("policy_curves", policy_curves(members, find, context.hardware, score, reference_edp)),
+        ("layers", maker.layers(members, workers)),
+        ("policy_curves", policy_curves(members, find, context.hardware, score, reference_edp, workers)),
         ("reliability", reliability(members, find)),
     ):
         write_text(out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))

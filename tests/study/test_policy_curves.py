@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from study.export.run_tables import evaluated_designs
 from study.leaving_out import derive_keeping
 from study.policy_curves import COLUMNS, DROPS, policy_curves, shared_thresholds
+from study.side_by_side import in_order
 from study.tables import Design, TableMaker
 from tests.study.bench import bench_context, run_trials, static_reference
 
@@ -80,3 +84,11 @@ def test_static_designs_and_lost_predictions_have_no_rows(made):
         frame = policy_curves(chosen, find, context.hardware, "max_softmax", reference)
         assert frame.empty
         assert tuple(frame.columns) == COLUMNS
+
+
+def test_processes_make_the_same_table(made, monkeypatch):
+    context, members, curves, reference = made
+    at_once = partial(in_order, look_seconds=0, worth_processes=0)
+    monkeypatch.setattr("study.policy_curves.in_order", at_once)
+    find, hardware = context.evaluator.longest_known, context.hardware
+    pd.testing.assert_frame_equal(policy_curves(members, find, hardware, "max_softmax", reference, 2), curves)

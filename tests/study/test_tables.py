@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from optuna.trial import TrialState
 
 from study.export.run_tables import evaluated_designs
 from study.sampler import GenomeNSGAIISampler
+from study.side_by_side import in_order
 from study.tables import Design, TableMaker, unique
 from tests.reference import pareto_oracle
 from tests.study.bench import bench_context, run_trials, static_reference
@@ -143,3 +145,8 @@ def test_no_design_is_empty_tables_with_their_columns(made):
     assert "threshold" in maker.exits([]).columns
     assert len(maker.layers([])) == 0
     assert set(PROMISED) <= set(maker.trials([], []).columns)
+
+
+def test_processes_make_the_same_layers(made, monkeypatch):
+    monkeypatch.setattr("study.tables.in_order", partial(in_order, look_seconds=0, worth_processes=0))
+    pd.testing.assert_frame_equal(made["maker"].layers(made["members"][::6], 2), made["layers"])

@@ -1,0 +1,61 @@
+"""Work in this process and in others: the same results in the same order, whatever happens to a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from study.side_by_side import in_order
+
+
+def _square_and_place(number: int) -> tuple[int, int]:
+    return number * number, os.getpid()
+
+
+def _square_but_kill(parent: int, mark: Path, number: int) -> int:
+    """Kills its process once, unless that is the one that gave out the work."""
+    if number == 3 and os.getpid() != parent and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number * number
+
+
+def _refuse(number: int) -> int:
+    if number == 4:
+        raise ValueError("four")
+    return number
+
+
+def test_processes_give_what_one_gives() -> None:
+    here = in_order(_square_and_place, range(40), 1)
+    there = in_order(_square_and_place, range(40), 2, look_seconds=0, worth_processes=0)
+    assert [square for square, _ in here] == [square for square, _ in there] == [n * n for n in range(40)]
+    assert {pid for _, pid in here} == {os.getpid()}
+    assert there[0][1] == os.getpid()  # what was done to look how long it takes is not done again
+    assert len({pid for _, pid in there[1:]} - {os.getpid()}) in (1, 2)
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_quick_work_needs_no_process(workers: int) -> None:
+    found = in_order(_square_and_place, range(100), workers, look_seconds=0, worth_processes=60)
+    assert {pid for _, pid in found} == {os.getpid()}
+
+
+def test_nothing_to_do() -> None:
+    assert in_order(_square_and_place, [], 4, look_seconds=0, worth_processes=0) == []
+
+
+def test_a_killed_process_costs_nothing_but_time(tmp_path: Path) -> None:
+    mark = tmp_path / "killed"
+    work = partial(_square_but_kill, os.getpid(), mark)
+    assert in_order(work, range(6), 2, look_seconds=0, worth_processes=0) == [n * n for n in range(6)]
+    assert mark.exists()
+
+
+def test_what_the_work_refuses_is_refused() -> None:
+    with pytest.raises(ValueError, match="four"):
+        in_order(_refuse, range(6), 2, look_seconds=0, worth_processes=0)
