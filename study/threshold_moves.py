@@ -95,6 +95,26 @@ def best_change(
     return changed
 
 
+class BestChanges:
+    """Best changes of single thresholds, each looked for once: searches come by the same vectors again and again.
+
+    Args:
+        table: the samples.
+        goal: what is wanted.
+    """
+
+    def __init__(self, table: SampleTable, goal: Goal) -> None:
+        self._table, self._goal = table, goal
+        self._known: dict[tuple[bytes, bytes, float], FloatArray | None] = {}
+
+    def of(self, thresholds: FloatArray, cost: FloatArray, limit: float) -> FloatArray | None:
+        """See `best_change`; what is returned is not to be changed."""
+        key = thresholds.tobytes(), cost.tobytes(), limit
+        if key not in self._known:
+            self._known[key] = best_change(self._table, thresholds, cost, self._goal, limit)
+        return self._known[key]
+
+
 def _by_falling_score(table: SampleTable, exit_index: int, weights: FloatArray) -> FloatArray:
     """Sums of weights (n_samples,) of the samples that reach each threshold.
 

@@ -12,7 +12,7 @@ import numpy as np
 from models.exit_policy import ExitPolicy
 from study.policy import FloatArray, IntArray
 from study.threshold_goals import Goal, choose
-from study.threshold_moves import best_change, descend
+from study.threshold_moves import BestChanges, descend
 from study.threshold_pool import ThresholdPool
 from study.threshold_table import SampleTable
 
@@ -33,14 +33,15 @@ def fill(pool: ThresholdPool, cost: FloatArray, goal: Goal, limits: FloatArray) 
         goal: what is wanted.
         limits: (n_designs, n_targets) of the goal, for all samples together.
     """
+    changes = BestChanges(pool.table, goal)
     typical = _most_different(np.hstack([cost, limits / pool.table.n_samples]), _TYPICAL)
     _add_shared(pool, cost[typical], goal, limits[typical])
     for design in typical:
         _search(pool, cost[design], goal, limits[design])
-    _improve_chosen(pool, cost, goal, limits)
+    _improve_chosen(pool, changes, cost, goal, limits)
     for design in typical:
-        _reopen(pool, cost[design], goal, limits[design])
-    _improve_chosen(pool, cost, goal, limits)
+        _reopen(pool, changes, cost[design], goal, limits[design])
+    _improve_chosen(pool, changes, cost, goal, limits)
 
 
 def _add_shared(pool: ThresholdPool, cost: FloatArray, goal: Goal, limits: FloatArray) -> None:
@@ -103,7 +104,9 @@ def _search(pool: ThresholdPool, cost: FloatArray, goal: Goal, limits: FloatArra
                 low = price
 
 
-def _improve_chosen(pool: ThresholdPool, cost: FloatArray, goal: Goal, limits: FloatArray) -> None:
+def _improve_chosen(
+    pool: ThresholdPool, changes: BestChanges, cost: FloatArray, goal: Goal, limits: FloatArray
+) -> None:
     """Improves the vectors chosen so far, and better ones that just miss a limit."""
     chosen = pool.choose(cost, goal, limits)
     counts, right = pool.counts(), pool.right()
@@ -121,7 +124,7 @@ def _improve_chosen(pool: ThresholdPool, cost: FloatArray, goal: Goal, limits: F
             for i in better[np.argsort(missing[better], kind="stable")[:_NEAR]].tolist():
                 starts[i, d] = None
         for i, d in starts:
-            _improve(pool, pool.vector(i), cost[d], goal, float(limits[d, t]))
+            _improve(pool, changes, pool.vector(i), cost[d], float(limits[d, t]))
 
 
 def _representatives(chosen: IntArray, room: FloatArray, limits: FloatArray) -> list[int]:
@@ -141,7 +144,9 @@ def _representatives(chosen: IntArray, room: FloatArray, limits: FloatArray) -> 
     return sorted(set(designs))
 
 
-def _reopen(pool: ThresholdPool, cost: FloatArray, goal: Goal, limits: FloatArray) -> None:
+def _reopen(
+    pool: ThresholdPool, changes: BestChanges, cost: FloatArray, goal: Goal, limits: FloatArray
+) -> None:
     """Moves each threshold of each chosen vector in turn and makes up for it at the other exits.
 
     Single moves stop where one exit has used up the limit that another would use better.
@@ -154,7 +159,7 @@ def _reopen(pool: ThresholdPool, cost: FloatArray, goal: Goal, limits: FloatArra
             for value in _neighbours(pool.table, j, pool.vector(chosen)[j]):
                 thresholds = pool.vector(chosen).copy()
                 thresholds[j] = value
-                _improve(pool, thresholds, cost, goal, float(limit))
+                _improve(pool, changes, thresholds, cost, float(limit))
 
 
 def _neighbours(table: SampleTable, exit_index: int, threshold: float) -> list[float]:
@@ -166,10 +171,12 @@ def _neighbours(table: SampleTable, exit_index: int, threshold: float) -> list[f
     return [*values, np.inf] if passing else []
 
 
-def _improve(pool: ThresholdPool, thresholds: FloatArray, cost: FloatArray, goal: Goal, limit: float) -> None:
+def _improve(
+    pool: ThresholdPool, changes: BestChanges, thresholds: FloatArray, cost: FloatArray, limit: float
+) -> None:
     """Adds what single moves make of one vector."""
     for _ in range(_IMPROVEMENTS):
-        changed = best_change(pool.table, thresholds, cost, goal, limit)
+        changed = changes.of(thresholds, cost, limit)
         if changed is None:
             break
         thresholds = changed

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.predictions import ExitPredictions
 from study.threshold_goals import CheapestAboveFloor, MostAccurateBelowCeiling
-from study.threshold_moves import best_change, descend
+from study.threshold_moves import BestChanges, best_change, descend
 from study.threshold_table import SampleTable
 from tests.reference.policy_oracle import run_policy
 from tests.study.policy_cases import small_cases
@@ -99,3 +99,35 @@ def test_descent_does_not_cut_through_equal_confidences():
     correct = np.array([[True, False], *[[False, True]] * 4])
     table = SampleTable.of(ExitPredictions(np.full((5, 2), 0.5, np.float32), correct))
     assert descend(table, np.array([np.inf, -np.inf]), np.array([1.0, 2.0]), price=10.0)[0] == np.inf
+
+
+@given(case=small_cases(max_samples=10, max_exits=4), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_changes_that_are_kept_are_those_of_the_same_vector_costs_and_limit(case, data):
+    """Each asked for twice, in any order: the answer is that of a search from the start."""
+    predictions, costs, _ = case
+    table, goal = SampleTable.of(predictions), CheapestAboveFloor()
+    changes = BestChanges(table, goal)
+    asked = [
+        (starts(data.draw, predictions), factor * costs, float(table.never_early_correct - slack))
+        for factor, slack in ((1.0, 0), (1.0, 2), (np.linspace(1.0, 3.0, len(costs)), 0))
+    ]
+    for thresholds, cost, limit in data.draw(st.permutations([*asked, *asked])):
+        found, wanted = (
+            changes.of(thresholds, cost, limit),
+            best_change(table, thresholds, cost, goal, limit),
+        )
+        assert (found is None) == (wanted is None)
+        if wanted is not None:
+            np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_change_is_looked_for_once(monkeypatch):
+    table = SampleTable.of(
+        ExitPredictions(np.array([[0.4, 0.9], [0.8, 0.7]]), np.array([[True, True], [False, True]]))
+    )
+    changes, start = BestChanges(table, CheapestAboveFloor()), np.array([np.inf, -np.inf])
+    first = changes.of(start, np.array([1.0, 2.0]), 1.0)
+    assert first is not None
+    monkeypatch.setattr("study.threshold_moves.best_change", None)  # cannot be called
+    assert changes.of(start.copy(), np.array([1.0, 2.0]), 1.0) is first
