@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,30 @@ def describe(config: StudyConfig, data: TrainingData, device: str, command: str)
             "classes": list(data.class_names),
         },
     }
+
+
+def with_earlier(environment: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """The environment of a run with what earlier runs of its study ran on, as `before`.
+
+    Args:
+        environment: Of this run.
+        kept: Of the run before, with its own `before`; empty for the first run.
+
+    Returns:
+        A copy; `before` holds command, commit, versions and machine of each earlier run, the first one first, equal
+        ones once, and is left out where all of them are equal to this run.
+    """
+    mine = _how(environment)
+    earlier = [*kept.get("before", []), *([_how(kept)] if kept else [])]
+    before: list[dict[str, Any]] = []
+    for how in earlier:
+        if how not in before:
+            before.append(how)
+    return {**environment, **({"before": before} if before not in ([], [mine]) else {})}
+
+
+def _how(environment: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: environment.get(name) for name in ("command", "commit", "versions", "machine")}
 
 
 def commit() -> str | None:

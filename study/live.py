@@ -24,6 +24,7 @@ from hwcost.errors import OfframpError
 from study.config import StudyConfig
 from study.config_io import resolve
 from study.derived import DerivedFiles
+from study.environment import with_earlier
 from study.hardware import HardwareCosts
 from study.metrics import Objectives
 from study.record import DesignRecord
@@ -45,11 +46,17 @@ ENVIRONMENT_KEY = "environment"
 IDENTITY_KEY = "identity"
 
 
-def keep_environment(study: optuna.Study, environment: Mapping[str, Any]) -> None:
-    """Keeps beside the study what it runs on and with, so that others can look at it while it runs."""
-    kept = json.loads(json.dumps(environment))
-    if study.user_attrs.get(ENVIRONMENT_KEY) != kept:
+def keep_environment(study: optuna.Study, environment: Mapping[str, Any]) -> dict[str, Any]:
+    """Keeps beside the study what it runs on and with, so that others can look at it while it runs.
+
+    Returns:
+        The same with what earlier runs ran on.
+    """
+    before = study.user_attrs.get(ENVIRONMENT_KEY, {})
+    kept: dict[str, Any] = json.loads(json.dumps(with_earlier(environment, before)))
+    if before != kept:
         study.set_user_attr(ENVIRONMENT_KEY, kept)
+    return kept
 
 
 def find_study(url: str, name: str | None) -> optuna.Study:

@@ -157,7 +157,7 @@ def run_study(
                 f"this run trains with another {', '.join(changed)} than the study's first: networks that were "
                 "trained before are trained again where they are needed, results may differ a little"
             )
-        keep_environment(study, environment)
+        environment = keep_environment(study, environment)
         write_origin(paths.out, config, environment)
         reference = _kept_reference(study, context, task, lock, progress)
         context = context.relative_to(reference)

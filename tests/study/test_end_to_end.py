@@ -165,6 +165,7 @@ def test_the_same_command_with_more_trials_goes_on(folder: Path, study_cache: Pa
     """Last in this file: it adds trials to the study the others look at."""
     run = folder / "runs" / "quickstart"
     before = pd.read_csv(run / "trials.csv")
+    first = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     reference = (run / "static_reference.json").read_text(encoding="utf-8")
     # Predictions of the reference's trainings are gone: the study keeps the reference it was begun with.
     for path in (run / "predictions").glob("*.npz"):
@@ -175,3 +176,6 @@ def test_the_same_command_with_more_trials_goes_on(folder: Path, study_cache: Pa
     after = pd.read_csv(run / "trials.csv")
     assert (after["state"] == "COMPLETE").sum() == TRIALS + 2
     pd.testing.assert_frame_equal(after.iloc[: len(before)], before, check_dtype=False)
+    environment = json.loads((run / "environment.json").read_text(encoding="utf-8"))
+    assert [how["command"] for how in environment["before"]] == [first["command"]]
+    assert environment["command"] != first["command"]
