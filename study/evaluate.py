@@ -20,7 +20,7 @@ from study.costing import SimulatedCosting
 from study.genome import Genome, SearchSpace
 from study.hardware import HardwareCosts
 from study.hardware_check import HardwareCheck
-from study.memo import PredictionMemo, TrainedNetwork
+from study.memo import LongestKnown, PredictionMemo, TrainedNetwork
 from study.metrics import Objectives
 from study.policy import OperatingPoint, apply_policies, apply_policy
 from study.record import DesignRecord
@@ -143,10 +143,10 @@ class Evaluator:
         rung.memo.store(architecture, network)  # the designs that derive from it are evaluated from there
         return network, True
 
-    def longest_known(self, architecture: Architecture) -> TrainedNetwork | None:
-        """The network at the highest rung it was trained with; None where it was not."""
-        found = (rung.memo.find(architecture) for rung in reversed(self.rungs))
-        return next((network for network in found if network is not None), None)
+    @property
+    def longest_known(self) -> LongestKnown:
+        """Gives the network at the highest rung it was trained with; None where it was not."""
+        return LongestKnown(tuple(rung.memo for rung in reversed(self.rungs)))
 
     def measure(
         self, architecture: Architecture, network: TrainedNetwork, allocation: tuple[int, ...]

@@ -125,6 +125,22 @@ class PredictionMemo:
 
 
 @dataclass(frozen=True)
+class LongestKnown:
+    """Finds a network in several memos; can be handed to other processes.
+
+    Attributes:
+        memos: The first one that has it counts.
+    """
+
+    memos: tuple[PredictionMemo, ...]
+
+    def __call__(self, architecture: Architecture) -> TrainedNetwork | None:
+        """Its predictions; None where nobody has them."""
+        found = (memo.find(architecture) for memo in self.memos)
+        return next((network for network in found if network is not None), None)
+
+
+@dataclass(frozen=True)
 class StoredNetwork:
     """A network as its files tell it, whatever study looks.
 

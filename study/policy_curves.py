@@ -61,7 +61,8 @@ def policy_curves(
 
     Args:
         members: Of the front.
-        find: Gives the predictions of a trained network, None where they are lost.
+        find: Gives the predictions of a trained network, None where they are lost; with several workers it is handed
+            to other processes.
         hardware: The simulator.
         score: What thresholds are compared with.
         reference_edp_pj_cycles: Of the static reference.
@@ -72,18 +73,22 @@ def policy_curves(
         if not member.record.genome.architecture.is_static:
             of = member.record.network.key(), member.record.genome.architecture.key()
             by_network.setdefault(of, []).append(member)
-    found = ((designs, find(designs[0].record.network)) for designs in by_network.values())
-    work = partial(_curves_of, hardware, score)
-    curves = in_order(work, [(designs, whole) for designs, whole in found if whole is not None], workers)
+    work = partial(_curves_of, find, hardware, score)
+    curves = in_order(work, list(by_network.values()), workers)
     frame = pd.DataFrame([row for rows in curves for row in rows], columns=list(COLUMNS))
     return frame.assign(edp_relative=frame["mean_edp_pj_cycles"] / reference_edp_pj_cycles)
 
 
 def _curves_of(
-    hardware: HardwareCosts, score: ScoreName, trained: tuple[Sequence[Design], TrainedNetwork]
+    find: Callable[[Architecture], TrainedNetwork | None],
+    hardware: HardwareCosts,
+    score: ScoreName,
+    designs: Sequence[Design],
 ) -> list[dict[str, Any]]:
-    """Both curves of all designs that share one trained network."""
-    designs, whole = trained
+    """Both curves of all designs that share one trained network; none where it is lost."""
+    whole = find(designs[0].record.network)
+    if whole is None:
+        return []
     network = network_of(designs[0].record, whole)
     architecture = designs[0].record.genome.architecture
     allocations = np.array([d.record.genome.allocation for d in designs])

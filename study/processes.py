@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -13,6 +16,33 @@ from study.worker_events import EventReaders, EventWriter, WorkerEvent
 
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 30.0
+_PARENT_POLL_SECONDS = 1.0
+
+
+@contextmanager
+def interrupts_ignored() -> Iterator[None]:
+    """For starting processes, which inherit it.
+
+    Ctrl-C reaches the whole group. The parent decides what to do; a child that is still importing must not die with a
+    traceback.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def follow_parent() -> None:
+    """Ends this process when its parent is gone: after kill -9 nobody would ever stop it."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_PARENT_POLL_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 class ProcessGroup:
@@ -32,13 +62,10 @@ class ProcessGroup:
         process = self.context.Process(
             target=target, args=(*arguments, EventWriter(writer)), name=f"offramp-{index}", daemon=True
         )
-        # Ctrl-C reaches the whole group. The parent decides what to do; a child that is still importing must not
-        # die with a traceback, and it inherits the signal as ignored.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            process.start()
+            with interrupts_ignored():
+                process.start()
         finally:
-            signal.signal(signal.SIGINT, before)
             writer.close()  # the process has one of its own; the pipe ends with that
         self._readers.add(reader)
         self._processes[index] = process

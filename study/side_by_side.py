@@ -6,12 +6,13 @@ A process takes seconds to start, so some things are done here first, and the ti
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from study.processes import follow_parent, interrupts_ignored
 
 Thing = TypeVar("Thing")
 Result = TypeVar("Result")
@@ -57,12 +58,12 @@ def _in_processes(work: Callable[[Thing], Result], things: Sequence[Thing], work
     with ProcessPoolExecutor(
         min(workers, len(things)),
         multiprocessing.get_context("spawn"),
-        # Ctrl-C goes to all processes of a terminal; this one decides.
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
+        initializer=follow_parent,
     ) as pool:
         try:
-            for result in pool.map(work, things, chunksize=max(1, len(things) // (8 * workers))):
+            with interrupts_ignored():  # they are started here
+                given_out = pool.map(work, things, chunksize=max(1, len(things) // (8 * workers)))
+            for result in given_out:
                 results.append(result)
         except BrokenProcessPool:
             results += [work(thing) for thing in things[len(results) :]]

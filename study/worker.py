@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
-import threading
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -16,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hwcost.errors import OfframpError
 from models.seeds import derive_seed
 from study.config import StudyConfig
+from study.processes import follow_parent
 from study.setup import Paths
 from study.worker_events import EventWriter, WorkerEvent
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from study.setup import StudyContext
 
 _log = logging.getLogger(__name__)
-_PARENT_POLL_SECONDS = 1.0
 
 
 class Interrupted(BaseException):
@@ -74,7 +71,7 @@ def run_reference(task: WorkerTask, trained: Literal["alone", "jointly"], events
 
 def _guarded(task: WorkerTask, events: Any, work: Callable[[], None]) -> None:
     """Runs a process's work; whatever ends it becomes one event."""
-    _follow_parent()
+    follow_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -231,15 +228,3 @@ def _explain(error: Exception, paths: Paths) -> str:
 def _interrupt(signum: int, frame: Any) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough; the trial is being put aside
     raise Interrupted
-
-
-def _follow_parent() -> None:
-    """End this process when its parent is gone: after kill -9 nobody would ever stop it."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_PARENT_POLL_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

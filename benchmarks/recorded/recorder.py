@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -23,6 +21,7 @@ from models.splits import spread
 from study.config import StudyConfig
 from study.config_io import to_toml
 from study.memo import PredictionMemo
+from study.processes import follow_parent
 from study.setup import Paths, StudyContext, load_data, open_context, train_static
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def train_missing(
     """
     waiting = list(reversed(missing))
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=follow_parent) as pool:
         running: dict[Future[str], Architecture] = {}
         try:
             while waiting or running:
@@ -130,18 +129,6 @@ def _train(task: RecordTask, architecture: Architecture) -> str:
 @cache
 def _context(task: RecordTask) -> StudyContext:
     return open_recording(task)
-
-
-def _follow_parent() -> None:
-    """Ends this process when the one that started it is gone."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def collect(context: StudyContext, among: list[Architecture]) -> TableFile:

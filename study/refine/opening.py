@@ -84,7 +84,8 @@ def read_config(
         )
     if not (folder / "config.toml").is_file():
         raise OfframpError(
-            f"expected config.toml in {folder}, got none; study.run writes it before its first trial"
+            f"expected config.toml in {folder}, got none; run study.run again, which writes it before its "
+            "first trial"
         )
     assigned: dict[str, Any] = {}
     for text in assignments:

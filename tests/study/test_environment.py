@@ -7,10 +7,10 @@ from typing import Any
 from study.environment import with_earlier
 
 
-def run(machine: str, command: str = "python -m study.run") -> dict[str, Any]:
+def run(machine: str) -> dict[str, Any]:
     return {
-        "command": command, "commit": "abc", "versions": {"torch": "2.13.0"}, "machine": {"device": machine},
-        "seeds": {"study": 0},
+        "command": "python -m study.run", "commit": "abc", "versions": {"torch": "2.13.0"},
+        "machine": {"device": machine}, "seeds": {"study": 0},
     }  # fmt: skip
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -59,3 +63,43 @@ def test_a_killed_process_costs_nothing_but_time(tmp_path: Path) -> None:
 def test_what_the_work_refuses_is_refused() -> None:
     with pytest.raises(ValueError, match="four"):
         in_order(_refuse, range(6), 2, look_seconds=0, worth_processes=0)
+
+
+def _say_and_sleep(folder: Path, number: int) -> int:
+    (folder / str(os.getpid())).touch()
+    time.sleep(0.0 if number == 0 else 60.0)
+    return number
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    """kill -9 of it: nobody else would ever end them."""
+    program = (
+        "import sys; from pathlib import Path; from functools import partial\n"
+        "from study.side_by_side import in_order; from tests.study.test_side_by_side import _say_and_sleep\n"
+        "if __name__ == '__main__':\n"
+        "    work = partial(_say_and_sleep, Path(sys.argv[1]))\n"
+        "    in_order(work, range(5), 2, look_seconds=0, worth_processes=0)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=Path(__file__).parents[2])
+    try:
+        _wait(lambda: len(list(tmp_path.iterdir())) == 3)
+    finally:
+        parent.kill()
+        parent.wait()
+    children = {int(mark.name) for mark in tmp_path.iterdir()} - {parent.pid}
+    assert len(children) == 2
+    _wait(lambda: not any(_alive(pid) for pid in children))
+
+
+def _wait(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

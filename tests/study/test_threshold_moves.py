@@ -113,10 +113,8 @@ def test_changes_that_are_kept_are_those_of_the_same_vector_costs_and_limit(case
         for factor, slack in ((1.0, 0), (1.0, 2), (np.linspace(1.0, 3.0, len(costs)), 0))
     ]
     for thresholds, cost, limit in data.draw(st.permutations([*asked, *asked])):
-        found, wanted = (
-            changes.of(thresholds, cost, limit),
-            best_change(table, thresholds, cost, goal, limit),
-        )
+        found = changes.of(thresholds, cost, limit)
+        wanted = best_change(table, thresholds, cost, goal, limit)
         assert (found is None) == (wanted is None)
         if wanted is not None:
             np.testing.assert_array_equal(found, wanted)

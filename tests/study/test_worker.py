@@ -173,7 +173,7 @@ def guarded(task, monkeypatch):
     """Runs work as a worker process does, without its thread that watches the parent."""
     import study.worker
 
-    monkeypatch.setattr(study.worker, "_follow_parent", lambda: None)
+    monkeypatch.setattr(study.worker, "follow_parent", lambda: None)
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 
     def run(work):
@@ -230,7 +230,7 @@ def test_sigterm_interrupts_once_and_sigint_is_left_to_the_parent(guarded):
 def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
     """A parent that dies by kill -9 cannot stop anybody."""
     child = (
-        "import os, time, sys; from study.worker import _follow_parent; _follow_parent();"
+        "import os, time, sys; from study.processes import follow_parent; follow_parent();"
         f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     )
     parent = subprocess.Popen(
