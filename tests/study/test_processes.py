@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import study.processes
 from study.processes import ProcessGroup
 from study.worker_events import WorkerEvent
 from tests.study.process_targets import say_and_end, wait_for_signal
+from tests.study.processes import is_running
 
 
 def test_everything_said_arrives_and_deaths_are_told_apart():
@@ -55,3 +58,24 @@ def test_stop_ends_all_and_keeps_what_they_said(monkeypatch):
 
 def test_workers_are_spawned_not_forked():
     assert ProcessGroup().context.get_start_method() == "spawn"
+
+
+def test_a_process_ends_when_its_parent_is_killed(tmp_path):
+    """A parent that dies by kill -9 cannot stop anybody."""
+    child = (
+        "import os, time, sys; from study.processes import follow_parent; follow_parent();"
+        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"]
+    )
+    deadline = time.monotonic() + 60
+    while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    pid = int((tmp_path / "pid").read_text())
+    parent.kill()
+    parent.wait()
+    while is_running(pid):
+        assert time.monotonic() < deadline, "the worker outlived its parent"
+        time.sleep(0.05)

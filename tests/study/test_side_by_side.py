@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from study.side_by_side import in_order
+from tests.study.processes import is_running
 
 
 def _square_and_place(number: int) -> tuple[int, int]:
@@ -88,7 +89,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
         parent.wait()
     children = {int(mark.name) for mark in tmp_path.iterdir()} - {parent.pid}
     assert len(children) == 2
-    _wait(lambda: not any(_alive(pid) for pid in children))
+    _wait(lambda: not any(is_running(pid) for pid in children))
 
 
 def _wait(done: Callable[[], bool]) -> None:
@@ -96,10 +97,3 @@ def _wait(done: Callable[[], bool]) -> None:
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

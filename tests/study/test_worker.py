@@ -3,8 +3,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -225,32 +223,3 @@ def test_sigterm_interrupts_once_and_sigint_is_left_to_the_parent(guarded):
 
     assert guarded(work).kind == "done"
     assert reached == ["after SIGINT", "put aside"]
-
-
-def test_a_worker_ends_when_its_parent_is_killed(tmp_path):
-    """A parent that dies by kill -9 cannot stop anybody."""
-    child = (
-        "import os, time, sys; from study.processes import follow_parent; follow_parent();"
-        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    )
-    parent = subprocess.Popen(
-        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"]
-    )
-    deadline = time.monotonic() + 60
-    while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    pid = int((tmp_path / "pid").read_text())
-    parent.kill()
-    parent.wait()
-    while is_running(pid):
-        assert time.monotonic() < deadline, "the worker outlived its parent"
-        time.sleep(0.05)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
