@@ -12,6 +12,7 @@ from hwcost.networks import Precision, uniform_precision
 from models.architecture import HEAD_KINDS, REFERENCE_BITS, Architecture, check_bits
 from models.backbone import Backbone, make_blocks, make_stem
 from models.exit_policy import ExitPolicy
+from models.gradient_share import with_gradient_share
 from models.heads import ExitHead
 from models.inference import EarlyExitResult, run_early_exit
 from models.layers import FloatLayers, LayerFactory
@@ -87,12 +88,15 @@ class EarlyExitNetwork(nn.Module):
         """Blocks with at least one head, ascending; a segment ends behind each."""
         return tuple(sorted({mount.block for mount in self.mounts}))
 
-    def forward_segment(self, segment: int, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward_segment(
+        self, segment: int, x: Tensor, exit_gradient: float = 1.0
+    ) -> tuple[Tensor, list[Tensor]]:
         """Runs one segment and its heads.
 
         Args:
             segment: Index; segment 0 begins with the image.
             x: (n, c, h, w) what the segment before returned, or images.
+            exit_gradient: Share of the gradient of an early exit that reaches the backbone.
 
         Returns:
             The map behind the segment and (n, classes) logits of each of its heads.
@@ -101,7 +105,8 @@ class EarlyExitNetwork(nn.Module):
             x = module(x)
         end = self.exit_blocks[segment]
         heads = [self.heads[mount.name] for mount in self.mounts if mount.block == end]
-        return x, [head(x) for head in heads]
+        seen = x if end == self.spec.n_blocks - 1 else with_gradient_share(x, exit_gradient)
+        return x, [head(seen) for head in heads]
 
     def segment_modules(self, segment: int) -> list[nn.Module]:
         """What runs in one segment, one after the other, without its heads; the stem is part of segment 0."""
@@ -131,11 +136,11 @@ class EarlyExitNetwork(nn.Module):
         with torch.inference_mode():
             return run_early_exit(TorchSegments(self), x, len(x), policy)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """(n, c, h, w) images to (n, classes) logits of every mount."""
+    def forward(self, x: Tensor, exit_gradient: float = 1.0) -> list[Tensor]:
+        """(n, c, h, w) images to (n, classes) logits of every mount; `exit_gradient` as in `forward_segment`."""
         logits: list[Tensor] = []
         for segment in range(len(self.exit_blocks)):
-            x, here = self.forward_segment(segment, x)
+            x, here = self.forward_segment(segment, x, exit_gradient)
             logits += here
         return logits
 

@@ -137,7 +137,7 @@ class Pretraining:
         """The joint loss, and how many images the final exit has right; of mixed ones the larger part."""
         recipe = self.recipe
         with arithmetic(recipe.precision, images.device):
-            logits = self.network(images)
+            logits = self.network(images, recipe.exit_gradient)
         final = torch.stack(logits[-self.n_final :]).float().mean(0)
         loss = joint_loss(
             logits,

@@ -17,6 +17,7 @@ LATER_FIELDS = {
     "start_size": 1.0,
     "full_size_from": 0.6,
     "cutmix": 0.0,
+    "exit_gradient": 1.0,
 }
 """Fields that came after the first caches, with the value under which nothing changed: at it they are left out of
 keys and identities, so that a pre-training of hours is found again and studies go on."""
@@ -43,6 +44,8 @@ class PretrainRecipe:
         start_size: Share of the images' side in the first steps, see `models.image_growth`; 1: all of it always.
         full_size_from: Share of the steps after which images have their full size.
         cutmix: Probability that an image has a part of another one, see `models.cutmix`; 0 switches it off.
+        exit_gradient: Share of the early exits' gradient that reaches the backbone, in [0, 1]; their heads get all
+            of it.
         threads: CPU threads of PyTorch; part of the recipe, as sums depend on it in their last digits.
         precision: Of the arithmetic, see `Arithmetic`.
     """
@@ -63,6 +66,7 @@ class PretrainRecipe:
     start_size: float = 1.0
     full_size_from: float = 0.6
     cutmix: float = 0.0
+    exit_gradient: float = 1.0
     threads: int = 2
     precision: Arithmetic = "float32"
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
@@ -76,6 +80,7 @@ class PretrainRecipe:
         _in_range("start_size", self.start_size, 0.25, 1.0)
         _in_range("full_size_from", self.full_size_from, 0.0, 1.0)
         _in_range("cutmix", self.cutmix, 0.0, 1.0)
+        _in_range("exit_gradient", self.exit_gradient, 0.0, 1.0)
 
     def key(self) -> str:
         """SHA-256 (hex) over all fields."""

@@ -15,7 +15,7 @@ def test_every_field_is_in_the_key(recipe: PretrainRecipe | QatRecipe) -> None:
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
         other = "bfloat16" if isinstance(value, str) else value * 2 if value >= 1 else value * 0.5 + 0.001
-        other = 0.5 if field.name == "start_size" else other
+        other = 0.5 if field.name in ("start_size", "exit_gradient") else other  # shares of 1
         keys.add(dataclasses.replace(recipe, **{field.name: other}).key())
     assert len(keys) == len(dataclasses.fields(recipe)) + 1
 
@@ -43,7 +43,7 @@ def test_bad_numbers_are_refused_by_name(field: str, value: float) -> None:
 
 
 def test_caches_from_before_a_field_was_there_are_found_again() -> None:
-    later = {"precision", "final_learning_rate", "start_size", "full_size_from", "cutmix"}
+    later = {"precision", "final_learning_rate", "start_size", "full_size_from", "cutmix", "exit_gradient"}
     for recipe in (PretrainRecipe(), QatRecipe()):
         fields = {name: value for name, value in dataclasses.asdict(recipe).items() if name not in later}
         assert recipe.key() == hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
@@ -56,6 +56,8 @@ def test_an_unknown_precision_and_a_schedule_that_climbs_are_refused() -> None:
         PretrainRecipe(final_learning_rate=1.5)
     with pytest.raises(OfframpError, match=r"start_size in \[0.25, 1\], got 0.1"):
         PretrainRecipe(start_size=0.1)
+    with pytest.raises(OfframpError, match=r"exit_gradient in \[0, 1\], got 1.5"):
+        PretrainRecipe(exit_gradient=1.5)
 
 
 def test_steps_round_to_whole_batches_and_never_to_none() -> None:

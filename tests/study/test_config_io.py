@@ -49,7 +49,7 @@ OTHER = {
         "epochs": 7, "batch_size": 32, "learning_rate": 0.5, "momentum": 0.5, "weight_decay": 0.5, "warmup": 0.5,
         "label_smoothing": 0.5, "exit_weight": 0.5, "distillation_weight": 0.25, "distillation_temperature": 9.0,
         "ema_decay": 0.5, "gradient_clip": 1.0, "threads": 5, "precision": "bfloat16", "final_learning_rate": 0.5,
-        "start_size": 0.5, "cutmix": 0.25, "full_size_from": 0.9,
+        "start_size": 0.5, "cutmix": 0.25, "full_size_from": 0.9, "exit_gradient": 0.25,
     },
     "qat": {
         "epochs": 7.0, "batch_size": 32, "learning_rate": 0.5, "scale_learning_rate": 0.5, "momentum": 0.5,
