@@ -66,7 +66,6 @@ class SearchConfig(Section):
     # what promises most is looked at again with what its exits cost; needs the predictor
     exit_costs: bool = True
     # designs that follow from each trained network, at most, which the predictor learns from too; needs derive
-    # and a single rung, as longer trainings do not compare
     learn_derived: int = Field(default=8, ge=0, le=1024)
     skip: bool = True  # a child that is surely dominated gives way and counts; needs the predictor
     skip_confidence: float = Field(
@@ -75,7 +74,7 @@ class SearchConfig(Section):
     train_skipped: float = Field(
         default=0.1, ge=0.1, le=1.0
     )  # share of skipped children trained all the same, to know how often skipping is right
-    # trainings of a trial as multiples of qat.epochs: a design that is not dominated after one gets the next
+    # trainings of a trial as multiples of qat.epochs: a network with a design that nothing dominates gets the next
     rungs: tuple[PositiveFloat, ...] = (1.0,)
     max_failures: int = Field(default=5, ge=1)  # failed trials in a row after which the study stops
 

@@ -29,16 +29,24 @@ _log = logging.getLogger(__name__)
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 
 
-def write_derived(context: StudyContext, architecture: Architecture) -> list[DesignRecord]:
+def write_derived(
+    context: StudyContext, architecture: Architecture, rung: int | None = None
+) -> list[DesignRecord]:
     """Evaluates what derives from a trained network and keeps it: placements, policy targets, fewer exits.
+
+    Args:
+        context: Of the study.
+        architecture: Of the network.
+        rung: The training of the network that counts; None: the longest it had.
 
     Raises:
         OfframpError: The disk is full.
     """
-    network = context.evaluator.longest_known(architecture)
+    evaluator = context.evaluator
+    find = evaluator.longest_known if rung is None else evaluator.rungs[rung].memo.find
+    network = find(architecture)
     if network is None:
         return []
-    evaluator = context.evaluator
     sets = sets_to_derive(evaluator, architecture, [network])
     records = derive_keeping(evaluator, architecture, network, sets)
     text = "".join(json.dumps(record.to_json()) + "\n" for record in records)
@@ -69,11 +77,12 @@ class DerivedFiles:
     Args:
         folder: Where they are; it need not be there yet.
         identity_values: Of the study's configuration, as `study.config_io.identity` gives them.
+        rung: Of networks after this training alone, see `study.rungs`; None: after every one.
     """
 
-    def __init__(self, folder: Path, identity_values: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, identity_values: Mapping[str, Any], rung: int | None = None) -> None:
         self._folder = folder
-        self._study = _mark(identity_values)
+        self._pattern = f"{_mark(identity_values)}-*-{'*' if rung is None else rung}.jsonl"
         self._known: set[str] = set()
         self.pending = False
         """Whether the last call left files for the next one."""
@@ -86,7 +95,7 @@ class DerivedFiles:
         """
         found: list[DesignRecord] = []
         self.pending = False
-        unread = (p for p in sorted(self._folder.glob(f"{self._study}-*.jsonl")) if p.name not in self._known)
+        unread = (p for p in sorted(self._folder.glob(self._pattern)) if p.name not in self._known)
         for path in unread:
             self._known.add(path.name)
             with contextlib.suppress(*_DAMAGE):  # its designs are evaluated again when tables are written
@@ -102,12 +111,13 @@ class DerivedDesigns:
 
     Args:
         context: Of the study.
+        rung: Of networks after this training; by default the one that all have, so that all compare.
     """
 
-    def __init__(self, context: StudyContext) -> None:
+    def __init__(self, context: StudyContext, rung: int = 0) -> None:
         search, space = context.config.search, context.space
         self._objectives = context.evaluator.objectives
-        self._files = DerivedFiles(context.paths.derived, identity(context.config))
+        self._files = DerivedFiles(context.paths.derived, identity(context.config), rung)
         self._front = np.zeros((0, len(self._objectives.columns)))
         costing = context.evaluator.costing if search.exit_costs else None
         self._examples = Examples(
@@ -126,7 +136,7 @@ class DerivedDesigns:
 
     def _read(self) -> None:
         new = self._files.new()
-        leading = [self._objectives.values(record) for record in new if record.may_lead]
+        leading = [self._objectives.values(record) for record in new if record.feasible and record.trained]
         if leading:
             merged = np.vstack([self._front, np.array(leading)])
             self._front = merged[moocore.is_nondominated(merged)]

@@ -59,7 +59,7 @@ class Evaluator:
         train: Trains one architecture with it.
         classes: Classes of the data; a design that is not trained has the error of chance.
         longer: Budgets of the higher rungs.
-        rises: Which designs get them.
+        rises: Which networks get them.
         hardware_first: A design that breaks a constraint is not trained.
         memoized: A network that was trained is not trained again.
         leave_out: Networks with fewer exits that become designs of a trained one, at most.
@@ -121,7 +121,7 @@ class Evaluator:
         steps: list[DesignRecord] = []  # one a rung
         trained: list[int] = []  # images, one entry a training
         for index, rung in enumerate(self.rungs):
-            earned = index == 0 or self._rises(index - 1, steps[-1])
+            earned = index == 0 or self.rises(index - 1, steps[-1])
             if not earned and (not self.memoized or rung.memo.find(architecture) is None):
                 break
             network, fresh = self._trained(rung, architecture)
@@ -276,11 +276,6 @@ class Evaluator:
                 )
             )
         return records
-
-    def _rises(self, rung: int, result: DesignRecord) -> bool:
-        """Whether a result earns the next rung; a bound on the error may still be met after a longer training."""
-        costs_met = all(excess <= 0 for name, excess in result.violations.items() if name != "error")
-        return costs_met and self.rises(rung, self.objectives.values(result))
 
     def _thresholds(
         self, calibration: ExitPredictions, costs: StageCosts, targets: list[float]

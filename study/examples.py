@@ -57,11 +57,14 @@ class Examples:
         self._read: dict[str, Measured] = {}
 
     def add(self, records: Sequence[DesignRecord]) -> None:
-        """Takes in all that was derived from networks, each with all its designs; a later word on one replaces."""
+        """Takes in all that was derived from networks, each with all its designs; a later word on one replaces.
+
+        All of them must have had the same training, whatever else the study trains.
+        """
         by_network: dict[str, list[DesignRecord]] = {}
         for record in records:
             own = by_network.setdefault(record.network.key(), [])
-            if record.may_lead:
+            if record.feasible and record.trained:
                 own.append(record)
         for key, own in by_network.items():
             self._kept[key] = self._best(own)

@@ -1,25 +1,27 @@
-"""Rungs: a short training for every design of a study, longer ones for those that earn them.
+"""Rungs: a short training for every network of a study, longer ones for those that earn them.
 
-Every feasible design gets the training of rung 0. A design that no other one dominates at its rung, as far as is
-known when it is done, is trained again with the budget of the next rung, within the same trial, from the warm start
-and with a seed of its own: what a rung gives depends on architecture and rung alone, not on who got there or when.
+Every feasible design's network gets the training of rung 0. A network one of whose designs no other design dominates
+at its rung, as far as is known when it is done, is trained again with the budget of the next rung, within the same
+trial, from the warm start and with a seed of its own: what a rung gives depends on architecture and rung alone, not
+on who got there or when. A network's designs are the one that was proposed and, where a study derives, all that
+follow from it: other PE arrays, levels, policy targets, fewer exits.
 
 **Comparing rungs.** The result of a trial is that of the highest rung it reached, so a storage holds results of
-several budgets. A design that did not rise is dominated at its rung by another one; that one rose, or was itself
-dominated by an earlier one, and so on. Domination is transitive and the first design always rises, so there is one
-that rose and dominates it at equal budgets. The result of a design that did not rise is a pessimistic bound in
-expectation: trained longer it would err less. Hence three rules.
+several budgets. Every design of a network that did not rise is dominated at its rung by another one, whose network
+rose or which was itself dominated by an earlier one, and so on. Domination is transitive and the first network always
+rises, so there is a design of one that rose which dominates it at equal budgets. The result of a design that did not
+rise is a pessimistic bound in expectation: trained longer it would err less. Hence three rules.
 
 - Fronts and hypervolumes are made of designs of the last rung only. A short training neither enters them nor is
   measured against a long one there; a hypervolume can only be too small by it.
 - Selection for breeding takes results as they are. A design that rose is preferred twice, for its rank and for its
   budget, and both say that its neighbourhood is worth more trials.
-- Predictions need numbers that compare. They are made of rung 0, the one rung that every trained design has. So
-  what is predicted is what the decision at the end of rung 0 will see, and a child that is skipped with confidence is
-  one that would not have risen.
+- Predictions need numbers that compare. They are made of rung 0, the one rung that every trained network has, of
+  proposals and of what follows from networks alike. So what is predicted is what the decision at the end of rung 0
+  will see, and a child that is skipped with confidence is one that would not have risen.
 
 Where a bound is on something that only training tells, a design that breaks it keeps nobody down, and one that breaks
-a bound on a cost does not rise; a bound on the error may still be met after a longer training.
+a bound on a cost earns nothing; a bound on the error may still be met after a longer training.
 """
 
 from __future__ import annotations
@@ -29,18 +31,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from models.architecture import Architecture
 from study.memo import PredictionMemo, TrainedNetwork
 from study.storage import RESULT_KEY
 
 if TYPE_CHECKING:
-    import optuna
+    from study.record import DesignRecord
 
-Values = tuple[float, ...]
-Rises = Callable[[int, Values], bool]
-"""Whether a design with these objectives at this rung gets the training of the next one."""
+Rises = Callable[[int, "DesignRecord"], bool]
+"""Whether the network of a design with this result at this rung gets the training of the next one."""
 
 
 @dataclass(frozen=True)
@@ -56,28 +57,22 @@ class Rung:
     train: Callable[[Architecture], TrainedNetwork]
 
 
-def always_rises(rung: int, objectives: Values) -> bool:
-    """Every design gets every training."""
+def always_rises(rung: int, record: DesignRecord) -> bool:
+    """Every network gets every training."""
     return True
 
 
-class RisesUndominated:
-    """A design rises that no finished feasible design of the study dominates at its rung.
+def leads(values: np.ndarray, known: np.ndarray) -> bool:
+    """Whether any of some objectives, (n, n_objectives), is dominated by none of others, (k, n_objectives)."""
+    no_worse = np.all(known[None] <= values[:, None], axis=2)
+    better = np.any(known[None] < values[:, None], axis=2)
+    beaten = np.any(no_worse & better, axis=1)
+    return not beaten.all()
 
-    Args:
-        study: Whose finished trials are what is known.
-    """
 
-    def __init__(self, study: optuna.Study) -> None:
-        self._study = study
-
-    def __call__(self, rung: int, objectives: Values) -> bool:
-        """Whether a design with these objectives at this rung rises."""
-        finished = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        known = known_at([t for t in finished if _feasible(t)], rung, len(objectives))
-        no_worse = (known <= objectives).all(axis=1)
-        better = (known < objectives).any(axis=1)
-        return not (no_worse & better).any()
+def may_rise(record: DesignRecord) -> bool:
+    """Whether a design keeps all bounds but one on the error, which a longer training may still meet."""
+    return all(excess <= 0 for name, excess in record.violations.items() if name != "error")
 
 
 def known_at(trials: Iterable[FrozenTrial], rung: int, n_objectives: int = 3) -> np.ndarray:
@@ -100,6 +95,6 @@ def _steps(trial: FrozenTrial) -> list[list[float]]:
     return [*result.get("lower_rungs", []), list(trial.values)]
 
 
-def _feasible(trial: FrozenTrial) -> bool:
+def is_feasible(trial: FrozenTrial) -> bool:
     """Whether a trial met every constraint: one that broke a bound only its training told keeps nobody down."""
     return all(excess <= 0 for excess in trial.constraints.values())

@@ -101,7 +101,7 @@ def _work(task: WorkerTask, events: EventWriter) -> None:
     from study.claims import Claims
     from study.derived import DerivedDesigns
     from study.leases import Heartbeat, Owner
-    from study.rungs import RisesUndominated
+    from study.rising import RisesUndominated
     from study.samplers import make_sampler
     from study.setup import load_data, open_context
     from study.storage import kept_reference, open_storage, population_of, study_lock
@@ -117,7 +117,7 @@ def _work(task: WorkerTask, events: EventWriter) -> None:
     context = context if reference is None else context.relative_to(reference)
     already = len(study.get_trials(deepcopy=False))
     seed = derive_seed("proposals", search.seed, already, task.run_number, task.index)
-    context = replace(context, evaluator=replace(context.evaluator, rises=RisesUndominated(study)))
+    context = replace(context, evaluator=replace(context.evaluator, rises=RisesUndominated(study, context)))
     evaluator, space = context.evaluator, context.space
     study.sampler = make_sampler(
         search,
@@ -125,8 +125,7 @@ def _work(task: WorkerTask, events: EventWriter) -> None:
         population_of(study),
         seed,
         evaluator.costing,
-        # With several rungs derived designs had longer trainings than what is predicted: they do not compare.
-        DerivedDesigns(context) if search.derive and len(search.rungs) == 1 else None,
+        DerivedDesigns(context) if search.derive else None,
     )
     owner = Owner.this_process(task.run, task.index, task.config.run.lease_seconds)
     lock = study_lock(task.storage_url, task.study_name)
@@ -183,7 +182,8 @@ def _one_trial(study: optuna.Study, context: StudyContext, worker: int, trial: o
         if hopeless:
             return WorkerEvent("failed", worker, trial.number, reason=reason)
         raise
-    if record.trained and context.config.search.derive:
+    # What follows from a network that did not rise was written when it was asked whether it does.
+    if record.trained and record.longest and context.config.search.derive:
         from study.derived import write_derived
 
         write_derived(context, record.genome.architecture)

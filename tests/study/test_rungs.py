@@ -1,63 +1,36 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.trial import TrialState, create_trial
+from optuna.trial import create_trial
 
 from hwcost.errors import OfframpError
 from study.config_io import load_preset, resolve
 from study.derived import read_derived, write_derived
 from study.export.run_tables import evaluated_designs
 from study.front import headline_front, hypervolume, objective_front
-from study.genome import Genome
-from study.memo import PredictionMemo
-from study.rungs import RisesUndominated, Rung, first_rung_values, known_at
+from study.rungs import first_rung_values, known_at, leads
 from study.sampler import GenomeNSGAIISampler
 from study.skipping import SKIP_KEY, SkipNote, SkipReport
-from study.storage import RESULT_KEY, record_of, store_result
+from study.storage import RESULT_KEY, store_result
 from tests.reference import pareto_oracle
-from tests.study.bench import bench_context, predictions, run_trials
-from tests.study.spaces import OBJECTIVES, record
-
-
-def with_rungs(folder, rises):
-    """A context of three rungs whose trainings are made up and counted per rung."""
-    context = bench_context(folder, search={"rungs": [1.0, 2.0, 6.0]})
-    done: list[list[str]] = [[], [], []]
-
-    def train(rung, architecture):
-        done[rung].append(architecture.key())
-        made = predictions(replace(architecture, head_weight_bits=8), 200)
-        return replace(made, training_samples=10**rung, rung=rung)
-
-    first, *longer = (
-        Rung(PredictionMemo(context.paths.predictions, {"rung": rung}), partial(train, rung))
-        for rung in range(3)
-    )
-    evaluator = replace(
-        context.evaluator, memo=first.memo, train=first.train, longer=tuple(longer), rises=rises
-    )
-    return replace(context, evaluator=evaluator), done
-
-
-def feasible(context) -> list[Genome]:
-    rng = np.random.default_rng(0)
-    drawn = (context.space.decode(context.space.random(rng)) for _ in range(60))
-    return [genome for genome in drawn if context.evaluator.check.one(genome)]
+from tests.study.bench import bench_context, run_trials
+from tests.study.ladder import feasible, finished, with_rungs
+from tests.study.spaces import OBJECTIVES
 
 
 @pytest.mark.parametrize("reached", [0, 1, 2])
 def test_a_design_is_trained_as_long_as_it_earns(tmp_path, reached):
     asked = []
 
-    def rises(rung, objectives):
-        asked.append((rung, objectives))
+    def rises(rung, record):
+        assert record.rung == rung
+        asked.append((rung, OBJECTIVES.values(record)))
         return rung < reached
 
     context, done = with_rungs(tmp_path, rises)
@@ -74,7 +47,7 @@ def test_a_design_is_trained_as_long_as_it_earns(tmp_path, reached):
 
 def test_a_longer_training_that_is_known_counts_without_being_earned_again(tmp_path):
     allowed = [True]
-    context, done = with_rungs(tmp_path, lambda rung, objectives: allowed[0])
+    context, done = with_rungs(tmp_path, lambda rung, record: allowed[0])
     genome = feasible(context)[0]
     context.evaluator.evaluate(genome)
     allowed[0] = False
@@ -88,7 +61,7 @@ def test_a_longer_training_that_is_known_counts_without_being_earned_again(tmp_p
 
 def test_derived_designs_are_of_the_longest_training_and_the_short_ones_give_way(tmp_path):
     allowed = [False]
-    context, _ = with_rungs(tmp_path, lambda rung, objectives: allowed[0])
+    context, _ = with_rungs(tmp_path, lambda rung, record: allowed[0])
     genome = feasible(context)[0]
     study = run_trials(context, 0)
 
@@ -118,43 +91,14 @@ def test_derived_designs_are_of_the_longest_training_and_the_short_ones_give_way
     assert {r.rung for r in read_derived(context, genome.architecture, 0)} == {0}
 
 
-steps = st.lists(st.tuples(*[st.integers(0, 3)] * 3), min_size=1, max_size=3)
+points = st.lists(st.tuples(*[st.integers(0, 3)] * 3), max_size=6)
 
 
-def finished(rungs, result: bool = True, **changes):
-    values = [float(v) for v in rungs[-1]]
-    kept = replace(record(), lower_rungs=tuple(tuple(map(float, step)) for step in rungs[:-1]), **changes)
-    attributes = {RESULT_KEY: kept.to_json()} if result else {}
-    return create_trial(state=TrialState.COMPLETE, values=values, user_attrs=attributes)
-
-
-@given(st.lists(steps, max_size=6), st.tuples(*[st.integers(0, 3)] * 3), st.integers(0, 2))
+@given(points.filter(len), points)
 @settings(max_examples=150, deadline=None)
-def test_rising_against_a_plain_loop(trials, objectives, rung):
-    study = optuna.create_study(directions=["minimize"] * 3)
-    study.add_trials([finished(rungs) for rungs in trials])
-    known = [rungs[rung] for rungs in trials if len(rungs) > rung]
-    rises = RisesUndominated(study)(rung, tuple(map(float, objectives)))
-    assert rises == (not any(pareto_oracle.beats(point, objectives) for point in known))
-
-
-def test_whoever_stays_below_is_dominated_there_by_one_that_rose(tmp_path):
-    """What the comparison of rungs rests on, on a real run of the ladder."""
-    context, _ = with_rungs(tmp_path, lambda rung, objectives: True)
-    study = run_trials(context, 0)
-    evaluator = replace(context.evaluator, rises=RisesUndominated(study))
-    for genome in feasible(context)[:25]:
-        asked = study.ask(context.space.distributions())
-        result = evaluator.evaluate(genome)
-        store_result(asked, result)
-        study.tell(asked, OBJECTIVES.values(result))
-    records = [record_of(t) for t in study.trials]
-    reached = {r.rung for r in records}
-    assert {0, 2} <= reached
-    for one in records:
-        if one.rung < 2:
-            risen = [[*r.lower_rungs, OBJECTIVES.values(r)][one.rung] for r in records if r.rung > one.rung]
-            assert any(pareto_oracle.beats(other, OBJECTIVES.values(one)) for other in risen)
+def test_leading_against_a_plain_loop(values, known):
+    found = leads(np.array(values, dtype=float), np.array(known, dtype=float).reshape(-1, 3))
+    assert found == any(not any(pareto_oracle.beats(point, own) for point in known) for own in values)
 
 
 def test_what_is_known_at_a_rung_leaves_out_the_untrained_and_the_infeasible():
