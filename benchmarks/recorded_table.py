@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 
 from benchmarks.harness import provenance, write_json
@@ -32,6 +33,7 @@ from benchmarks.recorded.recorder import (
     table_path,
     train_missing,
 )
+from benchmarks.recorded.rung_searches import WAYS, Budgets, spend
 from benchmarks.recorded.searches import ABLATION, PLAYERS, play
 from benchmarks.recorded.table_study import TableStudy
 from benchmarks.study_options import study_values
@@ -88,6 +90,12 @@ def parser() -> argparse.ArgumentParser:
         help="ours on exits, bits and PE arrays alone, in pairs and together, with as many evaluations each",
     )
     add("--baselines", action="store_true", help="what is reached without a search; takes no seeds")
+    add(
+        "--short",
+        type=Path,
+        metavar="TABLE",
+        help="the same networks with a shorter training: what longer rungs are worth; counts images",
+    )
     add("--json", type=Path, metavar="FILE")
     return options
 
@@ -127,6 +135,9 @@ def record(options: argparse.Namespace) -> None:
 
 def run(options: argparse.Namespace) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if options.short is not None:
+        run_rungs(Budgets.load(options.short, options.table), options)
+        return
     study = TableStudy.load(options.table)
     if options.parts:
         run_parts(study, options)
@@ -200,8 +211,42 @@ def run_baselines(study: TableStudy, options: argparse.Namespace) -> None:
     write_json(options.json, {"baselines": rows, **_about(study, options)})
 
 
+def run_rungs(budgets: Budgets, options: argparse.Namespace) -> None:
+    long = budgets.images("long")
+    at = [n for n in (5, 10, 20, 40, 80, 160) if n <= options.evaluations]
+    print(
+        f"{len(budgets.long.architectures)} networks of {budgets.images('short'):,d} and {long:,d} images; "
+        f"hypervolume / best after the images of so many long trainings, means over {options.seeds} seeds\n{'':34s}"
+        + "".join(f"{n:>9d}" for n in at)
+        + "  networks  of them long",
+        flush=True,
+    )
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    results: dict[str, Any] = {}
+    for way in WAYS:
+        plays = [spend(budgets, way, at[-1] * long, seed) for seed in seeds]
+        volumes = np.array([[play.after(n * long) for n in at] for play in plays])
+        networks, risen = (
+            float(np.mean([getattr(p, name) for p in plays])) for name in ("networks", "risen")
+        )
+        print(
+            f"{way:34s}"
+            + "".join(f"{v:9.4f}" for v in volumes.mean(axis=0))
+            + f"{networks:10.1f}{risen:14.1f}",
+            flush=True,
+        )
+        results[way] = {
+            "hypervolume": dict(zip(map(str, at), volumes.mean(axis=0).tolist(), strict=True)),
+            "hypervolume_std": dict(zip(map(str, at), volumes.std(axis=0).tolist(), strict=True)),
+            "networks": networks,
+            "trained_for_long": risen,
+        }
+    images = {"short": budgets.images("short"), "long": long}
+    write_json(options.json, {"rungs": results, "images": images, **_about(budgets.long, options)})
+
+
 def _about(study: TableStudy, options: argparse.Namespace) -> dict[str, Any]:
-    left_out = ("json", "table", "command", "samplers")
+    left_out = ("json", "table", "short", "command", "samplers")
     settings = {k: v for k, v in vars(options).items() if k not in left_out}
     table = {k: v for k, v in study.about.items() if k != "config"} | {"networks": len(study.architectures)}
     return {"table": table, **provenance(("numpy", "optuna", "moocore"), **settings)}

@@ -123,22 +123,35 @@ class Play:
 
 
 @dataclass
-class _Following:
-    """What follows from the networks of a search, see `study.examples.Derived`."""
+class Following:
+    """What follows from the networks of a search, see `study.examples.Derived`.
 
-    best: _Front
+    Attributes:
+        best: The front of it.
+        known: What the predictor may learn from.
+    """
+
+    best: Front
     known: Examples
 
     def front(self) -> np.ndarray:
+        """See `study.examples.Derived`."""
         return self.best.values
 
     def examples(self, most: int) -> Measured:
+        """See `study.examples.Derived`."""
         return self.known.take(most)
 
 
 @dataclass
-class _Front:
-    """The best values so far and their hypervolume."""
+class Front:
+    """The best values so far and their hypervolume.
+
+    Attributes:
+        volume: Of values, (n, n_objectives).
+        values: The front.
+        curve: Volumes, one entry a call of `add`.
+    """
 
     volume: Callable[[np.ndarray], float]
     values: np.ndarray
@@ -169,12 +182,12 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int, to_the_
     best = study.scale.hypervolume(study.scale.joint)
     following = study.derived if player.leave_out else study.derived_with_all_exits
     nothing = np.zeros((0, len(objectives.columns)))
-    fronts = [_Front(lambda values: study.scale.hypervolume(values) / best, nothing) for _ in range(2)]
+    fronts = [Front(lambda values: study.scale.hypervolume(values) / best, nothing) for _ in range(2)]
     costing = study.costing() if player.exit_costs else None
     examples = Examples(
         list(study.space.genes()), study.space.encode, objectives, costing, player.learn_derived
     )
-    sampler = player.make(study, evaluations, seed, _Following(fronts[1], examples))
+    sampler = player.make(study, evaluations, seed, Following(fronts[1], examples))
     run = optuna.create_study(directions=["minimize"] * len(objectives.columns), sampler=sampler)
     networks: set[str] = set()
     useful = {key for key, values in following.items() if len(values)}
