@@ -284,6 +284,7 @@ def test_each_part_and_pair_and_all_of_them_are_searched():
     assert subsets()[-1] == PARTS
 
 
+@pytest.mark.slow
 def test_a_part_is_worth_no_more_than_the_whole(study_with_static_networks):
     study = study_with_static_networks
     found = {searched: search_part(study, searched, 12, range(2)) for searched in (("bits",), PARTS)}
@@ -304,6 +305,7 @@ def test_a_part_is_worth_no_more_than_the_whole(study_with_static_networks):
     assert only.least_product(set(), 1.0) == 1.0
 
 
+@pytest.mark.slow
 def test_what_is_reached_without_a_search(study_with_static_networks):
     study = study_with_static_networks
     found = {baseline.name: best_of(study, baseline) for baseline in baselines()}

@@ -40,6 +40,7 @@ def test_configuration_size_and_time_without_training(tmp_path: Path, preset: st
     assert "nothing was trained" in done.stdout
 
 
+@pytest.mark.slow
 def test_more_training_is_estimated_to_take_longer(tmp_path: Path) -> None:
     seconds = []
     for epochs in ("1", "40"):
