@@ -179,3 +179,26 @@ def test_the_same_command_with_more_trials_goes_on(folder: Path, study_cache: Pa
     environment = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     assert [how["command"] for how in environment["before"]] == [first["command"]]
     assert environment["command"] != first["command"]
+
+
+@pytest.mark.slow
+def test_several_rungs_train_some_networks_longer_and_only_those_lead(
+    tmp_path: Path, study_cache: Path
+) -> None:
+    done = run_study(tmp_path, study_cache, "--trials", "12", "--set", "search.rungs=[1.0, 3.0]")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    results = load_run(tmp_path / "runs" / "quickstart")
+    trained = results.trials[results.trials["training_samples"] > 0].set_index("trial")
+    assert set(trained["rung"]) == {0, 1}
+    least = trained["training_samples"].min()
+    assert (trained["training_samples"][trained["rung"] == 0] == least).all()
+    assert (trained["training_samples"][trained["rung"] == 1] > 3 * least).all()
+    assert (results.pareto["rung"] == 1).all()
+    assert (results.designs["rung"][results.designs["source"] == "derived"]).isin([0, 1]).all()
+    # What follows from every network after the first training is what the predictor learns from.
+    files = [path.stem for path in (tmp_path / "runs" / "quickstart" / "derived").glob("*.jsonl")]
+    first, second = ({f[:-2] for f in files if f.endswith(end)} for end in ("-0", "-1"))
+    assert second < first
+    assert len(first) == trained["network"].nunique()
+    assert len(second) == trained["network"][trained["rung"] == 1].nunique()
