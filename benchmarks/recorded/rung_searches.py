@@ -29,7 +29,7 @@ from study.storage import store_result
 Way = Literal["long", "short, then long where earned", "short, the front long at the end"]
 WAYS: tuple[Way, ...] = ("long", "short, then long where earned", "short, the front long at the end")
 
-_MOST_PROPOSALS = 200  # for one training; a space with hardly anything in it would never end
+_MOST_PROPOSALS = 20  # for one training; where hardly anything is left to train it would never end
 
 
 @dataclass(frozen=True)
