@@ -66,10 +66,9 @@ def pretrain_variants(config: StudyConfig, n_early: int, mirror_safe: bool) -> d
         "early exits weigh as much as the final one, each": {"exit_weight": float(n_early)},
         "early exits weigh a third together": {"exit_weight": 1 / 3},
         "early exits weigh a tenth together": {"exit_weight": 0.1},
-        **{
-            f"{share} of early exits' gradient reaches the backbone": {"exit_gradient": value}
-            for share, value in (("none", 0.0), ("a tenth", 0.1), ("a third", 1 / 3))
-        },
+        "none of early exits' gradient reaches the backbone": {"exit_gradient": 0.0},
+        "a tenth of early exits' gradient reaches the backbone": {"exit_gradient": 0.1},
+        "a third of early exits' gradient reaches the backbone": {"exit_gradient": 1 / 3},
         "no weight decay": {"weight_decay": 0.0},
         "images that grow" if recipe.start_size == 1.0 else "no small images": {
             "start_size": 0.5 if recipe.start_size == 1.0 else 1.0

@@ -83,14 +83,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="only these; random, which the others are measured by, always",
     )
-    add("--ablation", action="store_true", help="ours with one step of the ladder left out at a time")
-    add(
+    kind = commands.choices["run"].add_mutually_exclusive_group().add_argument
+    kind("--ablation", action="store_true", help="ours with one step of the ladder left out at a time")
+    kind(
         "--parts",
         action="store_true",
         help="ours on exits, bits and PE arrays alone, in pairs and together, with as many evaluations each",
     )
-    add("--baselines", action="store_true", help="what is reached without a search; takes no seeds")
-    add(
+    kind("--baselines", action="store_true", help="what is reached without a search; takes no seeds")
+    kind(
         "--short",
         type=Path,
         metavar="TABLE",
@@ -214,6 +215,10 @@ def run_baselines(study: TableStudy, options: argparse.Namespace) -> None:
 def run_rungs(budgets: Budgets, options: argparse.Namespace) -> None:
     long = budgets.images("long")
     at = [n for n in (5, 10, 20, 40, 80, 160) if n <= options.evaluations]
+    if not at:
+        raise OfframpError(
+            f"expected --evaluations of at least 5 with --short, got {options.evaluations}; give more"
+        )
     print(
         f"{len(budgets.long.architectures)} networks of {budgets.images('short'):,d} and {long:,d} images; "
         f"hypervolume / best after the images of so many long trainings, means over {options.seeds} seeds\n{'':34s}"

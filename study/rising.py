@@ -25,15 +25,18 @@ class RisesUndominated:
 
     Args:
         study: Its finished trials count.
-        context: Of the study. What follows from a network at a rung below the last is written into its run's folder
-            when it is asked about, unless the study derives nothing.
+        context: Of the study.
+        derived: What follows from networks after the first training; None: the study derives nothing. What follows
+            from a network at a rung below the last is written into the run's folder when it is asked about.
     """
 
-    def __init__(self, study: optuna.Study, context: StudyContext) -> None:
+    def __init__(self, study: optuna.Study, context: StudyContext, derived: DerivedDesigns | None) -> None:
         self._study, self._context = study, context
         self._objectives = context.evaluator.objectives
-        lower = range(len(context.evaluator.rungs) - 1) if context.config.search.derive else ()
-        self._derived = {rung: DerivedDesigns(context, rung) for rung in lower}
+        self._derived: dict[int, DerivedDesigns] = {}
+        if derived is not None:
+            higher = range(1, len(context.evaluator.rungs) - 1)
+            self._derived = {0: derived, **{rung: DerivedDesigns(context, rung) for rung in higher}}
 
     def __call__(self, rung: int, record: DesignRecord) -> bool:
         """Whether the network of a design with this result at this rung rises."""

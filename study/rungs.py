@@ -18,7 +18,7 @@ rise is a pessimistic bound in expectation: trained longer it would err less. He
   budget, and both say that its neighbourhood is worth more trials.
 - Predictions need numbers that compare. They are made of rung 0, the one rung that every trained network has, of
   proposals and of what follows from networks alike. So what is predicted is what the decision at the end of rung 0
-  will see, and a child that is skipped with confidence is one that would not have risen.
+  will see, and a child that is skipped with confidence is one that would hardly have risen.
 
 Where a bound is on something that only training tells, a design that breaks it keeps nobody down, and one that breaks
 a bound on a cost earns nothing; a bound on the error may still be met after a longer training.

@@ -117,7 +117,9 @@ def _work(task: WorkerTask, events: EventWriter) -> None:
     context = context if reference is None else context.relative_to(reference)
     already = len(study.get_trials(deepcopy=False))
     seed = derive_seed("proposals", search.seed, already, task.run_number, task.index)
-    context = replace(context, evaluator=replace(context.evaluator, rises=RisesUndominated(study, context)))
+    derived = DerivedDesigns(context) if search.derive else None
+    rises = RisesUndominated(study, context, derived)
+    context = replace(context, evaluator=replace(context.evaluator, rises=rises))
     evaluator, space = context.evaluator, context.space
     study.sampler = make_sampler(
         search,
@@ -125,7 +127,7 @@ def _work(task: WorkerTask, events: EventWriter) -> None:
         population_of(study),
         seed,
         evaluator.costing,
-        DerivedDesigns(context) if search.derive else None,
+        derived,
     )
     owner = Owner.this_process(task.run, task.index, task.config.run.lease_seconds)
     lock = study_lock(task.storage_url, task.study_name)

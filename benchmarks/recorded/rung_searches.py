@@ -14,9 +14,8 @@ from typing import Literal
 
 import numpy as np
 import optuna
-from optuna.trial import TrialState
 
-from benchmarks.recorded.searches import Following, Front, Player
+from benchmarks.recorded.searches import Following, Front, Player, propose
 from benchmarks.recorded.table_study import TableStudy
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
@@ -24,7 +23,6 @@ from study.examples import Examples
 from study.memo import TrainedNetwork
 from study.record import DesignRecord
 from study.rungs import Rung, leads
-from study.storage import store_result
 
 Way = Literal["long", "short, then long where earned", "short, the front long at the end"]
 WAYS: tuple[Way, ...] = ("long", "short, then long where earned", "short, the front long at the end")
@@ -157,18 +155,12 @@ def spend(budgets: Budgets, way: Way, images: int, seed: int) -> Spent:
     for _ in range(_MOST_PROPOSALS * (images // budgets.images("long"))):
         if trained >= images or len(memos[0].keys) == len(first.architectures):
             break  # a network that did not rise is dominated, and stays so
-        trial = run.ask(first.space.distributions())
-        genome = first.space.decode(trial.params)
-        if not first.recorded(genome):
-            run.tell(trial, state=TrialState.FAIL)
+        record = propose(run, first, evaluator.evaluate)
+        if record is None:
             continue
-        key = genome.architecture.key()
-        known = key in memos[0].keys
-        record = evaluator.evaluate(genome)
-        store_result(trial, record)
-        run.tell(trial, objectives.values(record))
         trained += record.training_samples
-        if record.trained and not known:
+        key = record.genome.architecture.key()
+        if record.source == "proposed" and record.trained:
             front.add(first.derived[key])
             examples.add(first.following(key))
         long_trained, afterwards = memos[0].keys if way == "long" else memos[1].keys, 0

@@ -19,8 +19,10 @@ from benchmarks.recorded.table_study import TableStudy
 from study.compare_indicators import non_dominated
 from study.config import SamplerName, SearchConfig, StudyConfig
 from study.examples import Derived, Examples
+from study.genome import Genome
 from study.history import Measured
 from study.predictor import PredictorSettings
+from study.record import DesignRecord
 from study.sampler import GenomeNSGAIISampler
 from study.samplers import make_sampler
 from study.skipping import SkipReport, SkipRule
@@ -195,17 +197,10 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int, to_the_
     for _ in range(evaluations * _MOST_PROPOSALS):
         if len(trained) == evaluations or (not to_the_end and networks >= useful):
             break
-        trial = run.ask(study.space.distributions())
-        genome = study.space.decode(trial.params)
-        if not study.recorded(genome):
-            run.tell(trial, state=TrialState.FAIL)
+        record = propose(run, study, study.evaluate)
+        if record is None or (not record.trained and player.hardware_first):
             continue
-        record = study.evaluate(genome)
-        store_result(trial, record)
-        run.tell(trial, objectives.values(record))
-        if not record.trained and player.hardware_first:
-            continue
-        key = genome.architecture.key()
+        key = record.genome.architecture.key()
         new = nothing
         if record.trained and key not in networks:
             new = following[key]
@@ -224,6 +219,21 @@ def play(study: TableStudy, player: Player, evaluations: int, seed: int, to_the_
     return Play(
         np.array(fronts[0].curve), np.array(fronts[1].curve), np.array(trained), skips, frozenset(networks)
     )
+
+
+def propose(
+    run: optuna.Study, study: TableStudy, evaluate: Callable[[Genome], DesignRecord]
+) -> DesignRecord | None:
+    """Evaluates what the sampler of a run proposes next; None where its network was not recorded."""
+    trial = run.ask(study.space.distributions())
+    genome = study.space.decode(trial.params)
+    if not study.recorded(genome):
+        run.tell(trial, state=TrialState.FAIL)
+        return None
+    record = evaluate(genome)
+    store_result(trial, record)
+    run.tell(trial, study.evaluator.objectives.values(record))
+    return record
 
 
 def evaluations_to_reach(curve: np.ndarray, volume: float) -> int | None:

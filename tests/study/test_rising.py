@@ -38,7 +38,7 @@ def test_proposals_alone_against_a_plain_loop(proposals_alone, trials, rung):
     study.add_trials([finished(rungs) for rungs in scaled])
     known = [rungs[rung] for rungs in scaled if len(rungs) > rung]
     beaten = any(pareto_oracle.beats(point, OBJECTIVES.values(own)) for point in known)
-    assert RisesUndominated(study, proposals_alone)(rung, own) == (not beaten)
+    assert RisesUndominated(study, proposals_alone, None)(rung, own) == (not beaten)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,9 @@ def test_proposals_alone_against_a_plain_loop(proposals_alone, trials, rung):
 def test_a_bound_on_the_error_may_still_be_met_and_one_on_a_cost_not(proposals_alone, excess, rises):
     study = optuna.create_study(directions=["minimize"] * 3)
     assert (
-        RisesUndominated(study, proposals_alone)(0, replace(record(), violations=excess, feasible=False))
+        RisesUndominated(study, proposals_alone, None)(
+            0, replace(record(), violations=excess, feasible=False)
+        )
         == rises
     )
 
@@ -56,7 +58,8 @@ def test_a_bound_on_the_error_may_still_be_met_and_one_on_a_cost_not(proposals_a
 def run_ladder(context, count: int):
     """A study with so many proposals, evaluated as a worker does."""
     study = run_trials(context, 0)
-    evaluator = replace(context.evaluator, rises=RisesUndominated(study, context))
+    derived = DerivedDesigns(context) if context.config.search.derive else None
+    evaluator = replace(context.evaluator, rises=RisesUndominated(study, context, derived))
     for genome in feasible(context)[:count]:
         asked = study.ask(context.space.distributions())
         result = evaluator.evaluate(genome)
@@ -98,13 +101,10 @@ def test_a_network_rises_for_any_of_its_designs(tmp_path):
     better = finished([tuple(0.999 * v for v in OBJECTIVES.values(low))])
     study = optuna.create_study(directions=["minimize"] * 3)
     study.add_trial(better)
-    alone = replace(context, config=context.config.model_copy(
-        update={"search": context.config.search.model_copy(update={"derive": False})}
-    ))  # fmt: skip
-    assert not RisesUndominated(study, alone)(0, low)
+    assert not RisesUndominated(study, context, None)(0, low)
     own = write_derived(context, genome.architecture, 0)
     assert any(not pareto_oracle.beats(better.values, OBJECTIVES.values(r)) for r in own)
-    assert RisesUndominated(study, context)(0, low)
+    assert RisesUndominated(study, context, DerivedDesigns(context))(0, low)
 
 
 def test_what_is_learned_of_derived_designs_is_of_the_training_that_all_have(tmp_path):
