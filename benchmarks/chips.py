@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from study.record import DesignRecord
 from study.reference import NO_LOSS, REFERENCE_HEAD, StaticReference, choose_reference
 from study.results import load_run
 from study.setup import build_accelerator, build_backbone, build_objectives, build_space
+from study.side_by_side import in_order
 
 DROPS = (NO_LOSS, 0.01, 0.02)
 
@@ -174,10 +175,15 @@ def _equal_arrays(evaluator: Evaluator) -> Placements:
     return placements.take(np.flatnonzero(alike))
 
 
-def evaluator_on(config: StudyConfig, chip: str, channels: int, classes: int) -> Evaluator:
-    """The evaluation of a study on another chip with its own PE budget at its nominal level; it cannot train."""
+def _config_on(run: Path, chip: str) -> StudyConfig:
+    """Of the run's study on another chip with its own PE budget at its nominal level."""
+    config = resolve([load_file(run / "config.toml")])
     changed = {"hardware": {"accelerator": chip, "pe_budget": None}, "space": {"levels": "nominal"}}
-    there = resolve([merge(config.model_dump(mode="json"), changed)])
+    return resolve([merge(config.model_dump(mode="json"), changed)])
+
+
+def evaluator_on(there: StudyConfig, channels: int, classes: int) -> Evaluator:
+    """The evaluation of a study; it cannot train."""
     accelerator = build_accelerator(there)
     spec = build_backbone(there, channels)
     hardware = HardwareCosts.from_config(there, spec, classes, accelerator)
@@ -192,17 +198,17 @@ def evaluator_on(config: StudyConfig, chip: str, channels: int, classes: int) ->
     )  # fmt: skip
 
 
-def carried(home: Chip, there: Chip, networks: Networks, tuned: bool) -> float:
+def carried(home: Sequence[DesignRecord], there: Chip, networks: Networks, tuned: bool) -> float:
     """Hypervolume of the home chip's front on another chip over that of the other chip's own front.
 
     Args:
-        home: Where the designs were chosen.
+        home: The front of the chip that the designs were chosen for.
         there: Where they run.
         networks: Of the run.
         tuned: On all allocations of that chip; False: on its default one.
     """
     if tuned:
-        chosen = {_network_and_policy(r) for r in home.front}
+        chosen = {_network_and_policy(r) for r in home}
         records = [r for r in there.designs if _network_and_policy(r) in chosen]
     else:
         default = tuple(there.evaluator.hardware.accelerator.default_allocation)
@@ -212,7 +218,7 @@ def carried(home: Chip, there: Chip, networks: Networks, tuned: bool) -> float:
                 replace(r.genome, allocation=default, level=nominal),
                 network_of(r, networks.trained[r.network]),
             )
-            for r in home.front
+            for r in home
         ]
         records = [replace(r, longest=True) for r in records]
     own = there.volume(there.front)
@@ -224,32 +230,49 @@ def _network_and_policy(record: DesignRecord) -> tuple[Architecture, Architectur
     return record.network, record.genome.architecture, record.genome.policy_target
 
 
-def measure(run: Path, names: Sequence[str]) -> tuple[dict[str, Any], pd.DataFrame]:
+def measure(run: Path, names: Sequence[str], workers: int = 1) -> tuple[dict[str, Any], pd.DataFrame]:
     """Figures of all chips, and a table with one row a chip.
+
+    Args:
+        run: Folder of a run.
+        names: Of accelerators; the run's own comes first, whether it is named or not.
+        workers: Processes that chips are shared among.
 
     Raises:
         OfframpError: The folder is not that of a run, or an accelerator is not known.
     """
     results, networks = load_run(run), Networks.of(run)
-    config = resolve([load_file(run / "config.toml")])
-    data = results.environment["data"]
-    home = str(results.config["hardware"]["accelerator"])
-    chips = []
-    for name in dict.fromkeys([home, *names]):
-        started = time.monotonic()
-        evaluator = evaluator_on(config, name, int(data["channels"]), len(data["classes"]))
-        chips.append(Chip.of(evaluator, networks))
-        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    for name in names:
+        build_accelerator(_config_on(run, name))  # before minutes are spent on the others
+    name = str(results.config["hardware"]["accelerator"])
+    home = _chip(run, name, networks)
+    others = tuple(dict.fromkeys(n for n in names if n != name))
+    rows = [row(home, home.front, networks), *in_order(partial(_row, run, home.front), others, workers)]
     facts = {
-        "home": home,
+        "home": name,
         "networks": len(networks.trained),
-        "static_accuracy": chips[0].reference.record.accuracy,
+        "static_accuracy": home.reference.record.accuracy,
     }
-    return facts, pd.DataFrame([row(chip, chips[0], networks) for chip in chips])
+    return facts, pd.DataFrame(rows)
 
 
-def row(chip: Chip, home: Chip, networks: Networks) -> dict[str, Any]:
-    """What is said of one chip."""
+def _chip(run: Path, name: str, networks: Networks) -> Chip:
+    started = time.monotonic()
+    data = load_run(run).environment["data"]
+    evaluator = evaluator_on(_config_on(run, name), int(data["channels"]), len(data["classes"]))
+    chip = Chip.of(evaluator, networks)
+    print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    return chip
+
+
+def _row(run: Path, home: Sequence[DesignRecord], name: str) -> dict[str, Any]:
+    """Of one chip, in any process."""
+    networks = Networks.of(run)
+    return row(_chip(run, name, networks), home, networks)
+
+
+def row(chip: Chip, home: Sequence[DesignRecord], networks: Networks) -> dict[str, Any]:
+    """What is said of one chip, beside the front of the home chip."""
     static = chip.evaluator.hardware.static
     own = {r.network for r in chip.front}
     found: dict[str, Any] = {
@@ -259,7 +282,7 @@ def row(chip: Chip, home: Chip, networks: Networks) -> dict[str, Any]:
         "feasible_designs": len(chip.designs),
         "front": len(chip.front),
         "networks_on_front": len(own),
-        "also_on_home_front": len(own & {r.network for r in home.front}),
+        "also_on_home_front": len(own & {r.network for r in home}),
         "best_static": chip.relative(chip.reference.best_static),
     }
     for drop in DROPS:
@@ -280,11 +303,12 @@ def main() -> int:
     parser.add_argument(
         "--accelerators", nargs="+", default=None, metavar="NAME", help="default: every preset"
     )
+    parser.add_argument("--workers", type=int, default=1, help="processes; default: 1")
     parser.add_argument("--csv", type=Path, metavar="FILE")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     try:
-        facts, table = measure(options.run, options.accelerators or accelerator_names())
+        facts, table = measure(options.run, options.accelerators or accelerator_names(), options.workers)
     except OfframpError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -19,25 +19,35 @@ from models.layers import FloatLayers
 _COUNTER = "num_batches_tracked"
 _OWN = "state."
 """What names begin with in the file of a warm start, see `models.warm_start`."""
+_HEADS = "heads."
 
 
 @dataclass(frozen=True, eq=False)
 class FloatWeights:
-    """Weights of a backbone, without heads.
+    """Weights of a backbone, and of heads where the file is a warm start.
 
     Attributes:
         state: By name in an `EarlyExitNetwork`: every parameter and BatchNorm statistic of stem and blocks.
-        unused: Names in the file that are no part of the backbone, such as its classifier.
+        heads: The same of the heads of a warm start; empty for any other file.
+        unused: Names in the file that are neither, such as a classifier.
         checksum: SHA-256 (hex) of the file, part of what a warm start depends on.
     """
 
     state: Mapping[str, Tensor]
+    heads: Mapping[str, Tensor]
     unused: tuple[str, ...]
     checksum: str
 
     def put_into(self, network: nn.Module) -> None:
-        """Overwrites the backbone of a float network; its heads stay as they are."""
-        network.load_state_dict(dict(self.state), strict=False)
+        """Overwrites the backbone of a float network, and those of its heads that are here.
+
+        A head is here where a head of its kind behind its block has its shapes; the others stay as they are. A
+        network for other classes or another image size therefore keeps all of its own.
+        """
+        shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
+        unlike = {_head(name) for name, tensor in self.heads.items() if shapes.get(name) != tensor.shape}
+        heads = {name: tensor for name, tensor in self.heads.items() if _head(name) not in unlike}
+        network.load_state_dict({**self.state, **heads}, strict=False)
 
 
 def load_float_weights(path: Path, backbone: Backbone) -> FloatWeights:
@@ -46,7 +56,8 @@ def load_float_weights(path: Path, backbone: Backbone) -> FloatWeights:
     For a backbone made of stages the names are those of its author's model (`Stages.model`), so the state dict of an
     ordinary training script fits; else, and for the paper's backbone, they are those of an `EarlyExitNetwork`
     (`stem.1.conv.weight`, `blocks.0.depthwise.conv.weight`, ...). The `warm.safetensors` of another pre-training of
-    the backbone, with other heads or another recipe, fits too. Heads and classifiers in the file are left aside.
+    the backbone, with other heads or another recipe, fits too, and is gone on from: its heads are kept. Heads and
+    classifiers in other files are left aside.
 
     Args:
         path: Of the file: `safetensors.torch.save_file(model.state_dict(), path)`.
@@ -77,13 +88,25 @@ def load_float_weights(path: Path, backbone: Backbone) -> FloatWeights:
                 f"expected {name} of shape {list(shape)} in {path.name}, got {list(tensor.shape)}; "
                 f"{backbone.name} needs another width, other channels or another image size"
             )
-        if own.endswith(_COUNTER):
-            continue
-        if not torch.isfinite(tensor).all():
-            raise OfframpError(f"expected finite weights in {path.name}, got NaN or infinity in {name}")
-        state[own] = tensor.float()
-    unused = tuple(sorted(set(tensors) - set(ours.values())))
-    return FloatWeights(state, unused, checksum)
+        if not own.endswith(_COUNTER):
+            state[own] = _finite(tensor, name, path)
+    heads = {n.removeprefix(_OWN): n for n in tensors if of_warm_start and n.startswith(f"{_OWN}{_HEADS}")}
+    head_state = {
+        own: _finite(tensors[name], name, path) for own, name in heads.items() if not own.endswith(_COUNTER)
+    }
+    unused = tuple(sorted(set(tensors) - set(ours.values()) - set(heads.values())))
+    return FloatWeights(state, head_state, unused, checksum)
+
+
+def _finite(tensor: Tensor, name: str, path: Path) -> Tensor:
+    if not torch.isfinite(tensor).all():
+        raise OfframpError(f"expected finite weights in {path.name}, got NaN or infinity in {name}")
+    return tensor.float()
+
+
+def _head(name: str) -> str:
+    """Of a tensor's name what says whose it is: `heads.fc_3` of `heads.fc_3.fc.weight`."""
+    return ".".join(name.split(".")[:2])
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str]:

@@ -36,7 +36,7 @@ class Pretraining:
         recipe: How to train.
         seed: Of weights, batches and augmentation.
         device: Of PyTorch.
-        start: Weights the backbone starts from instead of the drawn ones.
+        start: Weights that backbone and heads start from instead of the drawn ones, where it has them.
 
     Raises:
         OfframpError: When the recipe does not fit the images.

@@ -110,7 +110,7 @@ def warm_start_key(
         "seed": seed,
     }
     if start is not None:
-        parts["start"] = start.checksum
+        parts["start"] = [start.checksum, "with heads"] if start.heads else start.checksum
     if not early_exits:
         parts["early_exits"] = False
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -143,7 +143,7 @@ def pretrain(
         seed: Of weights, batches and augmentation.
         device: Of PyTorch.
         progress: Called after some steps.
-        start: Weights the backbone starts from instead of fresh ones; heads always start fresh.
+        start: Weights that backbone and heads start from instead of fresh ones, where it has them.
         early_exits: Whether there are heads behind the mounting points, and not behind the last block alone.
 
     Raises:

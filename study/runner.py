@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ from study.storage import (
     storage_failures,
     study_lock,
 )
-from study.worker import WorkerTask, run_reference
+from study.worker import WorkerTask, run_pretraining_alone, run_reference
 
 if TYPE_CHECKING:
     from models.training_data import TrainingData
@@ -119,6 +120,7 @@ def run_study(
         storage_failures(storage_url),
         _divergence(),
         StageProgress(console).shown() as progress,
+        contextlib.ExitStack() as stack,
     ):
         claim_folder(paths.out, study_name)
         storage = open_storage(storage_url)
@@ -139,6 +141,8 @@ def run_study(
         trials.clear_up(progress)
         environment = describe(config, data, device, command)
         task = WorkerTask(config, paths, storage_url, study_name, device, 0, run, number)
+        if kept_reference(study) is None:
+            stack.enter_context(pretraining_alone(task))
         context = _prepare(config, paths, device, data, progress)
         catalogues = context.hardware.accelerator.catalogues
         levels = level_texts(context.space.levels, context.hardware.accelerator)
@@ -260,6 +264,25 @@ def _prepare(
     config: StudyConfig, paths: Paths, device: str, data: TrainingData, progress: StageProgress
 ) -> StudyContext:
     return open_context(config, paths, device, data, _reporting(progress))
+
+
+@contextmanager
+def pretraining_alone(task: WorkerTask) -> Iterator[None]:
+    """Lets the float network without exits be trained beside the one with exits, where there are cores for both.
+
+    Whoever asks for it later waits for that process, and trains it if the process did not get to the end.
+    """
+    search, threads = task.config.search, task.config.pretrain.threads
+    fit = task.device != "cpu" or 2 * threads <= (os.cpu_count() or 1)
+    if not (search.pretrain_alone and search.workers > 1 and fit):
+        yield
+        return
+    group = ProcessGroup()
+    try:
+        group.start(0, run_pretraining_alone, task)
+        yield
+    finally:
+        group.stop()
 
 
 def _reporting(progress: StageProgress, what: str = "") -> Callable[[str, int, int, float], None]:

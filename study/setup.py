@@ -211,15 +211,9 @@ class StudyContext:
 
         Trained where it is not in the cache; the study's own where `search.pretrain_alone` is off.
         """
-        from models.warm_start import pretrain
-
         if not self.config.search.pretrain_alone:
             return self.warm
-        return pretrain(
-            self.spec, (self.hardware.static_architecture.heads[-1],), self.data, self.config.pretrain,
-            self.paths.cache, self.config.search.seed, self.device, progress, _start(self.config, self.spec),
-            early_exits=False,
-        )  # fmt: skip
+        return pretrain_alone(self.config, self.paths, self.device, self.data, progress)
 
     def with_halved_batches(self, halvings: int) -> StudyContext:
         """The same with batches halved so often from the first try on, for a design that may have killed workers."""
@@ -272,6 +266,20 @@ def open_context(
         leave_out=config.search.leave_out,
     )
     return StudyContext(config, paths, device, data, spec, space, hardware, warm, evaluator)
+
+
+def pretrain_alone(
+    config: StudyConfig, paths: Paths, device: str, data: TrainingData, progress: Progress | None = None
+) -> WarmStart:
+    """The float network without early exits, trained where it is not in the cache."""
+    from models.warm_start import pretrain
+
+    spec = build_backbone(config, data.channels)
+    kinds = Architecture.static(spec.n_blocks).heads[-1:]
+    return pretrain(
+        spec, kinds, data, config.pretrain, paths.cache, config.search.seed, device, progress,
+        _start(config, spec), early_exits=False,
+    )  # fmt: skip
 
 
 def _start(config: StudyConfig, spec: BackboneSpec | StagedBackbone) -> FloatWeights | None:

@@ -69,6 +69,11 @@ def run_reference(task: WorkerTask, trained: Literal["alone", "jointly"], events
     _guarded(task, events, lambda: _train_reference(task, trained))
 
 
+def run_pretraining_alone(task: WorkerTask, events: EventWriter) -> None:
+    """Entry point of a process that pre-trains without early exits; the result goes into the cache."""
+    _guarded(task, events, lambda: _pretrain_alone(task))
+
+
 def _guarded(task: WorkerTask, events: Any, work: Callable[[], None]) -> None:
     """Runs a process's work; whatever ends it becomes one event."""
     follow_parent()
@@ -92,6 +97,12 @@ def _train_reference(task: WorkerTask, trained: Literal["alone", "jointly"]) -> 
 
     data = load_data(task.config, task.paths.cache)
     train_static(open_context(task.config, task.paths, task.device, data), trained)
+
+
+def _pretrain_alone(task: WorkerTask) -> None:
+    from study.setup import load_data, pretrain_alone
+
+    pretrain_alone(task.config, task.paths, task.device, load_data(task.config, task.paths.cache))
 
 
 def _work(task: WorkerTask, events: EventWriter) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ from study.genome import Genome
 from study.memo import JOINTLY, PredictionMemo
 from study.reference import choose_reference
 from study.results import load_run
+from study.side_by_side import in_order
 from tests.study.bench import CLASSES, bench_context, predictions, run_trials
 
 HOME, OTHER = "edge_tpu_quad", "tpu_quad"
@@ -47,7 +49,7 @@ def figures(run: Path) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def home(run: Path, networks: Networks) -> Chip:
-    return Chip.of(evaluator_on(bench_context(run.parent / "other").config, HOME, 1, CLASSES), networks)
+    return Chip.of(evaluator_on(bench_context(run.parent / "other").config, 1, CLASSES), networks)
 
 
 def test_the_networks_are_those_of_the_run(run: Path, networks: Networks) -> None:
@@ -98,8 +100,33 @@ def test_equal_cores_are_costed_apart(home: Chip, networks: Networks) -> None:
 
 
 def test_a_front_on_its_own_chip_loses_nothing(home: Chip, networks: Networks) -> None:
-    assert carried(home, home, networks, tuned=True) == pytest.approx(1.0)
-    assert carried(home, home, networks, tuned=False) < 1.0  # the default arrays are not the best ones
+    assert carried(home.front, home, networks, tuned=True) == pytest.approx(1.0)
+    assert carried(home.front, home, networks, tuned=False) < 1.0  # the default arrays are not the best ones
+
+
+def test_more_processes_say_the_same(
+    run: Path, figures: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = partial(in_order, look_seconds=0.0, worth_processes=0.0)
+    monkeypatch.setattr("benchmarks.chips.in_order", at_once)
+    others = [OTHER, "eyeriss_quad"]  # the first is done here, the rest by processes
+    shared = measure(run, others, workers=2)[1].set_index("accelerator")
+    assert list(shared.index) == [HOME, *others]
+    pd.testing.assert_frame_equal(shared.loc[[HOME, OTHER]], figures)
+    (eyeriss,) = measure(run, others[1:])[1].to_dict("records")[1:]
+    assert eyeriss == pytest.approx(
+        {"accelerator": others[1], **shared.loc[others[1]].to_dict()}, nan_ok=True
+    )
+
+
+def test_an_unknown_chip_is_refused_before_any_other_is_looked_at(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr("benchmarks.chips._chip", lambda run, name, networks: looked.append(name))
+    with pytest.raises(OfframpError, match="no_such_chip"):
+        measure(run, [OTHER, "no_such_chip"])
+    assert not looked
 
 
 def test_a_folder_without_networks_is_refused(tmp_path: Path) -> None:

@@ -88,10 +88,54 @@ def test_another_warm_start_of_the_backbone_fits_whatever_its_heads(tmp_path: Pa
     tensors = {f"state.{name}": tensor for name, tensor in trained.state_dict().items()}
     save_file({**tensors, "teacher": torch.zeros(4, 10)}, tmp_path / "warm.safetensors")
     weights = load_float_weights(tmp_path / "warm.safetensors", spec)
-    assert set(weights.unused) == {"teacher", *(name for name in tensors if name.startswith("state.heads."))}
+    assert weights.unused == ("teacher",)
     for name, tensor in trained.state_dict().items():
-        if not name.startswith("heads.") and not name.endswith("num_batches_tracked"):
-            assert torch.equal(weights.state[name], tensor)
+        if not name.endswith("num_batches_tracked"):
+            assert torch.equal((weights.heads if name.startswith("heads.") else weights.state)[name], tensor)
+
+
+@pytest.mark.parametrize(
+    ("classes", "kept"), [(10, {"heads.gap_3", "heads.fc_11"}), (7, set())], ids=["same classes", "others"]
+)
+def test_heads_of_a_warm_start_are_gone_on_from_where_they_fit(
+    tmp_path: Path, classes: int, kept: set[str]
+) -> None:
+    spec = load_backbone("paper").scaled(0.25)
+    trained = EarlyExitNetwork(spec, (Mount(3, "gap"), Mount(11, "fc")), 10, 16)
+    randomize(trained)
+    tensors = {f"state.{name}": tensor for name, tensor in trained.state_dict().items()}
+    save_file(tensors, tmp_path / "warm.safetensors")
+    mounts = (Mount(3, "gap"), Mount(3, "conv1"), Mount(5, "gap"), Mount(11, "fc"))
+    network = EarlyExitNetwork(spec, mounts, classes, 16)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    load_float_weights(tmp_path / "warm.safetensors", spec).put_into(network)
+    after = network.state_dict()
+    for name, tensor in after.items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        head = ".".join(name.split(".")[:2])
+        gone_on = head in kept or not name.startswith("heads.")
+        assert torch.equal(tensor, trained.state_dict()[name] if gone_on else before[name]), name
+    differ = [
+        n for n in kept for w in after if w.startswith(f"{n}.") and not torch.equal(after[w], before[w])
+    ]
+    assert set(differ) == kept
+
+
+def test_a_head_is_kept_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    spec, mounts = load_backbone("paper").scaled(0.25), (Mount(3, "fc_hidden"), Mount(11, "fc"))
+    trained = EarlyExitNetwork(spec, mounts, 10, 16)
+    randomize(trained)
+    tensors = {f"state.{name}": tensor for name, tensor in trained.state_dict().items()}
+    save_file(tensors, tmp_path / "warm.safetensors")
+    network = EarlyExitNetwork(spec, mounts, 7, 16)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    head = [name for name in before if name.startswith("heads.fc_hidden_3.")]
+    fit = [name for name in head if before[name].shape == trained.state_dict()[name].shape]
+    assert 0 < len(fit) < len(head)  # the hidden layer fits, what is behind it is for other classes
+    load_float_weights(tmp_path / "warm.safetensors", spec).put_into(network)
+    for name in head:
+        assert torch.equal(network.state_dict()[name], before[name]), name
 
 
 def test_without_a_model_names_are_those_of_the_stages(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from hwcost.networks import load_backbone, uniform_precision
 from models.augment import normalize_batch
 from models.brevitas_adapter import SCALE_SUFFIX
 from models.calibrate import ActivationRange, measure_ranges
+from models.float_weights import load_float_weights
 from models.network import EarlyExitNetwork, Mount, all_mounts
 from models.objective import NonFiniteLoss
 from models.train import empty_network
@@ -67,6 +68,24 @@ def test_everything_it_depends_on_is_in_the_key() -> None:
         warm_start_key(SPEC, HEADS, data, SHORT, 0, early_exits=False),
     }
     assert len(keys) == 8
+
+
+def test_another_warm_start_is_gone_on_from_with_its_heads(tmp_path: Path) -> None:
+    first = pretrain(SPEC, HEADS, digits(), SHORT, tmp_path, 0)
+    (path,) = tmp_path.rglob("warm.safetensors")
+    start = load_float_weights(path, SPEC)
+    still = dataclasses.replace(SHORT, epochs=1, learning_rate=1e-12, weight_decay=0.0, ema_decay=0.0)
+    second = pretrain(SPEC, HEADS, digits(), still, tmp_path, 1, start=start)
+    for name, tensor in first.state.items():
+        if name.endswith(".weight"):
+            torch.testing.assert_close(second.state[name], tensor, rtol=0, atol=1e-6)
+    without = dataclasses.replace(start, heads={})
+    keys = {warm_start_key(SPEC, HEADS, digits(), still, 1, given) for given in (start, without, None)}
+    assert len(keys) == 3
+    alone = pretrain(SPEC, ("fc",), digits(), still, tmp_path, 1, start=start, early_exits=False)
+    torch.testing.assert_close(
+        alone.state["heads.fc_2.fc.weight"], first.state["heads.fc_2.fc.weight"], rtol=0, atol=1e-6
+    )
 
 
 def test_a_network_without_early_exits_is_trained_for_its_final_one_alone(tmp_path: Path) -> None:

@@ -7,14 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from study.side_by_side import in_order
-from tests.study.processes import is_running
+from tests.study.processes import is_running, wait_for
 
 
 def _square_and_place(number: int) -> tuple[int, int]:
@@ -83,17 +82,10 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], cwd=Path(__file__).parents[2])
     try:
-        _wait(lambda: len(list(tmp_path.iterdir())) == 3)
+        wait_for(lambda: len(list(tmp_path.iterdir())) == 3)
     finally:
         parent.kill()
         parent.wait()
     children = {int(mark.name) for mark in tmp_path.iterdir()} - {parent.pid}
     assert len(children) == 2
-    _wait(lambda: not any(is_running(pid) for pid in children))
-
-
-def _wait(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: not any(is_running(pid) for pid in children))

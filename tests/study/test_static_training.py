@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -9,25 +10,35 @@ import torch
 
 from models.architecture import Architecture
 from models.predictions import ExitPredictions
+from study.config import StudyConfig
 from study.config_io import load_preset, resolve
+from study.runner import pretraining_alone
 from study.setup import Paths, StudyContext, load_data, open_context, statics_missing, train_static
+from study.worker import WorkerTask
+from tests.study.processes import wait_for
 
 
-def opened(
-    folder: Path, separate: bool, heads: tuple[str, ...] = ("fc",), others: tuple[str, ...] = ()
-) -> StudyContext:
-    config = resolve(
+def configured(
+    separate: bool, heads: tuple[str, ...] = ("fc",), others: tuple[str, ...] = (), threads: int = 1
+) -> StudyConfig:
+    return resolve(
         [
             load_preset("quickstart"),
             {
                 "search": {"pretrain_alone": separate, "pretrain_heads": others},
                 "backbone": {"width": 0.125},
                 "space": {"exit_heads": heads, "final_heads": heads},
-                "pretrain": {"epochs": 1, "threads": 1},
+                "pretrain": {"epochs": 1, "threads": threads},
                 "qat": {"epochs": 0.1, "norm_batches": 1},
             },
         ]
     )
+
+
+def opened(
+    folder: Path, separate: bool, heads: tuple[str, ...] = ("fc",), others: tuple[str, ...] = ()
+) -> StudyContext:
+    config = configured(separate, heads, others)
     paths = Paths(folder / "run", folder / "cache")
     return open_context(config, paths, "cpu", load_data(config, paths.cache))
 
@@ -48,6 +59,47 @@ def test_no_weight_of_it_was_ever_trained_for_early_exits(tmp_path: Path) -> Non
     proposed = context.evaluator.train(static)
     assert not _equal(proposed.validation, network.validation)
     assert len(list(context.paths.checkpoints.glob("*.safetensors"))) == 2
+
+
+def task_in(folder: Path, config: StudyConfig) -> WorkerTask:
+    return WorkerTask(config, Paths(folder / "run", folder / "cache"), "", "beside", "cpu", 0)
+
+
+def test_it_is_trained_beside_the_network_with_exits(tmp_path: Path) -> None:
+    stages: list[str] = []
+    with pretraining_alone(task_in(tmp_path, configured(separate=True))):
+        (process,) = multiprocessing.active_children()
+        # The process has the lock of its folder from here on.
+        wait_for(lambda: len(list((tmp_path / "cache").glob("warm/*/lock"))) == 1, 60)
+        context = opened(tmp_path, separate=True)
+        start = context.pretrained_alone(lambda stage, *_: stages.append(stage))
+        assert start.accuracies.keys() == {"fc_11"}
+    assert "pre-training" not in stages  # nothing of it was trained here
+    assert not process.is_alive()
+
+
+def test_where_that_process_is_killed_it_is_trained_all_the_same(tmp_path: Path) -> None:
+    with pretraining_alone(task_in(tmp_path, configured(separate=True))):
+        (process,) = multiprocessing.active_children()
+        wait_for(lambda: list((tmp_path / "cache").glob("warm/*/lock")) != [], 60)
+        process.kill()
+        stages: list[str] = []
+        start = opened(tmp_path, separate=True).pretrained_alone(lambda stage, *_: stages.append(stage))
+    assert "pre-training" in stages
+    assert start.accuracies.keys() == {"fc_11"}
+
+
+@pytest.mark.parametrize(
+    ("separate", "threads", "cores"),
+    [(False, 1, 8), (True, 2, 2), (True, 1, 1)],
+    ids=["shared", "full", "one core"],
+)
+def test_where_there_is_no_room_nothing_is_started(
+    tmp_path: Path, separate: bool, threads: int, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    with pretraining_alone(task_in(tmp_path, configured(separate, threads=threads))):
+        assert not multiprocessing.active_children()
 
 
 def test_it_may_share_the_float_network_of_the_study(tmp_path: Path) -> None:
