@@ -192,7 +192,7 @@ def test_links_between_documents_lead_somewhere(path):
 def test_the_published_float_network_is_one_that_its_preset_goes_on_from(
     cifar10_archive: Path, tmp_path: Path
 ):
-    """With all its heads; two epochs from anything less would be far too few."""
+    """With all its heads; one epoch from anything less would be far too few."""
     from models.evaluate import exit_predictions
     from models.float_weights import load_float_weights
     from models.loop import collect_logits
