@@ -38,7 +38,7 @@ def describe(config: StudyConfig, data: TrainingData, device: str, command: str)
             "system": platform.system(),
             "architecture": platform.machine(),
             "processor": processor(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "cores": cores(),
             "device": device_name(device),
         },
         "seeds": {"study": config.search.seed, "splits": config.splits.seed},
@@ -55,6 +55,11 @@ def describe(config: StudyConfig, data: TrainingData, device: str, command: str)
             "classes": list(data.class_names),
         },
     }
+
+
+def cores() -> int:
+    """How many this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def with_earlier(environment: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from rich.console import Console
 from hwcost.errors import OfframpError
 from study.config import StudyConfig
 from study.config_io import fingerprint, identity
-from study.environment import describe
+from study.environment import cores, describe
 from study.export.run_tables import Exported, export, write_origin
 from study.following import Search, Watch
 from study.leases import new_run
@@ -272,9 +271,8 @@ def pretraining_alone(task: WorkerTask) -> Iterator[None]:
 
     Whoever asks for it later waits for that process, and trains it if the process did not get to the end.
     """
-    search, threads = task.config.search, task.config.pretrain.threads
-    fit = task.device != "cpu" or 2 * threads <= (os.cpu_count() or 1)
-    if not (search.pretrain_alone and search.workers > 1 and fit):
+    search, both = task.config.search, 2 * task.config.pretrain.threads
+    if not (search.pretrain_alone and search.workers > 1 and task.device == "cpu" and both <= cores()):
         yield
         return
     group = ProcessGroup()

@@ -8,6 +8,7 @@ import signal
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hwcost.errors import OfframpError
@@ -102,6 +103,9 @@ def _train_reference(task: WorkerTask, trained: Literal["alone", "jointly"]) -> 
 def _pretrain_alone(task: WorkerTask) -> None:
     from study.setup import load_data, pretrain_alone
 
+    # Where memory is short for both, this process is the one to end: what it does is done later then.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     pretrain_alone(task.config, task.paths, task.device, load_data(task.config, task.paths.cache))
 
 

@@ -71,6 +71,8 @@ def test_it_is_trained_beside_the_network_with_exits(tmp_path: Path) -> None:
         (process,) = multiprocessing.active_children()
         # The process has the lock of its folder from here on.
         wait_for(lambda: len(list((tmp_path / "cache").glob("warm/*/lock"))) == 1, 60)
+        out_of_memory = Path(f"/proc/{process.pid}/oom_score_adj")
+        assert out_of_memory.read_text(encoding="ascii").strip() == "1000"  # killed before the one with exits
         context = opened(tmp_path, separate=True)
         start = context.pretrained_alone(lambda stage, *_: stages.append(stage))
         assert start.accuracies.keys() == {"fc_11"}
@@ -97,7 +99,7 @@ def test_where_that_process_is_killed_it_is_trained_all_the_same(tmp_path: Path)
 def test_where_there_is_no_room_nothing_is_started(
     tmp_path: Path, separate: bool, threads: int, cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr("study.runner.cores", lambda: cores)
     with pretraining_alone(task_in(tmp_path, configured(separate, threads=threads))):
         assert not multiprocessing.active_children()
 
