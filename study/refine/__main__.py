@@ -154,7 +154,7 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         f"{config.run.name}, {outcome.split} split: {outcome.n_images} images, {request.seeds} seed(s), "
         f"{request.recipe.epochs:g} epochs"
     )
-    console.print(refined_table(outcome.table, title, seconds))
+    console.print(refined_table(outcome.table, title, seconds, console.width))
     quoted = picks(outcome.table)
     for pick in quoted:
         console.print(pick.text(outcome.split), highlight=False, markup=False, soft_wrap=True)

@@ -11,6 +11,8 @@ from rich.table import Table
 from study.reference import NO_LOSS
 from study.summary import latency_text
 
+_WIDE = 110
+
 TOLERANCES = (NO_LOSS, 0.01)
 """Accuracies below the reference, as fractions of 1, for which the cheapest design is named."""
 
@@ -60,21 +62,25 @@ def picks(refined: pd.DataFrame) -> list[Pick]:
     return found
 
 
-def refined_table(refined: pd.DataFrame, title: str, seconds: bool) -> Table:
+def refined_table(refined: pd.DataFrame, title: str, seconds: bool, width: int) -> Table:
     """All refined designs.
 
     Args:
         refined: `refined.csv`.
         title: Above the table.
         seconds: Latency in seconds, as clocks differ; cycles otherwise.
+        width: Columns of the terminal; a narrow one has no room for latency and energy beside their product.
     """
     table = Table(title=title, title_justify="left")
-    for name in ("design", "accuracy", "95 % interval of the drop", "latency", "energy", "EDP", "exits"):
+    columns = ("design", "accuracy", "drop [95 % interval]", "latency", "energy", "EDP", "exits")
+    shown = [name for name in columns if width >= _WIDE or name not in ("latency", "energy")]
+    for name in shown:
         left = name in ("design", "exits")
-        table.add_column(name, justify="left" if left else "right", no_wrap=not left, overflow="fold")
+        table.add_column(name, justify="left" if left else "right", no_wrap=name != "exits", overflow="fold")
     for index, row in enumerate(refined.to_dict("records")):
+        cells = _cells({str(key): value for key, value in row.items()}, seconds)
         table.add_row(
-            *_cells({str(key): value for key, value in row.items()}, seconds),
+            *(cell for name, cell in zip(columns, cells, strict=True) if name in shown),
             style="bold" if index == 0 else None,
             end_section=index == 1,
         )
