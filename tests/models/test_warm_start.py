@@ -103,7 +103,10 @@ class StopAt(Exception):
     """Raised in place of a power cut."""
 
 
-def test_an_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
+def test_an_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.warm_start.QUICK_SAVING", 60.0)  # every epoch is kept, on a busy disk too
     data = digits()
     # images grow over all three, and some are mixed
     recipe = dataclasses.replace(PRETRAIN, epochs=3, start_size=0.5, cutmix=0.5)

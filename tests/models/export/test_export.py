@@ -79,7 +79,7 @@ def test_the_card_can_be_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     names: dict[str, Any] = {"image": image}
     for snippet in card.split("```python\n")[1:]:
         exec(compile(snippet.split("```")[0], "card", "exec"), names)  # the card's own programs
-    expected = folded_logits(images()[:20], MIXED)
+    expected = folded_logits(images()[:60], MIXED)
     np.testing.assert_array_equal(np.stack(names["logits_of_exits"], axis=1), expected[:1])
     taken = exits_taken(expected, POLICY)
     for index, exit_ in enumerate(taken):
