@@ -198,31 +198,32 @@ def evaluator_on(there: StudyConfig, channels: int, classes: int) -> Evaluator:
     )  # fmt: skip
 
 
-def carried(home: Sequence[DesignRecord], there: Chip, networks: Networks, tuned: bool) -> float:
+def carried(home: Sequence[DesignRecord], there: Chip, networks: Networks) -> tuple[float, float]:
     """Hypervolume of the home chip's front on another chip over that of the other chip's own front.
 
     Args:
         home: The front of the chip that the designs were chosen for.
         there: Where they run.
         networks: Of the run.
-        tuned: On all allocations of that chip; False: on its default one.
+
+    Returns:
+        On the default allocation of that chip; on that and all others that lead there with the same exits and target.
     """
-    if tuned:
-        chosen = {_network_and_policy(r) for r in home}
-        records = [r for r in there.designs if _network_and_policy(r) in chosen]
-    else:
-        default = tuple(there.evaluator.hardware.accelerator.default_allocation)
-        nominal = there.evaluator.space.levels.nominal
-        records = [
-            there.evaluator.measured(
-                replace(r.genome, allocation=default, level=nominal),
-                network_of(r, networks.trained[r.network]),
-            )
-            for r in home
-        ]
-        records = [replace(r, longest=True) for r in records]
+    default = tuple(there.evaluator.hardware.accelerator.default_allocation)
+    nominal = there.evaluator.space.levels.nominal
+    on_default = [
+        there.evaluator.measured(
+            replace(r.genome, allocation=default, level=nominal), network_of(r, networks.trained[r.network])
+        )
+        for r in home
+    ]
+    on_default = [replace(r, longest=True) for r in on_default]
+    chosen = {_network_and_policy(r) for r in home}
+    on_best = [*on_default, *(r for r in there.designs if _network_and_policy(r) in chosen)]
     own = there.volume(there.front)
-    return there.volume(records) / own if own else float("nan")
+    if not own:
+        return float("nan"), float("nan")
+    return there.volume(on_default) / own, there.volume(on_best) / own
 
 
 def _network_and_policy(record: DesignRecord) -> tuple[Architecture, Architecture, float]:
@@ -244,10 +245,14 @@ def measure(run: Path, names: Sequence[str], workers: int = 1) -> tuple[dict[str
     results, networks = load_run(run), Networks.of(run)
     for name in names:
         build_accelerator(_config_on(run, name))  # before minutes are spent on the others
-    name = str(results.config["hardware"]["accelerator"])
-    home = _chip(run, name, networks)
+    name, data = str(results.config["hardware"]["accelerator"]), results.environment["data"]
+    shape = int(data["channels"]), len(data["classes"])
+    home = _chip(run, shape, name, networks)
     others = tuple(dict.fromkeys(n for n in names if n != name))
-    rows = [row(home, home.front, networks), *in_order(partial(_row, run, home.front), others, workers)]
+    rows = [
+        row(home, home.front, networks),
+        *in_order(partial(_row, run, shape, home.front), others, workers),
+    ]
     facts = {
         "home": name,
         "networks": len(networks.trained),
@@ -256,19 +261,18 @@ def measure(run: Path, names: Sequence[str], workers: int = 1) -> tuple[dict[str
     return facts, pd.DataFrame(rows)
 
 
-def _chip(run: Path, name: str, networks: Networks) -> Chip:
+def _chip(run: Path, shape: tuple[int, int], name: str, networks: Networks) -> Chip:
+    """The networks on one chip, for images of so many (channels, classes)."""
     started = time.monotonic()
-    data = load_run(run).environment["data"]
-    evaluator = evaluator_on(_config_on(run, name), int(data["channels"]), len(data["classes"]))
-    chip = Chip.of(evaluator, networks)
+    chip = Chip.of(evaluator_on(_config_on(run, name), *shape), networks)
     print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     return chip
 
 
-def _row(run: Path, home: Sequence[DesignRecord], name: str) -> dict[str, Any]:
+def _row(run: Path, shape: tuple[int, int], home: Sequence[DesignRecord], name: str) -> dict[str, Any]:
     """Of one chip, in any process."""
     networks = Networks.of(run)
-    return row(_chip(run, name, networks), home, networks)
+    return row(_chip(run, shape, name, networks), home, networks)
 
 
 def row(chip: Chip, home: Sequence[DesignRecord], networks: Networks) -> dict[str, Any]:
@@ -288,8 +292,7 @@ def row(chip: Chip, home: Sequence[DesignRecord], networks: Networks) -> dict[st
     for drop in DROPS:
         found[f"edp_relative_at_{100 * drop:g}_points"] = chip.cheapest(drop)
         found[f"edp_relative_at_{100 * drop:g}_points_equal_cores"] = chip.cheapest(drop, alike=True)
-    found["home_front_default_arrays"] = carried(home, chip, networks, tuned=False)
-    found["home_front_best_arrays"] = carried(home, chip, networks, tuned=True)
+    found["home_front_default_arrays"], found["home_front_best_arrays"] = carried(home, chip, networks)
     return found
 
 

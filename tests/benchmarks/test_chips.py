@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -100,8 +101,17 @@ def test_equal_cores_are_costed_apart(home: Chip, networks: Networks) -> None:
 
 
 def test_a_front_on_its_own_chip_loses_nothing(home: Chip, networks: Networks) -> None:
-    assert carried(home.front, home, networks, tuned=True) == pytest.approx(1.0)
-    assert carried(home.front, home, networks, tuned=False) < 1.0  # the default arrays are not the best ones
+    on_default, on_best = carried(home.front, home, networks)
+    assert on_best == pytest.approx(1.0)
+    assert on_default < 1.0  # the default arrays are not the best ones
+
+
+def test_the_default_arrays_are_among_those_to_choose_from(home: Chip, networks: Networks) -> None:
+    """Where a chip itself would keep other exits and targets, none of its own designs are those of the front."""
+    without = replace(home, designs=(), alike=())
+    object.__setattr__(without, "front", home.front)
+    on_default, on_best = carried(home.front, without, networks)
+    assert on_default == on_best > 0
 
 
 def test_more_processes_say_the_same(
@@ -123,7 +133,7 @@ def test_an_unknown_chip_is_refused_before_any_other_is_looked_at(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[str] = []
-    monkeypatch.setattr("benchmarks.chips._chip", lambda run, name, networks: looked.append(name))
+    monkeypatch.setattr("benchmarks.chips._chip", lambda run, shape, name, networks: looked.append(name))
     with pytest.raises(OfframpError, match="no_such_chip"):
         measure(run, [OTHER, "no_such_chip"])
     assert not looked
