@@ -29,7 +29,7 @@ reproduce-cifar10-small: $(STAMP)
 
 # The backbone at full width on two cores, from the float network that a GPU trained on DATA, the archive of JPEGs; ends
 # after 90 minutes, called again it goes on. On a processor with AVX512-BF16 or AMX, SET='--set qat.precision=bfloat16'
-# trains in two thirds of the time.
+# trains faster.
 reproduce-cifar10-cpu: WARM = $(or $(OFFRAMP_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/offramp)/warm/e82033b1d9046ad367f63b12
 reproduce-cifar10-cpu: $(STAMP)
 	@test -n '$(DATA)' || (echo 'error: expected the images the float network was trained on, got none; call with DATA=cifar10-jpeg.tar.xz' >&2; exit 2)

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import torch
 
 from hwcost.networks import uniform_precision
+from models.augment import normalize_batch
 from models.augment_spec import AugmentSpec
 from models.backbone import Backbone
+from models.integer_network import deploy
 from models.loop import collect_logits, torch_threads
 from models.network import EarlyExitNetwork, all_mounts
 from models.pretraining import Pretraining
@@ -90,7 +92,9 @@ def estimate_step_seconds(
     teacher = torch.zeros(n, classes)
     with torch_threads(qat.threads):
         qat_seconds = _shortest(lambda: train_network(quantized, data, teacher, step, 0))
-        evaluation_seconds = _shortest(lambda: collect_logits(quantized, data.train_images, data)) / n
+        example = normalize_batch(data.train_images[:1], data.mean, data.std, channels_last=True)
+        deployed = deploy(quantized.eval(), example)
+        evaluation_seconds = _shortest(lambda: collect_logits(deployed, data.train_images, data)) / n
     return StepTimes(pretrain_seconds * pretrain_times, qat_seconds * qat_times, evaluation_seconds)
 
 

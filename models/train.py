@@ -18,8 +18,8 @@ from models.checkpoint import CheckpointKeys, save_checkpoint
 from models.checkpoint_notes import CheckpointNotes
 from models.device import release_cached
 from models.evaluate import calibrated_predictions, exit_predictions
-from models.fold import fold_network
 from models.gradients import Gradients
+from models.integer_network import deploy
 from models.loop import (
     arithmetic,
     batch_indices,
@@ -246,7 +246,7 @@ def evaluate_splits(
         temperature_scaling: Whether temperatures are fitted, on the calibration split alone.
     """
     example = normalize_batch(data.validation_images[:1], data.mean, data.std, channels_last=True)
-    deployed = fold_network(network.eval(), example)
+    deployed = deploy(network.eval(), example)
     calibration = collect_logits(deployed, data.calibration_images, data)
     validation = collect_logits(deployed, data.validation_images, data)
     if temperature_scaling:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from models.augment import normalize_batch
 from models.backbone import Backbone
 from models.evaluate import exit_predictions
-from models.fold import fold_network
+from models.integer_network import deploy
 from models.loop import collect_logits, torch_threads
 from models.open_checkpoint import open_checkpoint
 from models.predictions import ExitPredictions
@@ -41,5 +41,5 @@ def unseen_predictions(
     with torch_threads(threads):
         network.to(device)
         images = test.images.to(device)
-        folded = fold_network(network, normalize_batch(images[:1], test.mean, test.std, channels_last=True))
-        return exit_predictions(collect_logits(folded, images, test), test.labels, temperatures)
+        deployed = deploy(network, normalize_batch(images[:1], test.mean, test.std, channels_last=True))
+        return exit_predictions(collect_logits(deployed, images, test), test.labels, temperatures)

@@ -74,11 +74,11 @@ def _program(context: StudyContext, file: Path, found: Checkpoint) -> list[str]:
     return [
         "from pathlib import Path",
         *imports,
-        "from models.fold import fold_network",
+        "from models.integer_network import deploy",
         "from models.open_checkpoint import open_checkpoint",
         "",
         f"network, checkpoint = open_checkpoint({', '.join(arguments)})",
-        "deployed = fold_network(network, images[:1])",
+        "deployed = deploy(network, images[:1])",
         "result = deployed.predict(images, checkpoint.policy)",
         "result.predicted, result.exits  # classes, indices of the exits taken",
     ]
