@@ -36,7 +36,7 @@ from study.hardware import HardwareCosts
 from study.leaving_out import derive_keeping, network_of, sets_to_derive
 from study.memo import ALONE, JOINTLY, PredictionMemo, TrainedNetwork, stored_networks
 from study.record import DesignRecord
-from study.reference import NO_LOSS, REFERENCE_HEAD, StaticReference, choose_reference
+from study.reference import NO_LOSS, REFERENCE_HEAD, StaticReference, accuracy_floor, choose_reference
 from study.results import load_run
 from study.setup import build_accelerator, build_backbone, build_objectives, build_space
 from study.side_by_side import in_order
@@ -136,7 +136,7 @@ class Chip:
             drop: Below the static reference.
             alike: Only allocations with one array on all cores.
         """
-        floor = self.reference.record.accuracy - drop
+        floor = accuracy_floor(self.reference.record.accuracy, drop)
         near = (r for r in (self.alike if alike else self.designs) if r.accuracy >= floor)
         return min(map(self.relative, near), default=None)
 

@@ -30,7 +30,7 @@ from study.evaluate import Evaluator, Placements
 from study.leaving_out import derive_keeping, sets_to_derive
 from study.memo import TrainedNetwork
 from study.record import DesignRecord
-from study.reference import NO_LOSS
+from study.reference import NO_LOSS, accuracy_floor
 from study.refine.choice import mean_record
 
 DROPS = (NO_LOSS, 0.01, 0.02)
@@ -85,7 +85,8 @@ def least_products(records: Sequence[DesignRecord], accuracy: float, edp: float)
     """
     found = {}
     for drop in DROPS:
-        near = [r.mean_edp_pj_cycles for r in records if r.accuracy >= accuracy - drop - 1e-12]
+        floor = accuracy_floor(accuracy, drop)
+        near = [r.mean_edp_pj_cycles for r in records if r.accuracy >= floor]
         found[f"{drop:g}"] = min(near) / edp if near else None
     return found
 

@@ -43,7 +43,7 @@ from study.derived import DerivedDesigns, write_derived
 from study.front import hypervolume, objective_front
 from study.memo import PredictionMemo, TrainedNetwork, training_code_version
 from study.record import DesignRecord
-from study.reference import choose_reference
+from study.reference import StaticReference, choose_reference
 from study.samplers import make_sampler
 from study.setup import Paths, StudyContext, load_data, open_context, train_static
 from study.storage import store_result
@@ -105,7 +105,7 @@ def search(
     return course
 
 
-def ours(config: StudyConfig, data: TrainingData, folder: Path) -> dict[str, Any]:
+def ours(config: StudyConfig, data: TrainingData, folder: Path) -> tuple[dict[str, Any], StaticReference]:
     """The study from nothing: pre-training, static reference, search."""
     started = time.process_time()
     context = open_context(config, Paths(folder / "run", folder / "cache"), "cpu", data)
@@ -125,7 +125,7 @@ def ours(config: StudyConfig, data: TrainingData, folder: Path) -> dict[str, Any
         DerivedDesigns(context),
     )
     course = search(context, sampler, lambda record: write_derived(context, record.genome.architecture))
-    return {
+    figures = {
         **vars(course),
         "pretraining_seconds": pretrained,
         "reference_seconds": before - pretrained,
@@ -135,10 +135,13 @@ def ours(config: StudyConfig, data: TrainingData, folder: Path) -> dict[str, Any
         "reference_samples": alone["fc"].training_samples + max(n.training_samples for n in jointly.values()),
         "reference_accuracy": reference.record.accuracy,
     }
+    return figures, reference
 
 
-def from_scratch(config: StudyConfig, data: TrainingData, folder: Path, multiple: int) -> dict[str, Any]:
-    """NSGA-II as shipped; the float network, which is not looked at, is that of the search before."""
+def from_scratch(
+    config: StudyConfig, data: TrainingData, folder: Path, multiple: int, reference: StaticReference
+) -> dict[str, Any]:
+    """NSGA-II as shipped, under the same bounds; the float network, which is not looked at, is that of the search."""
     plain = config.search.model_copy(
         update={"sampler": "nsga2-optuna", "hardware_first": False, "memo": False, "derive": False}
     )
@@ -152,6 +155,7 @@ def from_scratch(config: StudyConfig, data: TrainingData, folder: Path, multiple
 
     memo = PredictionMemo(context.paths.predictions, {"training": "from scratch", "recipe": recipe.key()})
     context = replace(context, evaluator=replace(context.evaluator, train=train, memo=memo))
+    context = context.relative_to(reference)
     sampler = make_sampler(plain, context.space, config.population(), config.search.seed)
     return vars(search(context, sampler, lambda record: []))
 
@@ -201,8 +205,9 @@ def run(options: argparse.Namespace) -> None:
         def both(config: StudyConfig = config, data: TrainingData = data) -> dict[str, Any]:
             with tempfile.TemporaryDirectory() as name:
                 folder = Path(name)
-                mine = ours(config, data, folder)
-                return {"ours": mine, "from_scratch": from_scratch(config, data, folder, options.multiple)}
+                mine, reference = ours(config, data, folder)
+                other = from_scratch(config, data, folder, options.multiple, reference)
+                return {"ours": mine, "from_scratch": other}
 
         sides = kept(options.cache / "benchmarks", key, both)
         found.append({"seed": seed, **compared(sides["ours"], sides["from_scratch"]), **sides})

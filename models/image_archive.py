@@ -95,8 +95,9 @@ def _damage_reported(path: Path) -> Iterator[None]:
 def identify(path: Path) -> str:
     """Return a SHA-256 that changes when the folder or archive does.
 
-    Of a file it is the SHA-256 of its bytes, of a folder that of all relative paths, sizes and
-    modification times.
+    Of a file it is the SHA-256 of its bytes, of a folder that of all relative paths, sizes, times of modification
+    and change, and inodes: images of one size are unpacked with one modification time often enough, and the others
+    nobody sets.
     """
     digest = hashlib.sha256()
     if path.is_dir():
@@ -105,7 +106,8 @@ def identify(path: Path) -> str:
                 for name in names:
                     status = (folder / name).lstat()
                     entry = (folder / name).relative_to(path).as_posix()
-                    digest.update(f"{entry!r} {status.st_size} {status.st_mtime_ns}\n".encode())
+                    facts = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+                    digest.update(f"{entry!r} {facts}\n".encode())
         return digest.hexdigest()
     try:
         with path.open("rb") as stream:

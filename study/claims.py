@@ -74,7 +74,11 @@ class Board:
         """Whether one more trial may be begun: a new one, or the first of the queue."""
         if self.waiting:
             return self.holds(self.waiting[0], wanted)
-        return self.finished + len(self.running) < wanted
+        return self.has_room_behind_the_queue(wanted)
+
+    def has_room_behind_the_queue(self, wanted: int) -> bool:
+        """Whether a new trial would be among those asked for, although those in the queue come first."""
+        return self.finished + len(self.waiting) + len(self.running) < wanted
 
 
 class _Ledger:
@@ -204,7 +208,8 @@ class Claims:
         """Thinks without the lock and writes with it; None where that came to nothing."""
         signature: dict[str, Any] = {OWNER_KEY: self._owner.attribute()}
         left = self._ledger.left(trials)
-        if left is not None:
+        # A repeat is a new trial. Where the queue holds all that are left, it would be given up at once.
+        if left is not None and self._ledger.read(trials).has_room_behind_the_queue(self._wanted):
             signature[REPEATS_KEY] = {"trial": left.number, "deaths": int(left.system_attrs[LEFT_KEY])}
             self._drafting.repeat(left.params, trials)
         else:

@@ -51,7 +51,12 @@ def _sqlite(path: Path, repair: bool, backup: Backup) -> Finding:
         return Finding(_CHECK, "fault", text + (busy if repair else ""), mendable=True)
     for part in (path, *_beside(path)):
         backup.copy(part)
-    saved, lost = _rebuild(path)
+    try:
+        saved, lost = _rebuild(path)
+    except sqlite3.DatabaseError as error:
+        _fresh(path).unlink(missing_ok=True)
+        reason = f"{text}; nothing could be read from it ({error}): go on from a copy of it, or begin the study anew"
+        return Finding(_CHECK, "fault", reason)
     return Finding(
         _CHECK,
         "fault",
@@ -107,9 +112,13 @@ def _integrity(path: Path) -> list[str]:
     return [] if answers == ["ok"] else [line for answer in answers for line in answer.splitlines()]
 
 
+def _fresh(path: Path) -> Path:
+    return path.with_name(path.name + ".rebuilt")
+
+
 def _rebuild(path: Path) -> tuple[int, int]:
     """Writes what can be read into a new database in the place of the old; rows saved, rows lost."""
-    fresh = path.with_name(path.name + ".rebuilt")
+    fresh = _fresh(path)
     fresh.unlink(missing_ok=True)
     saved = lost = 0
     old = sqlite3.connect(path, timeout=60)

@@ -94,6 +94,8 @@ def dry_run(
     pretrain_seconds = steps.pretrain_seconds(config.pretrain, n_train)
     recipes = [rung_recipe(config, rung) for rung in range(len(config.search.rungs))]
     trial_seconds = sum(steps.training_seconds(recipe, n_train, evaluated) for recipe in recipes)
+    # At worst one after the other: with exits, and without for the static reference.
+    pretrainings = 2 if config.search.pretrain_alone else 1
     trainings = config.search.trials + 2  # the static reference is trained alone and jointly
     figures: dict[str, Any] = {
         "study": name,
@@ -108,7 +110,7 @@ def dry_run(
         "population": config.population(),
         "pretrain_seconds": pretrain_seconds,
         "trial_seconds": trial_seconds,
-        "total_seconds": pretrain_seconds + trial_seconds * trainings / config.search.workers,
+        "total_seconds": pretrainings * pretrain_seconds + trial_seconds * trainings / config.search.workers,
     }
     console.print(to_toml(config), highlight=False, markup=False)
     for line in (
@@ -120,7 +122,8 @@ def dry_run(
         f"constraints: {'; '.join(figures['constraints']) or 'none'}",
         f"static reference: {_static_text(hardware.static, objectives.seconds)}",
         f"population {figures['population']}, {config.search.trials} trials",
-        f"estimated time: pre-training {_minutes(figures['pretrain_seconds'])}, a trial up to "
+        f"estimated time: pre-training {_minutes(figures['pretrain_seconds'])}"
+        f"{' with exits and as much without' if pretrainings > 1 else ''}, a trial up to "
         f"{_minutes(trial_seconds)}, all up to {_minutes(figures['total_seconds'])} with {config.search.workers} "
         "worker(s); nothing was trained",
     ):

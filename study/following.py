@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +10,7 @@ from optuna.trial import TrialState
 
 from hwcost.errors import OfframpError
 from study.leases import LeaseWatch, Owner, put_aside
-from study.processes import ProcessGroup
+from study.processes import ProcessGroup, stopping_undisturbed
 from study.progress import StageProgress
 from study.record import DesignRecord
 from study.search_board import SearchBoard
@@ -124,12 +123,10 @@ class Search:
                     deaths = deaths + 1 if finished == before else 1
                     self._replace(group, event.worker, deaths)
         finally:
-            # A second Ctrl-C must not interrupt the putting aside.
-            previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-            for event in group.stop():
-                self._note(event)
-            signal.signal(signal.SIGINT, previous)
-            self.watch.leave(self.task.run)
+            with stopping_undisturbed():
+                for event in group.stop():
+                    self._note(event)
+                self.watch.leave(self.task.run)
 
     def _replace(self, group: ProcessGroup, worker: int, deaths: int) -> None:
         if deaths > self.task.config.search.max_failures:

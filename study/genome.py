@@ -298,18 +298,23 @@ def _by_preference(levels: LevelSpace) -> list[int]:
     return [levels.default, *(level for level in levels.offered[::-1] if level != levels.default)]
 
 
+def _at_least(bits: int, offered: tuple[int, ...]) -> int:
+    """The least width offered that is no smaller, else the largest: few choices for weights starve nothing else."""
+    return next((width for width in offered if width >= bits), offered[-1])
+
+
 def _uniform(
     space: SearchSpace, exits: tuple[int, ...], head: str, final: str, step: int, level: int
 ) -> Genome:
-    """The same head at all exits and the same step of bits in all blocks, on the default allocation."""
+    """The same head at all exits and the same bits in all blocks, on the default allocation."""
     config, n = space.config, space.n_blocks
-    activation_step = min(step, len(config.activation_bits) - 1)
+    bits = config.weight_bits[step]
     architecture = Architecture(
         exits=exits,
         heads=(*(head for _ in exits), final),
-        weight_bits=(config.weight_bits[step],) * n,
-        activation_bits=(config.activation_bits[activation_step],) * n,
-        head_weight_bits=config.head_bits[min(step, len(config.head_bits) - 1)],
+        weight_bits=(bits,) * n,
+        activation_bits=(_at_least(bits, config.activation_bits),) * n,
+        head_weight_bits=_at_least(bits, config.head_bits),
         head_activation_bits=config.head_bits[-1],
     )
     return Genome(architecture, space.allocations.default, config.policy_targets[0], level)

@@ -33,9 +33,22 @@ def interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def stopping_undisturbed() -> Iterator[None]:
+    """For putting trials aside: a second Ctrl-C or SIGTERM must not interrupt that."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def follow_parent() -> None:
     """Ends this process when its parent is gone: after kill -9 nobody would ever stop it."""
-    parent = os.getppid()
+    spawner = multiprocessing.parent_process()
+    # Asked of the kernel alone, a parent that died before this line would be the one that takes in orphans.
+    parent = os.getppid() if spawner is None else spawner.pid
 
     def watch() -> None:
         while os.getppid() == parent:

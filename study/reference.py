@@ -21,7 +21,20 @@ if TYPE_CHECKING:
 NO_LOSS = 0.002
 """Accuracy within which two designs count as equally accurate: 0.2 points."""
 
+_ROUNDING = 1e-12
+"""Far below one sample, far above what differences of fractions of samples round to."""
+
 REFERENCE_HEAD = "fc"
+
+
+def accuracy_floor(accuracy: float, drop: float) -> float:
+    """The least accuracy of a design that loses at most `drop`; one that loses just that has it, however it rounds.
+
+    Args:
+        accuracy: Of the static reference.
+        drop: As a fraction of 1.
+    """
+    return accuracy - drop - _ROUNDING
 
 
 @dataclass(frozen=True)
@@ -94,6 +107,7 @@ def choose_reference(
         training_samples=network.training_samples,
         seconds=network.seconds,
     )
-    equal = [d for d in designs if d.feasible and d.accuracy >= record.accuracy - NO_LOSS]
+    floor = accuracy_floor(record.accuracy, NO_LOSS)
+    equal = [d for d in designs if d.feasible and d.accuracy >= floor]
     best = min([record, *equal], key=lambda d: d.mean_edp_pj_cycles)
     return StaticReference(record, trained, accuracy_alone, accuracy_jointly, best)

@@ -36,6 +36,7 @@ from study.setup import (
     head_kinds,
     load_data,
     open_context,
+    own_backbone_fingerprint,
     statics_missing,
     train_static,
 )
@@ -131,7 +132,14 @@ def run_study(
         )
         population = config.population()
         objectives = build_objectives(config, build_accelerator(config)).columns
-        who = StudyIdentity(study_name, identity(config), data.fingerprint, population, objectives)
+        who = StudyIdentity(
+            study_name,
+            identity(config),
+            data.fingerprint,
+            population,
+            objectives,
+            own_backbone_fingerprint(config, data.channels),
+        )
         lock, run = study_lock(storage_url, study_name), new_run()
         with lock():
             study = open_study(storage, who)

@@ -167,6 +167,15 @@ def build_backbone(config: StudyConfig, channels: int) -> BackboneSpec | StagedB
     return open_backbone(config.backbone.name, config.backbone.width, channels, config.data.image_size)
 
 
+def own_backbone_fingerprint(config: StudyConfig, channels: int) -> str:
+    """SHA-256 (hex) over the code of a user's own backbone; empty for one that Offramp brings."""
+    if ":" not in config.backbone.name:
+        return ""
+    spec = build_backbone(config, channels)
+    assert isinstance(spec, StagedBackbone)
+    return spec.fingerprint
+
+
 def load_data(config: StudyConfig, cache: Path) -> TrainingData:
     """Images of the study, split; the test images are not among them."""
     from models.data import load_dataset

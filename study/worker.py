@@ -7,13 +7,14 @@ import logging
 import signal
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hwcost.errors import OfframpError
 from models.seeds import derive_seed
 from study.config import StudyConfig
+from study.memo import training_code_version
 from study.processes import follow_parent
 from study.setup import Paths
 from study.worker_events import EventWriter, WorkerEvent
@@ -43,6 +44,7 @@ class WorkerTask:
         index: Of the worker, from 0.
         run: Name of this start of the command.
         run_number: Runs that worked on the study before.
+        code: `training_code_version` where the run began.
     """
 
     config: StudyConfig
@@ -53,6 +55,7 @@ class WorkerTask:
     index: int
     run: str = ""
     run_number: int = 0
+    code: str = field(default_factory=training_code_version)
 
 
 def run_worker(task: WorkerTask, events: EventWriter) -> None:
@@ -81,6 +84,7 @@ def _guarded(task: WorkerTask, events: Any, work: Callable[[], None]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to all; the parent decides
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        _check_code(task)
         work()
         last = WorkerEvent("done", task.index)
     except Interrupted:
@@ -91,6 +95,20 @@ def _guarded(task: WorkerTask, events: Any, work: Callable[[], None]) -> None:
         last = WorkerEvent("fatal", task.index, reason=_explain(error, task.paths))
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # this process is on its way out
     events.put(last)
+
+
+def _check_code(task: WorkerTask) -> None:
+    """A process reads the code anew; what it trains is looked up by the version that the run began with.
+
+    Raises:
+        OfframpError: The code is another by now.
+    """
+    if training_code_version() != task.code:
+        raise OfframpError(
+            f"expected the training code that the run began with ({task.code[:12]}), got another one "
+            f"({training_code_version()[:12]}): Offramp was changed or installed anew while it ran; run the same "
+            "command again"
+        )
 
 
 def _train_reference(task: WorkerTask, trained: Literal["alone", "jointly"]) -> None:

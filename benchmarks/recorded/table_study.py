@@ -27,6 +27,7 @@ from study.leaving_out import derive_keeping, sets_to_derive
 from study.memo import TrainedNetwork
 from study.metrics import HardwareView
 from study.record import DesignRecord
+from study.reference import accuracy_floor
 from study.setup import build_accelerator, build_backbone, build_objectives, build_space
 
 
@@ -235,11 +236,12 @@ class TableStudy:
         Returns:
             1 where no design is better.
         """
+        floor = accuracy_floor(self.reference.accuracy, loss)
         products = [
             record.mean_edp_pj_cycles / self.reference.mean_edp_pj_cycles
             for key in networks
             for record in self.following(key, all_exits)
-            if record.accuracy >= self.reference.accuracy - loss
+            if record.accuracy >= floor
         ]
         return min([1.0, *products])
 

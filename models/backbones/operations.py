@@ -151,6 +151,8 @@ def describe(node: fx.Node, modules: Mapping[str, nn.Module]) -> str:
 def _pool(node: fx.Node) -> nn.Module | None:
     """The module a call of a pooling function stands for."""
     target: Any = node.target
+    if len(node.args) > len(_POOL_ARGUMENTS):
+        return None  # what the fifth is differs by function
     given = {**dict(zip(_POOL_ARGUMENTS, node.args, strict=False)), **node.kwargs}
     if target is F.adaptive_avg_pool2d:
         size = node.args[1] if len(node.args) > 1 else node.kwargs.get("output_size")

@@ -16,7 +16,7 @@ from study.genome import Genome
 from study.leaving_out import derive_keeping, network_of, sets_to_derive
 from study.memo import TrainedNetwork
 from study.record import DesignRecord
-from study.reference import NO_LOSS, REFERENCE_HEAD
+from study.reference import NO_LOSS, REFERENCE_HEAD, accuracy_floor
 from study.refine.networks import RefinedNetworks, Training
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ def _static_designs(
         for kind, architecture in parts.items()
         for records in _by_design(evaluator, architecture, found[kind])
     ]
-    floor = reference.mean.accuracy - NO_LOSS
+    floor = accuracy_floor(reference.mean.accuracy, NO_LOSS)
     equal = [design for design in others if design.mean.feasible and design.mean.accuracy >= floor]
     best = min(
         [replace(reference, role="best_static"), *equal],

@@ -29,13 +29,18 @@ def front_members(study: optuna.Study, context: StudyContext, request: Request) 
         request: Which ones.
 
     Raises:
-        OfframpError: One that was named is not there, or names several.
+        OfframpError: No design is feasible, or one that was named is not there, or names several.
     """
     from study.export.run_tables import evaluated_designs
 
     designs = evaluated_designs(study, context)
     records = [design.record for design in designs]
     chosen = headline_front(records)
+    if not chosen:
+        raise OfframpError(
+            f"expected a run with a front, got {len(records)} designs of which none is feasible and trained; run "
+            "more trials"
+        )
     if request.members == "all":
         chosen = list({*chosen, *objective_front(records, context.evaluator.objectives)})
     elif request.most_networks:

@@ -13,10 +13,12 @@ from hwcost.errors import OfframpError
 from models.recipe import QatRecipe
 from study.config import StudyConfig
 from study.config_io import identity, load_file, merge, parse_assignment, resolve
-from study.setup import Paths, build_accelerator, build_objectives
+from study.setup import Paths, build_accelerator, build_objectives, own_backbone_fingerprint
 
 if TYPE_CHECKING:
     import optuna
+
+    from models.training_data import TrainingData
 
 _NAMED_DATA = ("digits", "cifar10")
 _FULL_BUDGET = 5.0
@@ -140,7 +142,7 @@ def storage_url(config: StudyConfig, paths: Paths) -> str:
     return default_url(paths.out)
 
 
-def open_existing(config: StudyConfig, url: str, data_fingerprint: str) -> optuna.Study:
+def open_existing(config: StudyConfig, url: str, data: TrainingData) -> optuna.Study:
     """The study of the run.
 
     Raises:
@@ -159,21 +161,22 @@ def open_existing(config: StudyConfig, url: str, data_fingerprint: str) -> optun
             "with --study-name"
         )
     objectives = build_objectives(config, build_accelerator(config)).columns
-    who = StudyIdentity(name, identity(config), data_fingerprint, config.population(), objectives)
+    backbone = own_backbone_fingerprint(config, data.channels)
+    who = StudyIdentity(name, identity(config), data.fingerprint, config.population(), objectives, backbone)
     return open_study(storage, who)
 
 
-def check_front(study: optuna.Study) -> None:
-    """Refuses a study without a front, before anything slow begins.
+def check_trained(study: optuna.Study) -> None:
+    """Refuses a study without a trained network, before anything slow begins.
 
     Raises:
-        OfframpError: No finished trial may be on one.
+        OfframpError: No finished trial was trained as long as designs on the front are.
     """
     from study.storage import finished_trials, record_of
 
     records = [record_of(trial) for trial in finished_trials(study)]
-    if not any(record is not None and record.may_lead for record in records):
+    if not any(record is not None and record.trained and record.longest for record in records):
         raise OfframpError(
-            f"expected a run with a front, got {len(records)} finished trials of which none is feasible and trained; "
-            "run more trials"
+            f"expected a run with a front, got {len(records)} finished trials of which none is trained; run more "
+            "trials"
         )

@@ -6,7 +6,6 @@ takes seconds to start, so the first network is looked at here, and the time tha
 
 from __future__ import annotations
 
-import signal
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwcost.errors import OfframpError
-from study.processes import ProcessGroup
+from study.processes import ProcessGroup, stopping_undisturbed
 from study.worker import WorkerTask, _guarded
 from study.worker_events import EventWriter, WorkerEvent
 
@@ -147,7 +146,5 @@ def _side_by_side(task: ReadingTask, workers: int, total: int, progress: StagePr
                     "the same command again, what was read is kept"
                 )
     finally:
-        # A second Ctrl-C must not interrupt the stopping.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        group.stop()
-        signal.signal(signal.SIGINT, before)
+        with stopping_undisturbed():
+            group.stop()

@@ -23,7 +23,7 @@ from study.refine.choice import Choice, choose
 from study.refine.measurement import measure, read_mark, refuse_other_choice
 from study.refine.members import front_members
 from study.refine.networks import RefinedNetworks
-from study.refine.opening import Request, check_front, open_existing
+from study.refine.opening import Request, check_trained, open_existing
 from study.refine.tables import Measured, Predictions, RefinedTables, on_split
 from study.refine.worker import train_all
 from study.setup import Paths, load_data, open_context
@@ -82,8 +82,8 @@ def refine(
         StageProgress(console).shown() as progress,
     ):
         data = load_data(config, paths.cache)
-        study = open_existing(config, storage_url, data.fingerprint)
-        check_front(study)
+        study = open_existing(config, storage_url, data)
+        check_trained(study)
 
         def report(stage: str, done: int, total: int, figure: float) -> None:
             progress.update(stage, done, total, f"accuracy {figure:.1%}" if figure == figure else "")

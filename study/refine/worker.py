@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hwcost.errors import OfframpError
 from models.recipe import QatRecipe
-from study.processes import ProcessGroup
+from study.processes import ProcessGroup, stopping_undisturbed
 from study.refine.networks import RefinedNetworks, Training
 from study.worker import WorkerTask, _guarded
 from study.worker_events import EventWriter, WorkerEvent
@@ -120,8 +119,6 @@ def _round(task: RefineTask, workers: int, total: int, progress: StageProgress) 
                 deaths += 1
                 progress.log(f"process {event.worker} was ended by {event.reason}; its training starts again")
     finally:
-        # A second Ctrl-C must not interrupt the stopping.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        group.stop()
-        signal.signal(signal.SIGINT, before)
+        with stopping_undisturbed():
+            group.stop()
     return deaths

@@ -28,6 +28,7 @@ _IDENTITY_KEY = "identity"
 _FINGERPRINT_KEY = "fingerprint"
 _POPULATION_KEY = "population"
 _DATA_KEY = "data_fingerprint"
+_BACKBONE_KEY = "backbone_fingerprint"
 _GENES_KEY = "genes"
 _REFERENCE_KEY = "static_reference"
 _TRAINED_WITH_KEY = "trained_with"
@@ -48,6 +49,7 @@ class StudyIdentity:
         data_fingerprint: SHA-256 over the decoded data.
         population: Individuals a generation; fixed when the study is created.
         objectives: Names of what is minimised, with units.
+        backbone: SHA-256 over the code of a user's own backbone, which the configuration names but does not hold.
     """
 
     name: str
@@ -55,6 +57,7 @@ class StudyIdentity:
     data_fingerprint: str
     population: int
     objectives: tuple[str, ...] = OBJECTIVES
+    backbone: str = ""
 
 
 def open_study(
@@ -104,6 +107,8 @@ def _create(storage: BaseStorage, identity: StudyIdentity, sampler: Any) -> optu
         study.set_metric_names(list(identity.objectives))
     study.set_user_attr(_IDENTITY_KEY, json.dumps(identity.config, sort_keys=True))
     study.set_user_attr(_DATA_KEY, identity.data_fingerprint)
+    if identity.backbone:
+        study.set_user_attr(_BACKBONE_KEY, identity.backbone)
     study.set_user_attr(_POPULATION_KEY, identity.population)
     # Written last: a study without it was not created to the end.
     study.set_user_attr(_FINGERPRINT_KEY, fingerprint(identity.config))
@@ -134,6 +139,12 @@ def _check(study: optuna.Study, identity: StudyIdentity) -> None:
         raise OfframpError(
             f"expected the data study {name!r} was created with (fingerprint {attributes[_DATA_KEY][:12]}), "
             f"got other images ({identity.data_fingerprint[:12]}); choose another --study-name or the old data"
+        )
+    backbone = attributes.get(_BACKBONE_KEY, identity.backbone)  # studies of earlier versions do not say
+    if backbone != identity.backbone:
+        raise OfframpError(
+            f"expected the backbone study {name!r} was created with (fingerprint {backbone[:12]}), got other code "
+            f"under its name ({identity.backbone[:12]}); choose another --study-name or the old code"
         )
 
 

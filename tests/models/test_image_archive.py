@@ -119,3 +119,18 @@ def test_identity_of_a_folder_follows_names_sizes_and_times(tmp_path: Path) -> N
     renamed = identify(root)
     (root / "test/dog/new.png").write_bytes(encoded(99))
     assert len({before, touched, renamed, identify(root)}) == 4
+
+
+def test_images_of_one_size_and_one_time_of_modification_are_told_apart(tmp_path: Path) -> None:
+    """As bitmaps are that a reproducible archive was unpacked to."""
+    roots = [write_folder(tmp_path / name, tree()) for name in ("one", "other")]
+    for root in roots:
+        for file in root.rglob("*.png"):
+            file.write_bytes(root.name[0].encode() * 100)
+            os.utime(file, ns=(0, 0))
+    assert identify(roots[0]) != identify(roots[1])
+    before = identify(roots[0])
+    changed = roots[0] / "train/cat/0000.png"
+    changed.write_bytes(b"x" * 100)
+    os.utime(changed, ns=(0, 0))
+    assert identify(roots[0]) != before

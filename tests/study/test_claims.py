@@ -196,6 +196,20 @@ def test_a_design_that_kills_its_workers_is_given_up_in_the_end():
     assert bench.study.trials[2].system_attrs[REPEATS_KEY] == {"trial": 1, "deaths": 2}
 
 
+def test_a_design_that_a_dead_worker_left_waits_behind_a_queue_that_holds_all_trials():
+    bench = Bench()
+    bench.study.enqueue_trial({"a": 7, "b": 8})
+    left = bench.take(2, dead())
+    bench.study.enqueue_trial({"a": 9, "b": 9})
+    bench.study.enqueue_trial({"a": 1, "b": 1})
+    for genes in ({"a": 9, "b": 9}, {"a": 1, "b": 1}):
+        taken = bench.take(2)
+        assert taken.params == genes
+        bench.finish(taken)
+    assert bench.states == [TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
+    assert bench.take(3).params == left.params  # with room behind the queue it is taken up
+
+
 def test_an_interruption_is_no_death():
     bench = Bench()
     for number in range(MOST_REPEATS + 3):

@@ -136,6 +136,20 @@ def test_what_can_be_read_of_a_damaged_database_is_saved(folder, capsys):
         assert base.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+def test_a_database_without_its_first_page_is_said_to_be_lost(folder, capsys):
+    path = folder / "study.db"
+    with sqlite3.connect(path) as base:
+        base.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(path.read_bytes())
+    content[100:4096] = b"\xff" * 3996
+    path.write_bytes(content)
+    code, out = doctor(capsys, "--out", folder, "--repair")
+    assert code == 1
+    assert "nothing could be read from it" in out
+    assert path.read_bytes() == content
+    assert not path.with_name("study.db.rebuilt").exists()
+
+
 def test_a_damaged_storage_is_not_mended_while_others_work_on_it(folder, capsys):
     path = folder / "study.db"
     with sqlite3.connect(path) as base:

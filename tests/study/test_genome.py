@@ -118,6 +118,19 @@ def test_start_designs_are_of_their_space(space):
     assert set(first.weight_bits) == {space.config.weight_bits[-1]}
 
 
+def test_few_bits_for_weights_starve_no_activation_or_head():
+    """Their steps are not those of the weights: one choice of weights is no lowest step."""
+    for offered, expected in (((8,), {8: (8, 8)}), ((3, 8), {3: (4, 3), 8: (8, 8)})):
+        space = small_space(weight_bits=offered, activation_bits=(2, 4, 8))
+        for variants in start_designs(space):
+            for genes in variants:
+                found = space.decode(genes).architecture
+                (bits,) = set(found.weight_bits)
+                assert set(found.activation_bits) == {expected[bits][0]}
+                if not found.is_static:
+                    assert found.head_weight_bits == expected[bits][1]
+
+
 def test_where_exits_can_be_left_out_start_designs_have_all_of_them_and_fall_back_on_fewer():
     space = small_space()
     plain = [[space.decode(g).architecture for g in variants] for variants in start_designs(space)]

@@ -79,3 +79,28 @@ def test_a_process_ends_when_its_parent_is_killed(tmp_path):
     while is_running(pid):
         assert time.monotonic() < deadline, "the worker outlived its parent"
         time.sleep(0.05)
+
+
+def test_a_process_ends_whose_parent_was_gone_before_it_looked():
+    """It has another parent by then: the one that takes in orphans."""
+    child = (
+        "import multiprocessing, time, types\n"
+        "multiprocessing.parent_process = lambda: types.SimpleNamespace(pid=2**22 + 1)\n"
+        "from study.processes import follow_parent\n"
+        "follow_parent(); time.sleep(60)"
+    )
+    assert subprocess.run([sys.executable, "-c", child], timeout=50, check=False).returncode == 1
+
+
+def test_signals_do_not_interrupt_the_stopping():
+    code = (
+        "import os, signal\n"
+        "from study.processes import stopping_undisturbed\n"
+        "with stopping_undisturbed():\n"
+        "    os.kill(os.getpid(), signal.SIGTERM); os.kill(os.getpid(), signal.SIGINT)\n"
+        "print('undisturbed', flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+        "print('not reached')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("undisturbed\n", -15)

@@ -185,6 +185,18 @@ def guarded(task, monkeypatch):
     signal.signal(signal.SIGTERM, before[1])
 
 
+def test_a_process_that_finds_other_code_than_its_run_began_with_does_nothing(guarded, task, monkeypatch):
+    """What it trains would be looked up by the version of the run, and never be found."""
+    import study.worker
+
+    done = []
+    monkeypatch.setattr(study.worker, "training_code_version", lambda: "f" * 64)
+    event = guarded(lambda: done.append(1))
+    assert (event.kind, done) == ("fatal", [])
+    assert task.code[:12] in event.reason
+    assert "run the same command again" in event.reason
+
+
 def test_every_way_to_end_is_one_event(guarded, tmp_path):
     def broken():
         try:

@@ -75,7 +75,7 @@ def networks_of(folder: Path, cache: Path, *options: str) -> tuple[RefinedNetwor
     request = request_of(build_parser().parse_args(arguments))
     paths = Paths.of(request.config, "tiny")
     data = load_data(request.config, paths.cache)
-    study = open_existing(request.config, storage_url(request.config, paths), data.fingerprint)
+    study = open_existing(request.config, storage_url(request.config, paths), data)
     context = open_context(request.config, paths, "cpu", data)
     networks = RefinedNetworks(context, request.recipe)
     members = front_members(study, context, request)

@@ -84,6 +84,20 @@ def test_other_data_are_refused(url):
         open_study(open_storage(url), replace(IDENTITY, data_fingerprint="e" * 64))
 
 
+def test_other_code_of_a_users_backbone_is_refused(url):
+    """The configuration has its name alone."""
+    own = replace(IDENTITY, backbone="b" * 64)
+    open_study(open_storage(url), own)
+    open_study(open_storage(url), own)
+    with pytest.raises(OfframpError, match=r"other code under its name \(cccccccccccc\).*old code"):
+        open_study(open_storage(url), replace(own, backbone="c" * 64))
+
+
+def test_a_study_that_does_not_say_its_backbones_code_goes_on(url):
+    open_study(open_storage(url), IDENTITY)
+    open_study(open_storage(url), replace(IDENTITY, backbone="b" * 64))
+
+
 def test_a_study_of_another_maker_is_left_alone(url):
     made = optuna.create_study(storage=open_storage(url), study_name="mine")
     made.ask()
