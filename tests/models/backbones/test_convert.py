@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hwcost.errors import OfframpError
 from hwcost.networks import Precision
 from models import brevitas_adapter
 from models.backbones.build import weight_names
@@ -51,6 +53,32 @@ def rebuilt_like(stage: nn.Module) -> nn.Module:
     ids=["residual", "strided", "functional", "pooled", "functions", "linear"],
 )
 def test_a_rebuilt_stage_computes_the_same(stage: nn.Module) -> None:
+    randomize(stage)
+    x = torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(rebuilt_like(stage)(x), stage.eval()(x), rtol=1e-5, atol=1e-5)
+
+
+class Pooled(nn.Module):
+    """A pooling function called with these arguments."""
+
+    def __init__(self, *arguments: object, **keywords: object) -> None:
+        super().__init__()
+        self.conv, self.arguments, self.keywords = nn.Conv2d(6, 6, 1), arguments, keywords
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 6, h, w)."""
+        pooled: Tensor = F.avg_pool2d(self.conv(x), *self.arguments, **self.keywords)
+        return pooled
+
+
+@pytest.mark.parametrize("stage", [Pooled(3, 2, 0, True), Pooled(3, 2, 0, ceil_mode=True)])
+def test_a_pool_that_rounds_up_is_refused_however_it_is_called(stage: nn.Module) -> None:
+    with pytest.raises(OfframpError, match="avg_pool2d"):
+        build_stage(stage, 8, 8, FloatLayers(), "the stage")
+
+
+def test_a_pool_called_by_position_computes_the_same() -> None:
+    stage = Pooled(3, 2, 0)
     randomize(stage)
     x = torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(rebuilt_like(stage)(x), stage.eval()(x), rtol=1e-5, atol=1e-5)

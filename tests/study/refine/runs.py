@@ -21,7 +21,7 @@ from study.refine.networks import RefinedNetworks
 from study.refine.opening import open_existing, storage_url
 from study.refine.refine import Refined, refine
 from study.sampler import GenomeNSGAIISampler
-from study.setup import Paths, load_data, open_context, train_static
+from study.setup import Paths, load_data, open_context, own_backbone_fingerprint, train_static
 from study.storage import StudyIdentity, default_url, keep_reference, open_storage, open_study, store_result
 
 OPTIONS = ("--seeds", "2", "--epochs", "1", "--members", "2")
@@ -47,7 +47,8 @@ def make_run(folder: Path, config: StudyConfig, trials: int = 4) -> None:
     data = load_data(config, paths.cache)
     context = open_context(config, paths, "cpu", data)
     objectives = context.evaluator.objectives.columns
-    who = StudyIdentity("tiny", identity(config), data.fingerprint, config.population(), objectives)
+    backbone = own_backbone_fingerprint(config, data.channels)
+    who = StudyIdentity("tiny", identity(config), data.fingerprint, config.population(), objectives, backbone)
     study = open_study(open_storage(default_url(folder)), who)
     alone, jointly = train_static(context, "alone"), train_static(context, "jointly")
     reference = choose_reference(alone["fc"], jointly, context.evaluator)
