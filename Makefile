@@ -54,7 +54,7 @@ reproduce-paper: $(STAMP)
 # Accuracy at full width, float and at 8/8 and 4/4 bit; wants a GPU, for five minutes.
 reproduce-accuracy: $(STAMP)
 	$(BIN)/python -m benchmarks.accuracy --preset cifar10 --data $(or $(DATA),cifar10) --device cuda \
-	  --set 'space.exit_heads=["fc"]' --set 'space.final_heads=["fc"]' --set qat.epochs=5.0 --json accuracy.json
+	  --set 'space.exit_heads=["fc"]' --set 'space.final_heads=["fc"]' --set qat.epochs=5.0 --set qat.learning_rate=0.02 --json accuracy.json
 
 # The same on a quarter-width backbone; ends after 90 minutes at the latest, called again it goes on.
 reproduce-accuracy-cpu: $(STAMP)
