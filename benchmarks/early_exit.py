@@ -39,6 +39,7 @@ from models.export.onnx_files import write_onnx
 from models.export.runtimes import ChainedParts, OnnxPart
 from models.fold import fold_network
 from models.inference import EarlyExitResult, executed_macs, run_early_exit
+from models.integer_network import keep_integers
 from models.loop import torch_threads
 from models.network import EarlyExitNetwork, TorchSegments, architecture_mounts, initialize
 from models.scores import read_logits
@@ -163,7 +164,9 @@ def main() -> None:
     parser.add_argument("--batches", default="1,8,32,128")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--runtimes", default="torch,onnx")
+    parser.add_argument(
+        "--runtimes", default="torch,integers,onnx", help="integers: PyTorch with maps of integers"
+    )
     parser.add_argument("--accelerator", default="edge_tpu_quad")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
@@ -198,6 +201,12 @@ def run(options: argparse.Namespace) -> None:
         if "torch" in options.runtimes:
             runners["torch"] = (
                 torch_runner(early, static, policy),
+                images.to(memory_format=torch.channels_last),
+            )
+        if "integers" in options.runtimes:
+            one = images[:1]
+            runners["integers"] = (
+                torch_runner(keep_integers(early, one), keep_integers(static, one), policy),
                 images.to(memory_format=torch.channels_last),
             )
         if "onnx" in options.runtimes:
@@ -242,7 +251,7 @@ def _row(
     }
     row["gap"] = row["time_ratio"] / by_macs - 1
     print(
-        f"{name:6s} batch {batch:4d}: {Timing.of(early).median_seconds * 1e3:8.3f} ms an image, static "
+        f"{name:8s} batch {batch:4d}: {Timing.of(early).median_seconds * 1e3:8.3f} ms an image, static "
         f"{Timing.of(static).median_seconds * 1e3:8.3f} ms; ratio {row['time_ratio']:.3f}, MACs {by_macs:.3f} "
         f"(gap {100 * row['gap']:+.0f} %), simulated latency {row['simulated_latency_ratio']:.3f}"
     )
