@@ -111,6 +111,7 @@ def _plain(value: Any) -> Any:
 
 def _print(comparison: Comparison, console: Any) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("label")
@@ -119,7 +120,7 @@ def _print(comparison: Comparison, console: Any) -> None:
     for label in comparison.labels:
         found = sum(label.label in owners for owners in comparison.joint_labels)
         table.add_row(
-            label.label,
+            Text(label.label),
             str(len(label.runs)),
             _span([run.trials for run in label.runs], "d"),
             _span(label.values("hypervolume"), ".4f"),

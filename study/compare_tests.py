@@ -50,20 +50,31 @@ def rank_test(first: Sequence[float], second: Sequence[float], paired: bool) -> 
     """
     from scipy import stats
 
+    one, other = _finite(first, second)
     if paired:
-        differences = np.subtract(first, second)
+        differences = np.subtract(one, other)
         if not differences.any():
             return "wilcoxon", 0.0, 1.0
         result = stats.wilcoxon(differences)
         return "wilcoxon", float(result.statistic), float(result.pvalue)
-    result = stats.mannwhitneyu(first, second, alternative="two-sided")
+    result = stats.mannwhitneyu(one, other, alternative="two-sided")
     return "mann-whitney", float(result.statistic), float(result.pvalue)
+
+
+def _finite(first: Sequence[float], second: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """The same with a number above all others for infinity, the IGD+ of runs that found nothing: these tie."""
+    values = np.array([*first, *second], dtype=np.float64)
+    finite = values[np.isfinite(values)]
+    largest = finite.max() + max(1.0, np.ptp(finite)) if finite.size else 0.0
+    values = np.where(np.isposinf(values), largest, values)
+    return values[: len(first)], values[len(first) :]
 
 
 def superiority(first: Sequence[float], second: Sequence[float], more_is_better: bool) -> float:
     """Probability that one of the first is better than one of the second, ties counted half."""
-    difference = np.subtract.outer(np.asarray(first), np.asarray(second)) * (1 if more_is_better else -1)
-    return float(((difference > 0) + 0.5 * (difference == 0)).mean())
+    one, other = np.asarray(first), np.asarray(second)
+    better = np.greater.outer(one, other) if more_is_better else np.less.outer(one, other)
+    return float((better + 0.5 * np.equal.outer(one, other)).mean())
 
 
 def holm(p: Sequence[float]) -> list[float]:

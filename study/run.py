@@ -193,6 +193,7 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
 
     from study.atomic import write_text
     from study.improvement import MOST_OBJECTIVES
+    from study.json_rows import json_rows
     from study.runner import raise_on_sigterm, run_study
     from study.summary import front_table, print_next_steps
 
@@ -215,7 +216,7 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
             "architectures_trained": _architectures_trained(outcome.exported.trials),
             "skipped_children": outcome.exported.skipped.to_json(),
             "static_reference": reference,
-            "front": json.loads(front.to_json(orient="records")),
+            "front": json_rows(front),
         }
         write_text(arguments.json, json.dumps(figures, indent=2) + "\n")
     print_next_steps(console, str(paths.out), without_password(storage_url))

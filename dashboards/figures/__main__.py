@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwcost.errors import OfframpError
+from study.atomic import write_bytes
 
 if TYPE_CHECKING:
     from dashboards.members import Member, ReportData
@@ -113,7 +114,7 @@ def _write(figures: list[PaperFigure], kind: str, out: Path, chromium: object) -
         elif kind == "png" and figure.svg:
             content = chromium.png(figure.svg, figure.width, figure.height)
         path = out / f"{figure.name}.{kind}"
-        path.write_bytes(content)
+        write_bytes(path, content)
         written.append(path)
     return written
 

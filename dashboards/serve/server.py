@@ -13,8 +13,6 @@ from hwcost.errors import OfframpError
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
-
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
@@ -33,15 +31,21 @@ def check_host(host: str, allow_remote: bool) -> None:
     """
     if allow_remote:
         return
-    try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if not local:
+    if host == "::1":
+        raise OfframpError("expected --host 127.0.0.1, got '::1', to which this server cannot listen")
+    if not _is_local(host):
         raise OfframpError(
             f"expected --host 127.0.0.1, got {host!r}, which others can reach; there are no passwords, so look from "
             "elsewhere through ssh -L, or add --allow-remote"
         )
+
+
+def _is_local(host: str) -> bool:
+    """Whether a name is this machine's own for itself, as the server listens to it: by IPv4."""
+    try:
+        return host == "localhost" or ipaddress.IPv4Address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def guarded(application: Application, allow_remote: bool = False) -> Application:
@@ -54,7 +58,7 @@ def guarded(application: Application, allow_remote: bool = False) -> Application
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         host = str(environ.get("HTTP_HOST", "")).lower()
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
-        if not allow_remote and name not in _LOCAL_NAMES:
+        if not allow_remote and not _is_local(name):
             return _refuse(start, "403 Forbidden", "expected a request for this machine's own name")
         if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
             return _refuse(

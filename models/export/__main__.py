@@ -159,7 +159,9 @@ def _print(report: ExportReport) -> None:
 def _write_json(path: Path, report: ExportReport) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report.values, indent=2) + "\n", encoding="utf-8")
+        beside = path.with_name(f".{path.name}.tmp")  # the old file stays whole until the new one is
+        beside.write_text(json.dumps(report.values, indent=2) + "\n", encoding="utf-8")
+        beside.replace(path)
     except OSError as error:
         raise OfframpError(f"expected a file to write for --json, got {error.strerror or error}") from error
 

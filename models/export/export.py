@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 from importlib import metadata
 from pathlib import Path
@@ -239,4 +240,12 @@ def _plain(keys: CheckpointKeys) -> dict[str, Any]:
 
 def _versions(kind: Format) -> list[str]:
     packages = {"torch": [], "qcdq": ["onnx", "onnxruntime"], "qonnx": ["onnx", "onnxruntime", "qonnx"]}[kind]
-    return [f"{name} {metadata.version(name)}" for name in ("torch", "brevitas", *packages)]
+    return [f"{name} {_version(name)}" for name in ("torch", "brevitas", *packages)]
+
+
+def _version(name: str) -> str:
+    """Of a package that others may bring under another name, as onnxruntime-gpu does."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return str(getattr(importlib.import_module(name), "__version__", "of unknown version"))

@@ -18,6 +18,9 @@ from models.export.parts import exit_names
 from models.export.usage import usage
 from models.network import EarlyExitNetwork
 
+_LARGEST = 1e300
+"""Beyond it a threshold is an end of the number line."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
@@ -78,6 +81,13 @@ class CardFacts:
     agreement: Sequence[str]
     files: Sequence[str]
     versions: Sequence[str]
+
+
+def threshold_text(threshold: float) -> str:
+    """For people: `never` and `all` where nobody or everybody leaves, for which the ends of the number line stand."""
+    if abs(threshold) > _LARGEST:
+        return "never" if threshold > 0 else "all"
+    return f"{threshold:.6g}"
 
 
 def model_card(network: EarlyExitNetwork, facts: CardFacts) -> str:
@@ -148,11 +158,11 @@ def _exit_table(network: EarlyExitNetwork, facts: CardFacts) -> list[str]:
     assert temperatures is not None
     for index, (name, mount) in enumerate(zip(exit_names(network), network.mounts, strict=True)):
         threshold = facts.policy.thresholds[index]
-        shown = "takes the rest" if threshold == -math.inf else f"{threshold:.6g}"
+        shown = "takes the rest" if threshold == -math.inf else threshold_text(threshold)
         cells = [
             f"`{name}`",
             mount.kind,
-            "never" if threshold == math.inf else shown,
+            shown,
             f"{temperatures[index]:.4g}",
             _percent(facts.measured.exit_accuracies[index]),
             _percent(facts.measured.exit_ratios[index]),

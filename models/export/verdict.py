@@ -40,6 +40,11 @@ class Comparisons:
         return 1 - 4 * (1 - self.baseline.same_exit) - 0.01
 
     @property
+    def folding_class_allowance(self) -> float:
+        """The same of their class, which alone sees what lies behind the last early exit."""
+        return 1 - 4 * (1 - self.baseline.same_class) - 0.01
+
+    @property
     def required_classes(self) -> float:
         """Least share of images that have to get the same class.
 
@@ -82,6 +87,12 @@ class Comparisons:
                 f"folding the BatchNorms leaves the exit of {100 * self.folding.same_exit:.2f} % of "
                 f"{self.folding.images} images, at least {100 * self.folding_allowance:.2f} % were expected from "
                 "rounding alone"
+            )
+        if self.folding.same_class < self.folding_class_allowance:
+            found.append(
+                f"folding the BatchNorms leaves the class of {100 * self.folding.same_class:.2f} % of "
+                f"{self.folding.images} images, at least {100 * self.folding_class_allowance:.2f} % were expected "
+                "from rounding alone"
             )
         return found
 

@@ -74,13 +74,13 @@ def _export(arguments: argparse.Namespace) -> None:
     from study.atomic import write_text
     from study.export.source import open_folder, open_storage_alone
     from study.setup import folder_name
-    from study.storage import storage_failures
+    from study.storage import default_url, storage_failures
 
     place = (arguments.study_name, arguments.accelerator)
-    if arguments.run is not None:
-        source = open_folder(arguments.run, arguments.storage, *place)
-    else:
-        with storage_failures(arguments.storage):
+    with storage_failures(arguments.storage or default_url(arguments.run)):
+        if arguments.run is not None:
+            source = open_folder(arguments.run, arguments.storage, *place)
+        else:
             source = open_storage_alone(arguments.storage, *place)
     default = arguments.run / "export" if arguments.run else Path(f"export-{folder_name(source.run.name)}")
     out = arguments.out or default

@@ -19,7 +19,7 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\char34{}",  # \textquotedbl is not in the encoding that LaTeX begins with
     "`": r"\textasciigrave{}",
     "-": r"{-}",  # two in a row would become a dash
     "'": r"{'}",  # two in a row would become a quotation mark

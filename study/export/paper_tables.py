@@ -5,7 +5,6 @@ The first has the columns of the second table of arXiv 2512.04705. Numbers are r
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,8 @@ from study.export.latex import Column, LatexTable, escape
 from study.metrics import metric_named
 from study.results import RunResults
 from study.units import format_quantity
+
+_LARGEST = 1e300
 
 MOST_ROWS = 20
 
@@ -131,10 +132,17 @@ def _exits(row: Mapping[str, Any]) -> str:
 def _thresholds(exits: pd.DataFrame) -> str:
     """One where all are equal, as with a shared policy; nothing for a static network."""
     values = [float(t) for t in exits["threshold"].iloc[:-1]]
-    texts = [r"$\infty$" if math.isinf(value) else f"{value:.3f}" for value in values]
+    texts = [_threshold(value) for value in values]
     if not texts:
         return "--"
     return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
+
+
+def _threshold(value: float) -> str:
+    """Infinite where nobody leaves; of everybody the least number there is stands for minus infinity."""
+    if abs(value) > _LARGEST:
+        return r"$\infty$" if value > 0 else r"$-\infty$"
+    return f"{value:.3f}"
 
 
 def _latency(row: Mapping[str, Any], in_seconds: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -79,6 +80,7 @@ def open_storage_alone(
         OfframpError: There is no such study, or it has no static reference yet.
     """
     live = live_study(url, name, accelerator, folder)
+    live.most_detailed = sys.maxsize  # a page that is fetched again and again has few, tables have all
     study, run = live.study, live.results()
     if run is None:
         raise OfframpError(

@@ -143,6 +143,7 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
     device = resolve_device(config.run.device)
 
     from study.atomic import write_text
+    from study.json_rows import json_rows
     from study.refine.refine import refine
     from study.refine.summary import picks, refined_table
     from study.runner import raise_on_sigterm
@@ -166,7 +167,7 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         figures = {
             "study": config.run.name, "split": outcome.split, "images": outcome.n_images, "seeds": request.seeds,
             "epochs": request.recipe.epochs, "picks": [pick.to_json() for pick in quoted],
-            "refined": json.loads(outcome.table.to_json(orient="records")),
+            "refined": json_rows(outcome.table),
         }  # fmt: skip
         write_text(arguments.json, json.dumps(figures, indent=2) + "\n")
     return 0

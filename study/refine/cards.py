@@ -12,7 +12,7 @@ import numpy as np
 from models.architecture import Architecture
 from models.checkpoint import Checkpoint, read_checkpoint
 from models.exit_policy import ExitPolicy
-from models.export.model_card import genome_lines, training_lines
+from models.export.model_card import genome_lines, threshold_text, training_lines
 from models.network import Mount
 from study.atomic import write_text
 from study.exit_sets import columns_of
@@ -147,7 +147,7 @@ def _exit_table(one: Measured) -> list[str]:
     ]
     for training, record in zip(one.design.trainings, one.replicates, strict=True):
         temperatures = record.temperatures or (1.0,) * len(blocks)
-        thresholds = [f"{t:.6g}" if math.isfinite(t) else "never" for t in record.thresholds]
+        thresholds = [threshold_text(t) for t in record.thresholds]
         for index, threshold in enumerate([*thresholds, "takes the rest"]):
             cells = [
                 str(training.replicate), blocks[index], architecture.heads[index], threshold,

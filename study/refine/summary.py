@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 from rich.table import Table
+from rich.text import Text
 
 from study.reference import NO_LOSS
 from study.summary import latency_text
@@ -71,7 +72,7 @@ def refined_table(refined: pd.DataFrame, title: str, seconds: bool, width: int) 
         seconds: Latency in seconds, as clocks differ; cycles otherwise.
         width: Columns of the terminal; a narrow one has no room for latency and energy beside their product.
     """
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")  # a study's name is no markup
     columns = ("design", "accuracy", "drop [95 % interval]", "latency", "energy", "EDP", "exits")
     shown = [name for name in columns if width >= _WIDE or name not in ("latency", "energy")]
     for name in shown:

@@ -136,6 +136,13 @@ def test_holm_is_what_the_procedure_gives_by_hand():
 def test_equal_groups_are_no_different():
     assert rank_test([1.0, 2.0], [1.0, 2.0], paired=True) == ("wilcoxon", 0.0, 1.0)
     assert superiority([1, 2], [1, 2], more_is_better=True) == 0.5
+    # Runs that found nothing feasible have an infinite IGD+; two of them tie.
+    inf = float("inf")
+    assert superiority([inf, 0.1], [inf, 0.2], more_is_better=False) == 0.625
+    assert rank_test([inf, 0.1], [inf, 0.1], paired=True) == ("wilcoxon", 0.0, 1.0)
+    name, statistic, p = rank_test([inf, 0.1, 0.3], [inf, 0.2, 0.5], paired=True)
+    assert (name, statistic) == ("wilcoxon", 0.0)
+    assert 0 < p <= 1
     assert superiority([1, 2], [3, 4], more_is_better=False) == 1.0
 
 

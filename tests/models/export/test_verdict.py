@@ -75,3 +75,12 @@ def test_folding_may_differ_as_much_as_rounding_does() -> None:
     assert allowed.faults("network.onnx") == []
     (fault,) = changed("folding", same_exit=0.951).faults("network.onnx")
     assert fault.startswith("folding the BatchNorms leaves the exit of 95.10 %")
+
+
+def test_folding_may_not_change_the_class_behind_the_last_early_exit() -> None:
+    """A network without early exits takes its one exit whatever it says there."""
+    (fault,) = changed("folding", same_class=0.6).faults("network.onnx")
+    assert fault.startswith("folding the BatchNorms leaves the class of 60.00 %")
+    rounding = dataclasses.replace(EQUAL, same_class=0.99)
+    allowed = dataclasses.replace(changed("folding", same_class=0.951), baseline=rounding)
+    assert allowed.faults("network.onnx") == []

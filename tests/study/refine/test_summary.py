@@ -31,3 +31,10 @@ def test_every_design_can_be_told_at_any_width(width: int) -> None:
         assert str(row.exits).split()[0] + ":" in line
         assert (" uJ" in line) is (width >= 110)
     assert any("static*" in line for line in lines)
+
+
+def test_a_name_in_brackets_is_no_markup() -> None:
+    refined = pd.read_csv(PUBLISHED).fillna({"exits": ""}).head(3)
+    console = Console(file=io.StringIO(), width=160)
+    console.print(refined_table(refined, "run [w4a8] [/old]", seconds=False, width=console.width))
+    assert "run [w4a8] [/old]" in console.file.getvalue()
