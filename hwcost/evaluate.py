@@ -92,10 +92,8 @@ class CostModel:
             energy_pj=by_level.sum(axis=2),
             energy_by_level_pj=by_level,
             level_names=LEVEL_NAMES,
-            weight_memory_bits=batch.weight_memory_bits[0] if single else batch.weight_memory_bits,
-            activation_memory_bits=batch.activation_memory_bits[0]
-            if single
-            else batch.activation_memory_bits,
+            weight_memory_bits=_memory_bits(batch.weight_memory_bits, len(latency), single),
+            activation_memory_bits=_memory_bits(batch.activation_memory_bits, len(latency), single),
             clock_hz=np.full(len(latency), self.accelerator.clock_hz),
             exits=np.broadcast_to(batch.exits, (len(latency), batch.n_slots)),
         )
@@ -205,6 +203,11 @@ def _stage_sums(template: Workload, schedule: Schedule) -> tuple[Array, Array]:
     latency = np.add.reduceat(schedule.latency_cycles, starts, axis=1).cumsum(axis=1)
     energy = np.add.reduceat(schedule.energy_pj, starts, axis=1).cumsum(axis=1)
     return latency, energy
+
+
+def _memory_bits(bits: IntArray, n_designs: int, single: bool) -> IntArray:
+    """One number of one workload, else one a design: of a batch of one network for all it is repeated."""
+    return bits[0] if single else np.broadcast_to(bits, (n_designs,))
 
 
 def _batch_of(workload: Workload | WorkloadBatch, n_designs: int) -> WorkloadBatch:

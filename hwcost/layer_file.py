@@ -51,19 +51,19 @@ def read_layers(path: Path) -> Workload:
         raise OfframpError(f"{path.name}: {what}; known: {', '.join((*REQUIRED, *OPTIONAL))}")
     layers: list[Layer] = []
     seen: dict[str, int] = {}
-    for number, row in enumerate(reader, start=2):
-        where = f"{path.name} line {number}"
+    for row in reader:
+        where = f"{path.name} line {reader.line_num}"
         if None in row or None in row.values():
             raise OfframpError(f"{where}: expected {len(names)} cells")
         if not row["name"].strip() or row["name"] in seen:
             what = f"{row['name']!r} is there already" if row["name"].strip() else "it is empty"
             raise OfframpError(f"{where}: expected a name of its own for every layer, {what}")
-        layers.append(_layer(row, where, seen))
+        layers.append(_layer(row, where, seen, layers))
         seen[row["name"]] = len(layers) - 1
     return Workload.from_layers(layers)
 
 
-def _layer(row: dict[str, str], where: str, seen: dict[str, int]) -> Layer:
+def _layer(row: dict[str, str], where: str, seen: dict[str, int], layers: list[Layer]) -> Layer:
     kind = row["op"].strip().upper()
     if kind not in Op.__members__:
         raise OfframpError(f"{where}: expected op conv, linear, pool or add, got {row['op']!r}")
@@ -94,4 +94,10 @@ def _layer(row: dict[str, str], where: str, seen: dict[str, int]) -> Layer:
     if head not in _YES + _NO:
         raise OfframpError(f"{where}: expected head to be one of {', '.join(_YES + _NO[1:])}, got {head!r}")
     is_head = head in _YES
+    of_heads = [layers[source].name for source in sources if source >= 0 and layers[source].head]
+    if of_heads and not is_head:
+        raise OfframpError(
+            f"{where}: expected a layer of the trunk to read layers of the trunk, got {of_heads[0]!r} of a head; "
+            "name its sources"
+        )
     return Layer(row["name"], op, head=is_head, sources=sources, **numbers)

@@ -161,8 +161,8 @@ class Workload:
         weighted = self.has_weights
         self._require(
             "weight_bits",
-            np.where(weighted, self.weight_bits >= 1, self.weight_bits == 0),
-            "at least 1 bit where a layer has weights, 0 elsewhere",
+            np.where(weighted, (self.weight_bits >= 1) & (self.weight_bits <= 64), self.weight_bits == 0),
+            "1 to 64 bits where a layer has weights, 0 elsewhere",
         )
         channelwise = (self.k == 1) & (self.c == 1)
         self._require("k", weighted | channelwise, "1 (and c = 1, g = channels) for pooling and addition")
@@ -199,6 +199,12 @@ class Workload:
             return np.array([int(getattr(layer, name)) for layer in layers], dtype=np.int64)
 
         numeric = {f.name: column(f.name) for f in fields(Layer) if f.name not in ("name", "head", "sources")}
+        for layer in layers:
+            if len(layer.sources) > 2:
+                raise OfframpError(
+                    f"expected at most two sources of layer {layer.name!r}, got {len(layer.sources)}; add them in "
+                    "turn"
+                )
         sources = [(*layer.sources, -2)[:2] for layer in layers]
         return cls(
             names=tuple(layer.name for layer in layers),

@@ -9,6 +9,7 @@ from hwcost.chip.hierarchy import check_activation_home, check_hierarchy
 from hwcost.chip.memory import Memory
 from hwcost.errors import OfframpError
 from hwcost.mapping.loops import Loop, Operand
+from hwcost.mapping.systolic import fixed_loops
 from hwcost.strict_toml import Fields
 from hwcost.workload import Op
 
@@ -57,11 +58,24 @@ def read_compute_cores(fields: Fields, dram: Memory, activations: str) -> list[C
                 f"compute_model {core.compute_model!r} has a pipeline of its own; remove systolic_dimensions, which "
                 "are for 'ideal'"
             )
+        _check_dataflow(core)
         check_hierarchy(core)
         if activations == "onchip":
             check_activation_home(core)
     fields.done()
     return [replace(core, name=f"{group}{i}" if count > 1 else group) for i in range(count)]
+
+
+def _check_dataflow(core: ComputeCore) -> None:
+    """Refuses dimensions that cannot unroll what the dataflow of a systolic array fixes along them."""
+    loops = fixed_loops(core.compute_model)
+    for dimension, loop, place in zip(core.dimensions, loops, ("first", "second"), strict=False):
+        if loop not in dimension.loops:
+            raise OfframpError(
+                f"compute_model {core.compute_model!r} has {loop.name} along the {place} dimension of the array, got "
+                f"{dimension.name!r} with loops {', '.join(other.name for other in dimension.loops)}; list the "
+                "dimensions in that order"
+            )
 
 
 def read_vector_core(fields: Fields) -> VectorCore:

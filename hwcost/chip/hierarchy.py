@@ -44,7 +44,8 @@ def check_activation_home(core: ComputeCore) -> None:
     """Refuses a core that has no place for a whole tensor where activations are to stay on the chip.
 
     Raises:
-        OfframpError: The outermost memory of inputs or outputs is at every PE.
+        OfframpError: The outermost memory of inputs or outputs is at every PE, or they have one each: a map that one
+            layer leaves and the next reads would have to move between the two, which is not modelled.
     """
     for operand in (Operand.I, Operand.O):
         home = core.memories[core.chain(operand)[-1]]
@@ -53,3 +54,9 @@ def check_activation_home(core: ComputeCore) -> None:
                 f"core {core.name!r} keeps operand {operand.name} on the chip but its outermost memory is "
                 f'{home.level} {home.name!r}; add an sram without per_dimensions or use activations = "dram"'
             )
+    homes = [core.memories[core.chain(operand)[-1]].name for operand in (Operand.I, Operand.O)]
+    if homes[0] != homes[1]:
+        raise OfframpError(
+            f"expected one outermost memory for inputs and outputs of core {core.name!r}, which keeps them on the "
+            f'chip, got {homes[0]!r} and {homes[1]!r}; join them or use activations = "dram"'
+        )

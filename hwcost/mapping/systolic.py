@@ -32,6 +32,11 @@ _DATAFLOW_LOOPS = {
 DATAFLOWS = tuple(_DATAFLOW_LOOPS)
 
 
+def fixed_loops(compute_model: str) -> tuple[Loop, ...]:
+    """Loops along rows and columns of the array; none where the mapper chooses them."""
+    return _DATAFLOW_LOOPS.get(compute_model.removeprefix("systolic_"), ())[:2]
+
+
 @dataclass(frozen=True, eq=False)
 class ComputeForm:
     """Layers as a core's compute model sees them.

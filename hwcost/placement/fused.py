@@ -151,7 +151,10 @@ class _AssignmentCosts:
         latency = run_fused(self.plan, design, option).end[:, -1]
         if self.objective == "latency":
             return np.asarray(latency)
-        energy = self.energy(design, option) + latency * self.plan.leakage_pj_per_cycle[design]
+        # A core that cannot run its layer never ends, and leaks no less for it.
+        leaked = np.full(len(latency), np.inf)
+        np.multiply(latency, self.plan.leakage_pj_per_cycle[design], out=leaked, where=np.isfinite(latency))
+        energy = self.energy(design, option) + leaked
         return np.asarray(energy if self.objective == "energy" else latency * energy)
 
     def energy(self, design: IntArray, option: IntArray) -> Array:

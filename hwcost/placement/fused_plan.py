@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwcost.capacity import activations_fit
+from hwcost.chip.accelerator import Accelerator
 from hwcost.cost_model import LayerCostTable
 from hwcost.mapping.loops import Operand
 from hwcost.placement.design_costs import (
@@ -117,7 +119,9 @@ class FusedPlan:
         Where nothing leaks or stays exact for energy, which does not depend on when anything runs.
         """
         tiles = np.where(self.held, self.tiles.n_tiles[:, None], 1)
-        latency = (tiles - 1) * self.latency_cycles + self.last_latency_cycles + self.load_cycles
+        # A core that cannot run a layer is infinite, of which no tiles are not none.
+        full = np.where(tiles > 1, (tiles - 1) * np.where(tiles > 1, self.latency_cycles, 0.0), 0.0)
+        latency = full + self.last_latency_cycles + self.load_cycles
         energy = self.energy_pj.sum(axis=3)
         n = [len(places) for places in self.places]
         return PlacementProblem(
@@ -145,17 +149,16 @@ def kept_layers(plan: FusedPlan, design: IntArray, option: IntArray) -> BoolArra
     rows = np.arange(len(design))
     shared = design if len(plan.weight_bits) > 1 else np.zeros_like(design)
     left = plan.kept_room_bits[design if len(plan.kept_room_bits) > 1 else np.zeros_like(design)].copy()
-    sizes = plan.weight_bits.max(axis=0)
-    for layer in np.argsort(-sizes, kind="stable"):
-        if not plan.workload.has_weights[layer]:
-            continue
-        core = option[:, layer]
+    largest_first = np.argsort(-plan.weight_bits, axis=1, kind="stable")[shared]
+    for layer in largest_first.T:  # of each row another one, where designs have bits of their own
+        weighted = plan.workload.has_weights[layer]
+        core = np.where(weighted, option[rows, layer], 0)  # others run on places that are no cores
         size = plan.weight_bits[shared, layer]
-        fits = plan.held[design, layer, core] & (size <= left[rows, core])
+        fits = weighted & plan.held[design, layer, core] & (size <= left[rows, core])
         if plan.active is not None:
             fits &= plan.active[design, layer]
         left[rows, core] -= np.where(fits, size, 0.0)
-        kept[:, layer] = fits
+        kept[rows, layer] = fits
     return kept
 
 
@@ -195,6 +198,7 @@ def fused_plan(
     weighted = workload.has_weights[:, None]
     loaded_room = room * (1 - kept_share)
     fits = (bits[:, :, None] <= loaded_room[:, None]) & np.isfinite(full.latency_cycles) & hold_weights
+    fits = fits & _activations_fit(accelerator, rows, workload)
     held = np.where(weighted, fits, True)
     repeats = (tiles.n_tiles - 1)[:, None, None]
     loaded = np.where((held & weighted)[..., None], loads.energy_pj, 0.0)
@@ -224,6 +228,19 @@ def fused_plan(
         active_layers(batch, len(allocations)),
         np.broadcast_to(batch.exits, (len(allocations), batch.n_slots)),
     )
+
+
+def _activations_fit(accelerator: Accelerator, rows: IntArray, workload: Workload) -> BoolArray:
+    """Where whole inputs and outputs of layers fit, as layer by layer: (n_designs or 1, n_layers, n_cores).
+
+    Tiles take less, but the rest of a map waits somewhere, and that it takes no room is not claimed.
+    """
+    fits = np.ones((*rows.shape[:2], accelerator.n_compute_cores), dtype=bool)
+    weighted = np.flatnonzero(workload.has_weights)
+    flat = rows[:, weighted].reshape(-1, rows.shape[2])
+    for i, core in enumerate(accelerator.compute_cores):
+        fits[:, weighted, i] = activations_fit(core, flat).reshape(len(rows), -1)
+    return fits
 
 
 def _tile_costs(

@@ -63,10 +63,7 @@ class MoveCosts:
         """Latency and energy of single moves: options (n,) each."""
         n = len(option)
         way: Array = np.zeros(n, dtype=np.int64) if self.even else origin * self.n_to + option
-        if self.latency_cycles.shape[2] > 1:
-            way = way * n + np.arange(n)
-        latency = self.latency_cycles.reshape(-1).take(way)
-        energy = self.energy_pj.reshape(-1).take(way)
+        latency, energy = _of_each(self.latency_cycles, way), _of_each(self.energy_pj, way)
         if self.stays:
             moving = origin != option
             latency, energy = latency * moving, energy * moving
@@ -189,6 +186,16 @@ def _weigh(latency: Array, energy: Array, cycle: Array, picojoule: Array) -> Arr
     score: Array = latency * cycle
     score += energy * picojoule
     return score
+
+
+def _of_each(values: Array, way: Array) -> Array:
+    """Entries (n,) of (n_from, n_to, n or 1) at ways (n,).
+
+    The last axis is one for some tables and not for others: leakage differs by design where latency does not.
+    """
+    designs = values.shape[2]
+    at = way if designs == 1 else way * designs + np.arange(designs)
+    return values.reshape(-1).take(at)
 
 
 def _some(values: Array, index: IntArray) -> Array:

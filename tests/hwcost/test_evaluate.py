@@ -15,6 +15,7 @@ from hwcost.chip.memory import Memory
 from hwcost.errors import OfframpError
 from hwcost.networks import early_exit_workload, load_backbone, uniform_precision
 from hwcost.workload import Workload
+from hwcost.workload_batch import WorkloadBatch
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,32 @@ def test_levels_add_up(model: CostModel, quad: Accelerator) -> None:
     costs = model.evaluate(network(), some_allocations(quad, 5))
     assert np.allclose(costs.energy_by_level_pj.sum(axis=2), costs.energy_pj, rtol=1e-12)
     assert costs.level_names == ("mac", "register", "sram", "dram", "link", "leakage")
+
+
+@pytest.mark.parametrize("leakage", [0.0, 1e-4])
+@pytest.mark.parametrize("chip", ["heterogeneous_quad", "edge_tpu_quad"])
+def test_a_design_costs_the_same_whatever_is_costed_with_it(chip: str, leakage: float) -> None:
+    """Also where ways between cores differ, or what leaks differs by design."""
+    accelerator = load_accelerator(chip)
+    cores = tuple(replace(core, leakage_w_per_pe=leakage) for core in accelerator.compute_cores)
+    model = CostModel(replace(accelerator, compute_cores=cores, pe_budget=2**20))
+    spec = load_backbone("paper")
+    workload = early_exit_workload(spec, (4,), ("fc", "fc"), uniform_precision(12, 4, 8), 32, 10)
+    rng = np.random.default_rng(0)
+    sizes = [len(catalogue) for catalogue in accelerator.catalogues]
+    allocations = np.stack([rng.integers(0, n, size=60) for n in sizes], axis=1)
+    together = model.evaluate(workload, allocations, "edp")
+    alone = [model.evaluate(workload, row[None], "edp") for row in allocations]
+    for name in ("latency_cycles", "energy_pj"):
+        found = np.concatenate([getattr(costs, name) for costs in alone])
+        np.testing.assert_allclose(getattr(together, name), found, rtol=1e-12)
+
+
+def test_a_batch_of_one_network_has_memory_for_every_allocation(model: CostModel, quad: Accelerator) -> None:
+    allocations = some_allocations(quad, 3)
+    costs = model.evaluate(WorkloadBatch.of(network()), allocations)
+    assert costs.weight_memory_bits.shape == costs.activation_memory_bits.shape == (3,)
+    assert np.array_equal(costs.take(np.array([2])).latency_cycles, costs.latency_cycles[2:])
 
 
 def test_splitting_a_batch_changes_nothing(model: CostModel, quad: Accelerator) -> None:

@@ -75,3 +75,22 @@ def test_heads_and_a_byte_order_mark(tmp_path: Path) -> None:
     rows = (ROWS[0] + ",no", "h,linear,10,16384,1,1,1,1,1,1,0,c1,yes", "c2,conv,8,16,1,32,32,1,1,1,1,c1,")
     path.write_text("\n".join((HEADER + ",head", *rows)), encoding="utf-8-sig")
     assert read_layers(path).head.tolist() == [False, True, False]
+
+
+def test_an_error_names_the_line_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OfframpError, match="line 5"):
+        read_layers(write(tmp_path, HEADER, "", ROWS[0], "", ROWS[1].replace("16,16", "16,many")))
+
+
+def test_a_trunk_that_would_read_a_head_is_refused(tmp_path: Path) -> None:
+    lines = ["c1,conv,16,3,1,32,32,3,3,1,0,,", "f,linear,10,16384,1,1,1,1,1,1,0,,yes"]
+    with pytest.raises(OfframpError, match=r"line 4.*'f' of a head"):
+        read_layers(write(tmp_path, f"{HEADER},head", *lines, "c2,conv,16,10,1,1,1,1,1,1,1,,"))
+
+
+@pytest.mark.parametrize(("bits", "sources"), [("100", ""), ("264", ""), ("8", "c1 c2 c3")])
+def test_bits_and_sources_have_bounds(tmp_path: Path, bits: str, sources: str) -> None:
+    lines = [f"c{i},conv,16,{3 if i == 1 else 16},1,32,32,3,3,1,0,,8" for i in (1, 2, 3)]
+    last = f"s,add,1,1,16,32,32,1,1,1,0,{sources},0" if sources else f"s,conv,16,16,1,32,32,3,3,1,0,,{bits}"
+    with pytest.raises(OfframpError, match=r"1 to 64 bits|at most two sources"):
+        read_layers(write(tmp_path, f"{HEADER},weight_bits", *lines, last))

@@ -65,6 +65,14 @@ def test_activations_on_chip_with_nowhere_to_stay(tmp_path: Path) -> None:
     load_accelerator(tmp_path / "chip.toml")  # DRAM is behind it
 
 
+def test_inputs_and_outputs_that_stay_in_two_memories(tmp_path: Path) -> None:
+    table = chip_text.values()
+    memories = core(table)["memory"]
+    memories[1]["operands"] = ["I"]
+    memories.append({**memories[1], "name": "output_sram", "operands": ["O"]})
+    assert "got 'activation_sram' and 'output_sram'" in refusal(tmp_path, table)
+
+
 def test_an_operand_without_a_memory(tmp_path: Path) -> None:
     table = chip_text.values()
     core(table)["memory"][1]["operands"] = ["I"]
@@ -90,6 +98,10 @@ def test_a_core_may_have_dram_of_its_own(tmp_path: Path) -> None:
         ({"systolic_dimensions": ["D1", "D1"]}, "distinct systolic_dimensions"),
         ({"systolic_dimensions": ["D3"]}, "'D3'"),
         ({"compute_model": "systolic_ws"}, "remove systolic_dimensions"),
+        (
+            {"compute_model": "systolic_os", "systolic_dimensions": []},
+            "has OX along the first dimension of the array",
+        ),
         ({"compute_model": "systolic"}, "compute model of ideal, systolic_ws"),
         ({"mac_energy_scaling": "linear"}, "MAC energy scaling of constant, bit_product"),
     ],

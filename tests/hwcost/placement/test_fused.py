@@ -189,3 +189,83 @@ def test_weights_that_stay_save_their_loads_and_never_cost() -> None:
     schedule = model.schedule(layer, allocation, "energy", mode="fused", weights="resident")
     assert schedule.operand_energy_pj is not None
     assert (schedule.operand_energy_pj >= 0).all()
+
+
+def chain(channels: list[int], side: int, weight_bits: list[int]) -> list[Layer]:
+    """1x1 convolutions one behind the other."""
+    pairs = zip(itertools.pairwise(channels), weight_bits, strict=True)
+    return [
+        Layer(
+            f"c{i}",
+            Op.CONV,
+            k=k,
+            c=c,
+            g=1,
+            ox=side,
+            oy=side,
+            fx=1,
+            fy=1,
+            stride=1,
+            weight_bits=bits,
+            sources=(i - 1,),
+        )
+        for i, ((c, k), bits) in enumerate(pairs)
+    ]
+
+
+@pytest.mark.parametrize("objective", list(SCORES))
+def test_a_core_that_cannot_run_a_layer_does_not_win(objective: str) -> None:
+    """16-bit weights fit the registers of one core alone; the others are infinitely slow there."""
+    accelerator = load_accelerator("heterogeneous_quad")
+    model, workload = CostModel(accelerator), Workload.from_layers(chain([64, 64, 64], 32, [16, 8]))
+    default = np.array([accelerator.default_allocation])
+    plain = model.evaluate(workload, default, objective)
+    fused = model.evaluate(workload, default, objective, "fused")
+    scores = [SCORES[objective](c.latency_cycles[0, -1], c.energy_pj[0, -1]) for c in (fused, plain)]
+    assert np.isfinite(scores).all()
+    assert scores[0] <= scores[1] * (1 + 1e-9)
+
+
+def test_tiles_run_where_the_whole_map_fits() -> None:
+    accelerator = load_accelerator("heterogeneous_quad")
+    number = [core.name for core in accelerator.compute_cores].index("depthwise")
+    small = accelerator.compute_cores[number]
+    memories = tuple(
+        replace(m, size_bits=64 * 8192) if m.level == "sram" and Operand.I in m.operands else m
+        for m in small.memories
+    )
+    cores = [*accelerator.compute_cores]
+    cores[number] = replace(small, memories=memories)
+    accelerator = replace(accelerator, compute_cores=tuple(cores))
+    layer = Layer("d", Op.CONV, k=1, c=1, g=64, ox=64, oy=64, fx=3, fy=3, stride=1, sources=(-1,))
+    default = np.array([accelerator.default_allocation])
+    batch = WorkloadBatch.of(Workload.from_layers([layer]))
+    table = LayerCostTable(accelerator)
+    plan = fused_plan(table, find_routes(accelerator), batch, default, "latency", tile_rows=4)
+    assert not plan.held[0, 0, number]
+    fits = replace(layer, ox=16, oy=16)
+    batch = WorkloadBatch.of(Workload.from_layers([fits]))
+    plan = fused_plan(table, find_routes(accelerator), batch, default, "latency", tile_rows=4)
+    assert plan.held[0, 0, number]
+
+
+def test_what_stays_on_the_chip_does_not_depend_on_other_designs() -> None:
+    accelerator = load_accelerator("edge_tpu_like")
+    model = CostModel(accelerator)
+    bits = [[8, 2, 4, 2, 8, 2], [2, 8, 2, 4, 2, 8], [8] * 6]
+    channels = [128, 112, 96, 80, 64, 56, 48]
+    workloads = [Workload.from_layers(chain(channels, 8, row)) for row in bits]
+    one = WorkloadBatch.of(workloads[2])  # the widest
+    columns = {
+        name: np.stack([getattr(w, name) for w in workloads]).astype(np.uint8)
+        for name in ("weight_bits", "input_bits", "output_bits")
+    }
+    batch = replace(
+        one, exits=np.repeat(one.exits, 3, axis=0), active=np.repeat(one.active, 3, axis=0), **columns
+    )
+    allocations = np.repeat([accelerator.default_allocation], 3, axis=0)
+    together = model.evaluate(batch, allocations, "edp", "fused", "resident")
+    for i, workload in enumerate(workloads):
+        alone = model.evaluate(workload, allocations[:1], "edp", "fused", "resident")
+        assert together.latency_cycles[i] == pytest.approx(alone.latency_cycles[0], rel=1e-12)
+        assert together.energy_pj[i] == pytest.approx(alone.energy_pj[0], rel=1e-12)
