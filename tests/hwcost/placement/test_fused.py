@@ -253,7 +253,7 @@ def test_what_stays_on_the_chip_does_not_depend_on_other_designs() -> None:
     accelerator = load_accelerator("edge_tpu_like")
     model = CostModel(accelerator)
     bits = [[8, 2, 4, 2, 8, 2], [2, 8, 2, 4, 2, 8], [8] * 6]
-    channels = [128, 112, 96, 80, 64, 56, 48]
+    channels = [128, 128, 112, 96, 80, 64, 48]
     workloads = [Workload.from_layers(chain(channels, 8, row)) for row in bits]
     one = WorkloadBatch.of(workloads[2])  # the widest
     columns = {

@@ -17,10 +17,10 @@ from tests.reference.fused_oracle import OracleLayer, OracleMachine, walk
 
 
 def kept_by_size(plan: FusedPlan, design: int, option: np.ndarray) -> set[int]:
-    """Layers whose weights stay: the largest of any design first, as long as they fit what their core keeps."""
+    """Layers whose weights stay: the largest first, as long as they fit what their core keeps."""
     left = plan.kept_room_bits[0].tolist()
     kept = set()
-    for i in sorted(range(plan.workload.n_layers), key=lambda i: (-max(plan.weight_bits[:, i]), i)):
+    for i in sorted(range(plan.workload.n_layers), key=lambda i: (-plan.weight_bits[design, i], i)):
         core, size = int(option[i]), float(plan.weight_bits[design, i])
         if plan.workload.has_weights[i] and plan.held[design, i, core] and size <= left[core]:
             left[core] -= size
