@@ -38,7 +38,7 @@ reproduce-cifar10-cpu: $(STAMP)
 	timeout --signal INT 90m sh -c '$(BIN)/python -m study.run --preset cifar10-cpu --data $(DATA) $(SET) && \
 	  $(BIN)/python -m study.refine runs/cifar10-cpu --data $(DATA) --members 3 && \
 	  $(BIN)/python -m benchmarks.paper_space runs/cifar10-cpu --data $(DATA) --csv runs/cifar10-cpu/paper_space.csv && \
-	  $(BIN)/python -m benchmarks.refined_parts runs/cifar10-cpu --data $(DATA) --json runs/cifar10-cpu/refined_parts.json && \
+	  $(BIN)/python -m benchmarks.refined_parts runs/cifar10-cpu --data $(DATA) --bits 4 6 --json runs/cifar10-cpu/refined_parts.json && \
 	  $(BIN)/python -m benchmarks.chips runs/cifar10-cpu --workers 2 --csv runs/cifar10-cpu/chips.csv'
 
 # The full space at full width, its front refined with three seeds; wants a GPU. Called again, it goes on.

@@ -14,7 +14,7 @@ from tests.study.test_sampler import POPULATION, evaluate, new_study, objectives
 
 def skipping_studies(space: SearchSpace, rule: SkipRule) -> list[optuna.Study]:
     """Several, as a short study may have no child worth skipping."""
-    return [run(new_study(sampler(space, seed, skip=rule)), space, 10 * POPULATION) for seed in range(5)]
+    return [run(new_study(sampler(space, seed, skip=rule)), space, 10 * POPULATION) for seed in range(8)]
 
 
 def test_predictions_stay_out_of_the_storage():

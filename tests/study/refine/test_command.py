@@ -169,7 +169,7 @@ def test_what_is_no_run_is_refused(tmp_path, finished, cache, capsys) -> None:
 
 
 def test_a_run_without_a_front_is_refused(tmp_path, finished, cache, capsys) -> None:
-    """A study whose only trials are infeasible, made from the finished one."""
+    """A study whose trials are infeasible by what hardware tells, and so untrained, made from the finished one."""
     folder = Path(shutil.copytree(finished, tmp_path / "tiny"))
     source = optuna.load_study(study_name="tiny", storage=default_url(finished))
     optuna.delete_study(study_name="tiny", storage=default_url(folder))
@@ -179,7 +179,7 @@ def test_a_run_without_a_front_is_refused(tmp_path, finished, cache, capsys) -> 
     line = refused(capsys, str(folder), "--set", f"run.cache={cache}")
     assert "expected a run with a front, got 0 finished trials" in line
     for trial in source.trials:
-        result = {**trial.user_attrs["result"], "feasible": False}
+        result = {**trial.user_attrs["result"], "feasible": False, "exit_ratios": []}
         copy.add_trial(
             optuna.trial.create_trial(
                 values=trial.values, params=trial.params, distributions=trial.distributions,
