@@ -23,7 +23,6 @@ from models.byte_products import are_exact
 from models.calibrate import calibrate, measure_ranges
 from models.fold import fold_network
 from models.integer_network import keep_integers
-from models.layers import FloatLayers
 from models.loop import torch_threads
 from models.network import EarlyExitNetwork, architecture_mounts, initialize
 from models.train import empty_network
@@ -38,7 +37,7 @@ def drawn_network(width: float, bits: int, images: Tensor) -> EarlyExitNetwork:
     n, heads = spec.n_blocks, ("fc",) * (len(EXITS) + 1)
     architecture = Architecture(EXITS, heads, (bits,) * n, (bits,) * n, bits, bits)
     mounts = architecture_mounts(architecture, spec)
-    float_network = EarlyExitNetwork(spec, mounts, CLASSES, SIZE, layers=FloatLayers())
+    float_network = EarlyExitNetwork(spec, mounts, CLASSES, SIZE)
     initialize(float_network, torch.Generator().manual_seed(0))
     network = empty_network(spec, mounts, architecture.precision(), CLASSES, SIZE)
     network.load_state_dict(float_network.state_dict(), strict=False)

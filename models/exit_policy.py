@@ -14,6 +14,9 @@ from models.scores import ScoreName, check_score
 
 FloatArray = npt.NDArray[np.float64]
 
+LARGEST_THRESHOLD = 1e300
+"""Beyond it a threshold is an end of the number line: nobody leaves, or everybody does."""
+
 
 @dataclass(frozen=True, eq=False)
 class ExitPolicy:

@@ -55,7 +55,7 @@ def _sqlite(path: Path, repair: bool, backup: Backup) -> Finding:
         saved, lost = _rebuild(path)
     except sqlite3.DatabaseError as error:
         _fresh(path).unlink(missing_ok=True)
-        reason = f"{text}; nothing could be read from it ({error}): go on from a copy of it, or begin the study anew"
+        reason = f"{text}; nothing could be read from it ({error}): put a backup in its place or begin anew"
         return Finding(_CHECK, "fault", reason)
     return Finding(
         _CHECK,

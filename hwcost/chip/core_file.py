@@ -72,9 +72,9 @@ def _check_dataflow(core: ComputeCore) -> None:
     for dimension, loop, place in zip(core.dimensions, loops, ("first", "second"), strict=False):
         if loop not in dimension.loops:
             raise OfframpError(
-                f"compute_model {core.compute_model!r} has {loop.name} along the {place} dimension of the array, got "
-                f"{dimension.name!r} with loops {', '.join(other.name for other in dimension.loops)}; list the "
-                "dimensions in that order"
+                f"expected {loop.name} among the loops of the {place} dimension for compute_model "
+                f"{core.compute_model!r}, got {dimension.name!r} with {', '.join(o.name for o in dimension.loops)}; "
+                "list the dimensions in the order of its rows and columns"
             )
 
 

@@ -119,9 +119,9 @@ class FusedPlan:
         Where nothing leaks or stays exact for energy, which does not depend on when anything runs.
         """
         tiles = np.where(self.held, self.tiles.n_tiles[:, None], 1)
-        # A core that cannot run a layer is infinite, of which no tiles are not none.
-        full = np.where(tiles > 1, (tiles - 1) * np.where(tiles > 1, self.latency_cycles, 0.0), 0.0)
-        latency = full + self.last_latency_cycles + self.load_cycles
+        # Of one tile none is full, also where a core cannot run the layer and its latency is infinite.
+        full = np.where(tiles > 1, self.latency_cycles, 0.0)
+        latency = (tiles - 1) * full + self.last_latency_cycles + self.load_cycles
         energy = self.energy_pj.sum(axis=3)
         n = [len(places) for places in self.places]
         return PlacementProblem(

@@ -12,14 +12,11 @@ import numpy.typing as npt
 
 from models.checkpoint import CheckpointKeys
 from models.checkpoint_notes import CheckpointNotes
-from models.exit_policy import ExitPolicy
+from models.exit_policy import LARGEST_THRESHOLD, ExitPolicy
 from models.export.cost import SimulatedCost
 from models.export.parts import exit_names
 from models.export.usage import usage
 from models.network import EarlyExitNetwork
-
-_LARGEST = 1e300
-"""Beyond it a threshold is an end of the number line."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -85,7 +82,7 @@ class CardFacts:
 
 def threshold_text(threshold: float) -> str:
     """For people: `never` and `all` where nobody or everybody leaves, for which the ends of the number line stand."""
-    if abs(threshold) > _LARGEST:
+    if abs(threshold) > LARGEST_THRESHOLD:
         return "never" if threshold > 0 else "all"
     return f"{threshold:.6g}"
 

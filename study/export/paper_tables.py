@@ -10,12 +10,11 @@ from typing import Any
 
 import pandas as pd
 
+from models.exit_policy import LARGEST_THRESHOLD
 from study.export.latex import Column, LatexTable, escape
 from study.metrics import metric_named
 from study.results import RunResults
 from study.units import format_quantity
-
-_LARGEST = 1e300
 
 MOST_ROWS = 20
 
@@ -140,7 +139,7 @@ def _thresholds(exits: pd.DataFrame) -> str:
 
 def _threshold(value: float) -> str:
     """Infinite where nobody leaves; of everybody the least number there is stands for minus infinity."""
-    if abs(value) > _LARGEST:
+    if abs(value) > LARGEST_THRESHOLD:
         return r"$\infty$" if value > 0 else r"$-\infty$"
     return f"{value:.3f}"
 

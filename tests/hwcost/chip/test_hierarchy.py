@@ -100,7 +100,7 @@ def test_a_core_may_have_dram_of_its_own(tmp_path: Path) -> None:
         ({"compute_model": "systolic_ws"}, "remove systolic_dimensions"),
         (
             {"compute_model": "systolic_os", "systolic_dimensions": []},
-            "has OX along the first dimension of the array",
+            "expected OX among the loops of the first dimension",
         ),
         ({"compute_model": "systolic"}, "compute model of ideal, systolic_ws"),
         ({"mac_energy_scaling": "linear"}, "MAC energy scaling of constant, bit_product"),
