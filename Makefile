@@ -30,12 +30,13 @@ reproduce-cifar10-small: $(STAMP)
 # The backbone at full width on two cores, from the float network that a GPU trained on DATA, the archive of JPEGs; ends
 # after 90 minutes, called again it goes on. On a processor with AVX512-BF16 or AMX,
 # SET='--set pretrain.precision=bfloat16 --set qat.precision=bfloat16' trains faster.
+reproduce-cifar10-cpu: FLOAT = --data $(DATA) --weights docs/results/models/full_width/float.safetensors
 reproduce-cifar10-cpu: $(STAMP)
 	@test -n '$(DATA)' || (echo 'error: expected the images the float network was trained on, got none; call with DATA=cifar10-jpeg.tar.xz' >&2; exit 2)
-	timeout --signal INT 90m sh -c '$(BIN)/python -m study.run --preset cifar10-cpu --data $(DATA) --weights docs/results/models/full_width/float.safetensors $(SET) && \
-	  $(BIN)/python -m study.refine runs/cifar10-cpu --data $(DATA) --members 3 && \
-	  $(BIN)/python -m benchmarks.paper_space runs/cifar10-cpu --data $(DATA) --csv runs/cifar10-cpu/paper_space.csv && \
-	  $(BIN)/python -m benchmarks.refined_parts runs/cifar10-cpu --data $(DATA) --bits 4 6 --json runs/cifar10-cpu/refined_parts.json && \
+	timeout --signal INT 90m sh -c '$(BIN)/python -m study.run --preset cifar10-cpu $(FLOAT) $(SET) && \
+	  $(BIN)/python -m study.refine runs/cifar10-cpu $(FLOAT) --members 3 && \
+	  $(BIN)/python -m benchmarks.paper_space runs/cifar10-cpu $(FLOAT) --csv runs/cifar10-cpu/paper_space.csv && \
+	  $(BIN)/python -m benchmarks.refined_parts runs/cifar10-cpu $(FLOAT) --bits 4 6 --json runs/cifar10-cpu/refined_parts.json && \
 	  $(BIN)/python -m benchmarks.chips runs/cifar10-cpu --workers 2 --csv runs/cifar10-cpu/chips.csv'
 
 # The full space at full width, its front refined with three seeds; wants a GPU. Called again, it goes on.

@@ -29,7 +29,7 @@ from models.train import train_architecture
 from models.warm_start import pretrain
 from study.config_io import resolve
 from study.memo import training_code_version
-from study.setup import build_backbone, load_data, pretrained_kinds
+from study.setup import build_backbone, float_start, load_data, pretrained_kinds
 
 WANTED_FLOAT = 0.935
 ALLOWED_LOSS = {"8/8": 0.005, "4/4": 0.015}
@@ -71,8 +71,9 @@ def run(options: argparse.Namespace) -> None:
     spec = build_backbone(config, data.channels)
     seed = config.search.seed
     warm = pretrain(
-        spec, pretrained_kinds(config), data, config.pretrain, options.cache, seed, device, progress=_progress
-    )
+        spec, pretrained_kinds(config), data, config.pretrain, options.cache, seed, device, _progress,
+        float_start(config, spec),
+    )  # fmt: skip
     exits = tuple(int(part) for part in options.exits.split(","))
     names = [Mount(block, "fc").name for block in (*exits, spec.n_blocks - 1)]
     of_float = [warm.accuracies[name] for name in names]

@@ -7,6 +7,10 @@ chip on the calibration split and measured on validation, over all PE allocation
 study. Everything is relative to the static reference ON THAT CHIP; fronts are in accuracy and mean energy-latency
 product. What carries over is asked of whole designs: a network with the policy targets that were on the home chip's
 front, on the other chip's default allocation and on its best ones.
+
+What was found of a chip is kept in the run's folder, below `chips`: called again after an interruption, the command
+goes on with the next one. Most presets take minutes; `heterogeneous_quad`, no two of whose cores are alike, has 6,232
+allocations and takes an hour with the networks of `cifar10-cpu`.
 """
 
 from __future__ import annotations
@@ -24,12 +28,13 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.harness import provenance, write_json
+from benchmarks.kept_results import kept_by_commit
 from hwcost import accelerator_names
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from study.bounds import Bounds
 from study.config import StudyConfig
-from study.config_io import load_file, merge, resolve
+from study.config_io import identity, load_file, merge, resolve
 from study.evaluate import Evaluator, Placements
 from study.front import dominated_share, headline_front
 from study.hardware import HardwareCosts
@@ -208,6 +213,7 @@ def carried(home: Sequence[DesignRecord], there: Chip, networks: Networks) -> tu
 
     Returns:
         On the default allocation of that chip; on that and all others that lead there with the same exits and target.
+        Designs that break a bound of the study there count for nothing.
     """
     default = tuple(there.evaluator.hardware.accelerator.default_allocation)
     nominal = there.evaluator.space.levels.nominal
@@ -217,7 +223,7 @@ def carried(home: Sequence[DesignRecord], there: Chip, networks: Networks) -> tu
         )
         for r in home
     ]
-    on_default = [replace(r, longest=True) for r in on_default]
+    on_default = [replace(r, longest=True) for r in on_default if r.feasible]
     chosen = {_network_and_policy(r) for r in home}
     on_best = [*on_default, *(r for r in there.designs if _network_and_policy(r) in chosen)]
     own = there.volume(there.front)
@@ -270,9 +276,16 @@ def _chip(run: Path, shape: tuple[int, int], name: str, networks: Networks) -> C
 
 
 def _row(run: Path, shape: tuple[int, int], home: Sequence[DesignRecord], name: str) -> dict[str, Any]:
-    """Of one chip, in any process."""
-    networks = Networks.of(run)
-    return row(_chip(run, shape, name, networks), home, networks)
+    """Of one chip, in any process; that of an earlier call where the same was asked of the same code."""
+    networks, config = Networks.of(run), _config_on(run, name)
+    # Its float weights may be anywhere by now, and what was trained from them is among the networks.
+    without = config.model_copy(update={"backbone": config.backbone.model_copy(update={"weights": None})})
+    key = {
+        "benchmark": "chips", "study": identity(without),
+        "networks": sorted(architecture.key() for architecture in networks.trained),
+        "home": [replace(record, seconds=0.0).to_json() for record in home],
+    }  # fmt: skip
+    return kept_by_commit(run / "chips", key, lambda: row(_chip(run, shape, name, networks), home, networks))
 
 
 def row(chip: Chip, home: Sequence[DesignRecord], networks: Networks) -> dict[str, Any]:

@@ -219,7 +219,8 @@ def run(options: argparse.Namespace) -> None:
         for name, (runner, x) in runners.items():
             for batch in (int(part) for part in options.batches.split(",")):
                 rows.append(_row(name, runner, x, batch, options.rounds, macs, static_macs, cost))
-            alone = next(row for row in rows if row["runtime"] == name)
+            of_one = (row for row in rows if row["runtime"] == name and row["batch"] == 1)
+            alone = next(of_one, None) or _row(name, runner, x, 1, options.rounds, macs, static_macs, cost)
             profiles[name] = _profile(runner, x, options.rounds, alone, macs)
     write_json(
         options.json,

@@ -79,6 +79,8 @@ def provenance(packages: Iterable[str], **settings: Any) -> dict[str, Any]:
 def write_json(path: Path | None, result: Mapping[str, Any]) -> None:
     """Writes the figures for programs, where asked for."""
     if path is not None:
+        # what was measured must not be lost for want of a folder
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(result, indent=1, default=_plain) + "\n", encoding="utf-8")
 
 

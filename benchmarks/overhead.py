@@ -96,6 +96,8 @@ def main() -> None:
     parser.add_argument("--storage", action="append", metavar="URL", help="default: sqlite and journal files")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if arguments.n < 2:
+        parser.error(f"expected --n 2 or more, as the first trial counts apart, got {arguments.n}")
     with tempfile.TemporaryDirectory() as folder:
         urls = arguments.storage or [f"sqlite:///{folder}/study.db", f"journal:///{folder}/study.log"]
         result: dict[str, Any] = {}

@@ -143,7 +143,8 @@ def beside(networks: list[Published], run: RunResults) -> pd.DataFrame:
     Returns:
         `model`, `accuracy`, `edp_relative`, `run_accuracy`, `run_edp_relative`, `ratio`; NaN where a run has none.
     """
-    designs = run.refined if len(run.refined) else run.designs[run.designs["feasible"]]
+    designs = run.refined if len(run.refined) else run.designs
+    designs = designs[designs["feasible"]]
     rows = []
     for each in (n for n in networks if n.on_front):
         best = cheapest(designs, each.accuracy)

@@ -139,7 +139,8 @@ def measure(run: RefinedRun) -> tuple[dict[str, Any], pd.DataFrame]:
     whole, hardware = with_all_exits(run), run.context.hardware
     trained = run.train([whole])[whole]
     candidates = points(whole, [network.validation for network in trained], hardware)
-    compared = beside(front(candidates), run.reference, run.table[run.table["role"] != "static_reference"])
+    ours = run.table[(run.table["role"] != "static_reference") & run.table["feasible"].astype(bool)]
+    compared = beside(front(candidates), run.reference, ours)
     facts = {
         "accelerator": hardware.accelerator.name, "seeds": run.seeds, "epochs": run.networks.recipe.epochs,
         "placements": len(placements(whole.exits)), "candidates": len(candidates),

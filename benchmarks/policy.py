@@ -11,6 +11,7 @@ networks of a finished study. All products are relative to the same network with
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 from benchmarks.harness import Timing, interleaved, provenance, write_json
 from benchmarks.policy_cases import Case, drawn, stored, trained, without_temperature
 from benchmarks.policy_nachos import repaired_thresholds
+from hwcost.errors import OfframpError
 from models.exit_policy import ExitPolicy
 from models.scores import SCORES, ScoreName
 from study.policy import OperatingPoint, apply_policy
@@ -354,6 +356,7 @@ def report(result: dict[str, Rows]) -> None:
 
 
 def main() -> None:
+    """Runs the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.policy", description=__doc__)
     parser.add_argument("--seeds", type=int, default=10, help="drawn networks")
     parser.add_argument("--trained", type=int, default=5, help="networks trained on digits, 10 s each")
@@ -363,11 +366,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of the timing")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
+    try:  # before minutes are spent on the others
+        of_run = stored(options.predictions, options.width, 32, 10) if options.predictions else []
+    except OfframpError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     started = time.perf_counter()
     kinds = {
         "drawn": [drawn(seed) for seed in range(options.seeds)],
         "digits": [trained(seed) for seed in range(options.trained)],
-        "stored": stored(options.predictions, options.width, 32, 10) if options.predictions else [],
+        "stored": of_run,
     }
     kinds = {kind: cases for kind, cases in kinds.items() if cases}
     logits = {kind: [case for case in cases if case.raw] for kind, cases in kinds.items()}

@@ -39,7 +39,7 @@ from models.warm_start import WarmStart, pretrain
 from study.config import StudyConfig
 from study.config_io import resolve
 from study.memo import training_code_version
-from study.setup import build_backbone, load_data
+from study.setup import build_backbone, float_start, load_data
 
 WHOLE = "whole recipe"
 HEAD = ("fc",)
@@ -135,14 +135,16 @@ def run(options: argparse.Namespace) -> None:
     config = resolve([study_values(options)])
     data = load_data(config, options.cache)
     spec = build_backbone(config, data.channels)
+    start = float_start(config, spec)
     seeds = [config.search.seed + offset for offset in range(options.seeds)]
     device = resolve_device(options.device)
 
     def float_network(variant: PretrainVariant, seed: int) -> WarmStart:
         images = augmented(data, variant.augment)
         return pretrain(
-            spec, HEAD, images, variant.recipe, options.cache, seed, device, early_exits=variant.early_exits
-        )
+            spec, HEAD, images, variant.recipe, options.cache, seed, device, start=start,
+            early_exits=variant.early_exits,
+        )  # fmt: skip
 
     result: dict[str, Any] = {}
     variants = pretrain_variants(config, len(spec.mounting_points), bool(data.augment.flip))

@@ -9,13 +9,15 @@ proposed as `benchmarks.from_scratch` says, a recipe that was fixed beforehand, 
 trial, and knows nothing of hardware before it has trained. Ours is the search of `study.run` with all it has; its
 time begins with both pre-trainings (or, in the second ratio, after them) and has the trainings of the static
 reference in it. Seconds are those of the processor, which programs beside hardly lengthen. Hypervolume is a study's
-own (errors by the error of chance, costs by the static reference), from the validation split. Finished searches are
-kept in `--cache`, so an interrupted run goes on.
+own (errors by the error of chance, costs by the static reference), from the validation split. Each search is charged
+up to the trial after which it first has that hypervolume. Finished searches are kept in `--cache` for their commit,
+so an interrupted run goes on; `--searches` takes those of an earlier `--json` instead of searching.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
@@ -30,7 +32,7 @@ from optuna.samplers import BaseSampler
 
 from benchmarks.from_scratch import scratch_recipe, train_from_scratch
 from benchmarks.harness import provenance, write_json
-from benchmarks.kept_results import kept
+from benchmarks.kept_results import kept_by_commit
 from benchmarks.study_options import study_values
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
@@ -41,7 +43,7 @@ from study.config import StudyConfig
 from study.config_io import identity, merge, resolve
 from study.derived import DerivedDesigns, write_derived
 from study.front import hypervolume, objective_front
-from study.memo import PredictionMemo, TrainedNetwork, training_code_version
+from study.memo import PredictionMemo, TrainedNetwork
 from study.record import DesignRecord
 from study.reference import StaticReference, choose_reference
 from study.samplers import make_sampler
@@ -163,8 +165,13 @@ def from_scratch(
 def compared(mine: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """Ratios of time and of training images; None where ours never gets there."""
     target = other["volumes"][-1]
+    theirs = Course(other["seconds"], other["samples"], other["volumes"]).trials_to(target)
+    assert theirs is not None  # its last trial has it
     trials = Course(mine["seconds"], mine["samples"], mine["volumes"]).trials_to(target)
-    result: dict[str, Any] = {"hypervolume": target, "trials": trials, "ours_at_the_end": mine["volumes"][-1]}
+    result: dict[str, Any] = {
+        "hypervolume": target, "trials": trials, "trials_from_scratch": theirs,
+        "ours_at_the_end": mine["volumes"][-1],
+    }  # fmt: skip
     if trials is None:
         return result
     for what, before in (
@@ -172,25 +179,45 @@ def compared(mine: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
         ("samples", mine["pretraining_samples"]),
     ):
         search_alone = mine[f"reference_{what}"] + mine[what][trials - 1]
-        result[f"{what}_ratio"] = (before + search_alone) / other[what][-1]
-        result[f"{what}_ratio_without_pretraining"] = search_alone / other[what][-1]
-    # The other search's first trial after which ours, pre-training included, is ahead for good.
-    volumes, seconds = mine["volumes"], mine["seconds"]
-    lead = mine["pretraining_seconds"] + mine["reference_seconds"]
-    result["ahead_from_trial"] = next(
-        (
-            n
-            for n, (spent, have) in enumerate(zip(other["seconds"], other["volumes"], strict=True), start=1)
-            if max((v for v, s in zip(volumes, seconds, strict=True) if lead + s <= spent), default=-1)
-            >= have
-        ),
-        None,
-    )
+        result[f"{what}_ratio"] = (before + search_alone) / other[what][theirs - 1]
+        result[f"{what}_ratio_without_pretraining"] = search_alone / other[what][theirs - 1]
+    result["ahead_from_trial"] = _ahead_from(mine, other)
     return result
+
+
+def _ahead_from(mine: dict[str, Any], other: dict[str, Any]) -> int | None:
+    """The other search's first trial after which ours, pre-training included, is never behind again; None: it is."""
+    lead = mine["pretraining_seconds"] + mine["reference_seconds"]
+    so_far = list(zip(mine["volumes"], mine["seconds"], strict=True))
+    behind = [
+        n
+        for n, (spent, theirs) in enumerate(zip(other["seconds"], other["volumes"], strict=True), start=1)
+        if max((volume for volume, seconds in so_far if lead + seconds <= spent), default=-1.0) < theirs
+    ]
+    first = 1 + max(behind, default=0)
+    return first if first <= len(other["volumes"]) else None
 
 
 def run(options: argparse.Namespace) -> None:
     """Searches that are not known yet, prints, writes."""
+    found = _searched(options) if options.searches is None else _read(options.searches)
+    summary = {}
+    for name in ("seconds_ratio", "seconds_ratio_without_pretraining", "samples_ratio", "ahead_from_trial"):
+        reached = [result[name] for result in found if result.get(name) is not None]
+        # A median of some of the seeds would flatter.
+        summary[name] = statistics.median(reached) if len(reached) == len(found) else None
+        print(f"{name}: median {summary[name]}, n = {len(found)}")
+    made = provenance(
+        ("torch", "brevitas", "optuna"), preset=options.preset, set=options.set, multiple=options.multiple,
+        seeds=options.seeds, first_seed=options.first_seed,
+    )  # fmt: skip
+    if options.searches is not None:
+        made = {"compared_by": made["commit"], **_provenance_of(options.searches)}
+    write_json(options.json, {**summary, "searches": found, **made})
+
+
+def _searched(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """A pair of searches a seed, compared."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     values = study_values(options, {"pretrain": {"threads": 1}, "search": {"rungs": [1.0]}})
     found = []
@@ -199,7 +226,7 @@ def run(options: argparse.Namespace) -> None:
         data = load_data(config, options.cache)
         key = {
             "benchmark": "time_to_front", "study": identity(config), "data": data.fingerprint,
-            "multiple": options.multiple, "code": training_code_version(),
+            "multiple": options.multiple, "trials": config.search.trials,
         }  # fmt: skip
 
         def both(config: StudyConfig = config, data: TrainingData = data) -> dict[str, Any]:
@@ -209,26 +236,39 @@ def run(options: argparse.Namespace) -> None:
                 other = from_scratch(config, data, folder, options.multiple, reference)
                 return {"ours": mine, "from_scratch": other}
 
-        sides = kept(options.cache / "benchmarks", key, both)
+        sides = kept_by_commit(options.cache / "benchmarks", key, both)
         found.append({"seed": seed, **compared(sides["ours"], sides["from_scratch"]), **sides})
         _print(found[-1])
-    summary = {}
-    for name in ("seconds_ratio", "seconds_ratio_without_pretraining", "samples_ratio", "ahead_from_trial"):
-        reached = [result[name] for result in found if result.get(name) is not None]
-        # A median of some of the seeds would flatter.
-        summary[name] = statistics.median(reached) if len(reached) == len(found) else None
-        print(f"{name}: median {summary[name]}, n = {len(found)}")
-    write_json(
-        options.json,
-        {
-            **summary,
-            "searches": found,
-            **provenance(
-                ("torch", "brevitas", "optuna"), preset=options.preset, set=options.set, multiple=options.multiple,
-                seeds=options.seeds, first_seed=options.first_seed,
-            ),
-        },
-    )  # fmt: skip
+    return found
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """The searches of an earlier call, compared again.
+
+    Raises:
+        OfframpError: The file is not one of this command.
+    """
+    try:
+        searches = json.loads(path.read_text(encoding="utf-8"))["searches"]
+        found = [
+            {"seed": s["seed"], **compared(s["ours"], s["from_scratch"]),
+             "ours": s["ours"], "from_scratch": s["from_scratch"]}
+            for s in searches
+        ]  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OfframpError(
+            f"expected a file that --json of this command wrote, got {path.name}: {error}; search without --searches"
+        ) from error
+    for result in found:
+        _print(result)
+    return found
+
+
+def _provenance_of(path: Path) -> dict[str, Any]:
+    """Where searches were run that were read."""
+    before = json.loads(path.read_text(encoding="utf-8"))
+    names = ("commit", "python", "versions", "processor", "settings")
+    return {name: before[name] for name in names if name in before}
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -261,6 +301,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "offramp")
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--searches", type=Path, metavar="FILE", help="of an earlier call, from its --json")
     options = parser.parse_args()
     try:
         run(options)

@@ -13,6 +13,7 @@ accuracy (mean over its exits) and the largest that does not bound the ratio. Fi
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from benchmarks.from_scratch import scratch_recipe, train_from_scratch
 from benchmarks.harness import provenance, write_json
 from benchmarks.kept_results import kept
 from benchmarks.study_options import study_values
+from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from models.recipe import QatRecipe
 from models.seeds import derive_seed
@@ -27,12 +29,13 @@ from models.train import train_architecture
 from models.warm_start import pretrain
 from study.config_io import resolve
 from study.memo import training_code_version
-from study.setup import build_backbone, load_data, pretrained_kinds
+from study.setup import build_backbone, float_start, load_data, pretrained_kinds
 
 MULTIPLES = (1, 2, 4, 8, 16)
 
 
 def main() -> None:
+    """Runs the command."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.warm_start", description=__doc__)
     parser.add_argument("--preset", default="cifar10-small")
     parser.add_argument("--data", required=True)
@@ -45,7 +48,15 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "offramp")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
+    try:
+        run(options)
+    except OfframpError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
+
+def run(options: argparse.Namespace) -> None:
+    """Trains what is not trained yet, prints, writes."""
     config = resolve([study_values(options)])
     data = load_data(config, options.cache)
     spec = build_backbone(config, data.channels)
@@ -55,10 +66,13 @@ def main() -> None:
         exits, ("fc",) * (len(exits) + 1), (weight,) * spec.n_blocks, (activation,) * spec.n_blocks
     )
     seed = derive_seed("benchmark", config.search.seed)
-    warm = pretrain(spec, pretrained_kinds(config), data, config.pretrain, options.cache, config.search.seed)
+    warm = pretrain(
+        spec, pretrained_kinds(config), data, config.pretrain, options.cache, config.search.seed,
+        start=float_start(config, spec),
+    )  # fmt: skip
     base = {
         "benchmark": "warm_start", "data": data.fingerprint, "architecture": architecture.to_dict(), "seed": seed,
-        "code": training_code_version(),
+        "backbone": [config.backbone.name, config.backbone.width], "code": training_code_version(),
     }  # fmt: skip
     folder = options.cache / "benchmarks"
 

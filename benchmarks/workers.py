@@ -133,7 +133,7 @@ def main() -> None:
         rate = statistics.median(rates[count])
         result[str(count)] = {
             "trials_per_second": rate,
-            "of_linear": rate / (rates[counts[0]][0] * count / counts[0]),
+            "of_linear": rate / (statistics.median(rates[counts[0]]) * count / counts[0]),
             "of_sleeping": rate * arguments.seconds / count,
             "given_up": given_up[count],
             "n": arguments.rounds,

@@ -127,6 +127,7 @@ class DesignPredictor:
         excess: np.ndarray | None = None,
         derived: np.ndarray | None = None,
         leaving: np.ndarray | None = None,
+        trials: int | None = None,
     ) -> bool:
         """Fits to the measured designs if enough of them are new.
 
@@ -140,13 +141,16 @@ class DesignPredictor:
             derived: Values of other designs that belong to the front, (k, n_objectives); None: there are none.
             leaving: Share of inputs that leaves at each slot of an exit, (n, n_slots), NaN where there is none; None:
                 it is not known.
+            trials: How many of the designs had a trial of their own; None: all of them. The others follow from their
+                networks, and as there is room for so many only, they get fewer as trials finish.
 
         Returns:
             Whether there is a fit to predict with.
         """
-        start, count = time.perf_counter(), len(values)
-        if count < self._settings.least or (values == values[0]).all():
+        start = time.perf_counter()
+        if len(values) < self._settings.least or (values == values[0]).all():
             return False
+        count = len(values) if trials is None else trials
         stale = count - self._fitted_at >= max(1, count // self._settings.refits)
         if self._fit is None or stale or not self._queue:
             rows = _thinned(values, self._settings.most)
@@ -288,7 +292,7 @@ class DesignPredictor:
         return designs[np.sort(first)]
 
     def _leaving(self, features: np.ndarray, leaving: np.ndarray | None) -> LeavingModels | None:
-        if self._cost is None or leaving is None or not leaving.size:
+        if self._cost is None or leaving is None or np.isnan(leaving).all():
             return None
         return LeavingModels(features, leaving, self._n_genes, self._leaving_kernels)
 

@@ -283,8 +283,9 @@ class GenomeNSGAIISampler(NSGAIISampler):
         if self._derived is not None:
             derived = self._derived.front()
             known = measured.followed_by(self._derived.examples(self.predictor.room(len(designs))))
+        values = known.comparable * sign
         if not self.predictor.update(
-            known.genes, known.comparable * sign, elsewhere, known.excess, derived, known.leaving
+            known.genes, values, elsewhere, known.excess, derived, known.leaving, trials=len(designs)
         ):
             return None
         values, feasible = measured.values * sign, measured.excess <= 0
@@ -334,12 +335,16 @@ class GenomeNSGAIISampler(NSGAIISampler):
         return costed
 
     def _leaving(self, trial: FrozenTrial) -> list[float]:
-        """Share of inputs that leaves at each slot of an exit, NaN where there is none; empty where none is known."""
+        """Share of inputs that leaves at each slot of an exit, NaN where there is none; empty where none is known.
+
+        Predictions are made of the training that all have, and a longer one lets others leave.
+        """
         if self._costing is None:
             return []
         row = np.full(self._costing.n_slots, np.nan)
-        shares = trial.user_attrs.get(RESULT_KEY, {}).get("exit_ratios") or ()
-        if shares:
+        result = trial.user_attrs.get(RESULT_KEY, {})
+        shares = result.get("exit_ratios") or ()
+        if shares and not result.get("lower_rungs"):
             row[self._costing.slots(trial.params)] = shares
         found: list[float] = row.tolist()
         return found

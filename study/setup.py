@@ -257,7 +257,7 @@ def open_context(
     seed = config.search.seed
     warm = pretrain(
         spec, pretrained_kinds(config), data, config.pretrain, paths.cache, seed, device, progress,
-        _start(config, spec),
+        float_start(config, spec),
     )  # fmt: skip
 
     first, *longer = make_rungs(config, paths, device, data, spec, warm)
@@ -287,12 +287,12 @@ def pretrain_alone(
     kinds = Architecture.static(spec.n_blocks).heads[-1:]
     return pretrain(
         spec, kinds, data, config.pretrain, paths.cache, config.search.seed, device, progress,
-        _start(config, spec), early_exits=False,
+        float_start(config, spec), early_exits=False,
     )  # fmt: skip
 
 
-def _start(config: StudyConfig, spec: BackboneSpec | StagedBackbone) -> FloatWeights | None:
-    """The user's float weights, where there are any."""
+def float_start(config: StudyConfig, spec: BackboneSpec | StagedBackbone) -> FloatWeights | None:
+    """The user's float weights that the pre-training goes on from, where there are any."""
     from models.float_weights import load_float_weights
 
     weights = config.backbone.weights

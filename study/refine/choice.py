@@ -169,6 +169,7 @@ def choose(networks: RefinedNetworks, members: Sequence[Design], seeds: int, der
         raise OfframpError(
             f"expected members that can be trained, got none: {diverged[0]}; lower --set qat.learning_rate"
         )
+    candidates = _once(candidates)
     headline = set(headline_front([design.mean for design in candidates]))
     kept = [
         replace(design, headline=i in headline)
@@ -177,6 +178,17 @@ def choose(networks: RefinedNetworks, members: Sequence[Design], seeds: int, der
     ]
     kept.sort(key=lambda design: -design.mean.accuracy)
     return Choice(trained, reference, best_static, tuple(kept), tuple(diverged))
+
+
+def _once(candidates: Sequence[RefinedDesign]) -> list[RefinedDesign]:
+    """Each design with one network: that of a member of the front, then the one that makes it most accurate.
+
+    Two networks that differ in exits which a design leaves out both have it, and its name and its files are one.
+    """
+    chosen: dict[str, RefinedDesign] = {}
+    for design in sorted(candidates, key=lambda d: (d.role != "member", -d.mean.accuracy)):
+        chosen.setdefault(design.genome.key(), design)
+    return [design for design in candidates if chosen[design.genome.key()] is design]
 
 
 def _candidates(

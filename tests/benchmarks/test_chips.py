@@ -3,11 +3,12 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from benchmarks.chips import Chip, Networks, carried, evaluator_on, measure
+from benchmarks.chips import Chip, Networks, _chip, carried, evaluator_on, measure
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from study.export.run_tables import export
@@ -127,6 +128,31 @@ def test_more_processes_say_the_same(
     assert eyeriss == pytest.approx(
         {"accelerator": others[1], **shared.loc[others[1]].to_dict()}, nan_ok=True
     )
+
+
+def test_chips_that_are_known_are_not_looked_at_again(
+    run: Path, figures: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call after an interruption goes on; another commit, or one with changes, is asked anew."""
+    looked: list[str] = []
+
+    def look(*arguments: Any) -> Chip:
+        looked.append(arguments[2])
+        return _chip(*arguments)
+
+    monkeypatch.setattr("benchmarks.chips._chip", look)
+    for code, expected in (
+        ("one", [OTHER]),
+        ("one", []),
+        ("another", [OTHER]),
+        ("one-dirty", [OTHER]),
+        (None, [OTHER]),
+    ):
+        looked.clear()
+        monkeypatch.setattr("benchmarks.kept_results.commit", lambda code=code: code)
+        again = measure(run, [OTHER])[1].set_index("accelerator")
+        assert looked == [HOME, *expected]  # the front of the former is what the others are beside
+        pd.testing.assert_frame_equal(again, figures)
 
 
 def test_an_unknown_chip_is_refused_before_any_other_is_looked_at(

@@ -19,6 +19,8 @@ from benchmarks.refined_parts import least_products, measure
 from benchmarks.refined_run import RefinedRun
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
+from study.evaluate import Placements
+from study.leaving_out import derive_keeping, sets_to_derive
 from study.refine.networks import Training
 from tests.study.refine.runs import configuration, make_run, refine_here, train_here
 
@@ -70,7 +72,30 @@ def test_more_freedom_is_never_worse(figures: dict[str, Any]) -> None:
             if set(name.replace(" and", ",").split(", ")) <= set(other.replace(" and", ",").split(", ")):
                 for drop, product in products.items():
                     assert product is None or (wider[drop] is not None and wider[drop] <= product + 1e-12)
-    assert parts["exits"]["0.02"] is None or parts["exits"]["0.02"] < 1.2
+
+
+def test_the_product_of_exits_alone_is_that_of_the_eight_bit_network(
+    run: RefinedRun, figures: dict[str, Any]
+) -> None:
+    """All its exits or fewer of them, on the default arrays, beside the static reference, whose product is 1."""
+    whole = with_all_exits(run)
+    networks = [run.networks.find(Training(whole, seed)) for seed in range(run.seeds)]
+    found = [n for n in networks if n is not None]
+    evaluator = run.evaluator
+    default = Placements(
+        np.array([evaluator.hardware.accelerator.default_allocation]),
+        np.array([evaluator.space.levels.nominal]),
+    )
+    sets = sets_to_derive(evaluator, whole, found)
+    by_seed = [derive_keeping(evaluator, whole, network, sets, default) for network in found]
+    static = float(run.reference["mean_edp_pj_cycles"])
+    least = 1.0
+    for replicates in zip(*by_seed, strict=True):
+        accuracy = np.mean([record.accuracy for record in replicates])
+        if accuracy >= float(run.reference["accuracy"]) - 0.02 - 1e-12:
+            product = np.mean([record.mean_edp_pj_cycles for record in replicates])
+            least = min(least, float(product) / static)
+    assert figures["parts"]["exits"]["0.02"] == pytest.approx(least)
 
 
 def test_accuracies_are_those_of_the_trainings(run: RefinedRun, figures: dict[str, Any]) -> None:

@@ -79,6 +79,19 @@ def test_a_fit_serves_so_many_proposals():
         assert (predictor._fit is fit) == (extra < (count + extra) // 10)
 
 
+def test_every_trial_counts_where_the_designs_that_follow_get_fewer():
+    """Of 500 designs 56 trials leave room for seven more of each network, 55 for eight: 448 in all after 495."""
+    predictor, designs = DesignPredictor(ENCODING), drawn(600)
+    values, none = objectives(designs), designs[:0]
+    fits = []
+    for trials in range(50, 120):
+        count = trials + trials * min(8, predictor.room(trials) // trials)
+        assert predictor.update(designs[:count], values[:count], none, trials=trials)
+        predictor._queue = [designs[0]]  # what was ranked is not used up
+        fits.append(predictor._fit)
+    assert len({id(fit) for fit in fits}) == len(fits)
+
+
 def test_a_design_in_progress_elsewhere_promises_nothing_more():
     predictor, designs = fitted()
     values, parents = objectives(designs), np.zeros(len(designs))

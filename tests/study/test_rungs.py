@@ -115,10 +115,11 @@ def test_predictions_are_made_of_the_training_that_all_have(tmp_path):
     context = bench_context(tmp_path)
     study = run_trials(context, 24)
     seen = []
-    sampler = GenomeNSGAIISampler(context.space, 4, np.random.default_rng(1))
+    costing = context.evaluator.costing
+    sampler = GenomeNSGAIISampler(context.space, 4, np.random.default_rng(1), costing=costing)
     update = sampler.predictor.update
-    sampler.predictor.update = lambda designs, values, *others: (
-        seen.append(values) or update(designs, values, *others)
+    sampler.predictor.update = lambda designs, values, running, excess, derived, leaving, **others: (
+        seen.append((values, leaving)) or update(designs, values, running, excess, derived, leaving, **others)
     )
     study.sampler = sampler
     copy = optuna.create_study(directions=["minimize"] * 3, sampler=sampler)
@@ -134,7 +135,10 @@ def test_predictions_are_made_of_the_training_that_all_have(tmp_path):
     )  # fmt: skip
     copy.ask(context.space.distributions())
     assert seen
-    assert (seen[-1][:, :2] == [9.0, 8.0]).all()
+    values, leaving = seen[-1]
+    assert (values[:, :2] == [9.0, 8.0]).all()
+    assert leaving.shape[1] == costing.n_slots
+    assert np.isnan(leaving).all()  # what left after the long training is not what leaves after the short one
 
 
 def test_skipping_is_judged_by_the_training_that_all_have():
