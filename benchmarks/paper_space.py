@@ -1,6 +1,6 @@
 """What the larger space brings: a refined run beside all networks of the space of arXiv 2512.04705, same chip.
 
-    python -m benchmarks.paper_space runs/cifar10-cpu --data images.tar.xz --csv paper_space.csv
+    python -m benchmarks.paper_space runs/cifar10-small --data images.tar.xz --csv paper_space.csv
 
 That space is exits and heads alone: 8 bit, one threshold of the grid for all exits, default PE arrays. A network with
 all exits is trained as the run's refined networks were (float network, recipe, images, seeds); leaving some of its

@@ -1,6 +1,6 @@
 """What exits, bits and PE arrays are worth alone and together, by real training: the parts of a refined run.
 
-    python -m benchmarks.refined_parts runs/cifar10-cpu --data images.tar.xz --json refined_parts.json
+    python -m benchmarks.refined_parts runs/cifar10-small --data images.tar.xz --json refined_parts.json
 
 Every part searches what its name says and leaves the rest as in the static reference (no exits, 8 bit, default
 arrays); thresholds per exit go with exits. Networks are trained as the run's refined ones were: the static network
