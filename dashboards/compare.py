@@ -114,8 +114,11 @@ _INDICATORS = {"igd_plus": "IGD+"}
 
 
 def _tests(comparison: Comparison) -> str:
+    from dashboards.text import plain
+    from study.compare import NO_TESTS
+
     if not comparison.tests:
-        return '<p class="note">A test needs two labels with two runs or more each.</p>'
+        return f'<p class="note">{plain(NO_TESTS, 200)}</p>'
     head = ["indicator", "better", "than", "with probability", "test", "p", "p (Holm)"]
     rows = [
         [
@@ -154,11 +157,12 @@ def measured(column: str, value: float) -> str:
         column: Its name, which ends in its unit.
         value: In that unit.
     """
-    from dashboards.text import cycles_unit, energy_unit, seconds_unit, with_unit
+    from dashboards.text import cycles_unit, energy_unit, product_unit, seconds_unit, with_unit
 
+    # A product ends in its unit of time too, so it comes first.
     for unit, scale, choose in (
-        ("_cycles", 1.0, cycles_unit), ("_seconds", 1.0, seconds_unit), ("_pj", 1.0, energy_unit),
-        ("_joules", 1e12, energy_unit),
+        ("_joule_seconds", 1.0, product_unit), ("_cycles", 1.0, cycles_unit), ("_seconds", 1.0, seconds_unit),
+        ("_pj", 1.0, energy_unit), ("_joules", 1e12, energy_unit),
     ):  # fmt: skip
         if column.endswith(unit) and "pj_cycles" not in column:
             name = column.removesuffix(unit).replace("_", " ")

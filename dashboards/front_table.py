@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboards.members import Member, ReportData
-from dashboards.text import cycles_unit, energy_unit, percent, plain, signed_percent, with_unit
+from dashboards.text import energy_unit, percent, plain, signed_percent, with_unit
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ def front_table(data: ReportData, members: Sequence[Member]) -> FrontTable:
     """The table of the static designs and the members that can be chosen."""
     reference = data.reference
     joules = energy_unit(float(reference["mean_energy_pj"]))
-    cycles = cycles_unit(float(reference["mean_latency_cycles"]))
-    columns = _columns(joules, cycles)
-    rows = [_row("static reference", None, reference, columns, joules, cycles)]
+    latency = data.latency_unit(float(reference["mean_latency_cycles"]))
+    columns = _columns(joules, latency)
+    rows = [_row("static reference", None, reference, columns, joules, latency)]
     if data.best_static is not None:
-        rows.append(_row("best static design", None, data.best_static, columns, joules, cycles))
-    rows += [_row(m.label, m.design, m.row, columns, joules, cycles) for m in members]
+        rows.append(_row("best static design", None, data.best_static, columns, joules, latency))
+    rows += [_row(m.label, m.design, m.row, columns, joules, latency) for m in members]
     return FrontTable(
         head="".join(_head_cell(column) for column in columns),
         rows="".join(rows),
@@ -59,15 +59,15 @@ def front_table(data: ReportData, members: Sequence[Member]) -> FrontTable:
     )
 
 
-def _columns(joules: tuple[float, str], cycles: tuple[float, str]) -> tuple[Column, ...]:
+def _columns(joules: tuple[float, str], latency: tuple[float, str]) -> tuple[Column, ...]:
     return (
         Column("member", "front member"),
         Column("accuracy", "accuracy (%)", "accuracy", 0.01),
         Column("accuracy_drop", "drop (points)", "drop", 0.01),
         Column("edp_relative", "EDP / reference", "product"),
-        Column("mean_latency_cycles", f"mean latency ({cycles[1]})", "latency", cycles[0]),
+        Column("mean_latency_cycles", f"mean latency ({latency[1]})", "latency", latency[0]),
         Column("mean_energy_pj", f"mean energy ({joules[1]})", "energy", joules[0]),
-        Column("worst_latency_cycles", f"worst latency ({cycles[1]})", "worst", cycles[0]),
+        Column("worst_latency_cycles", f"worst latency ({latency[1]})", "worst", latency[0]),
         Column("weight_memory_bits", "weights (kB)", "weights", 8000.0),
         Column("exits", "exits after blocks"),
         Column("heads", "heads"),
@@ -93,15 +93,15 @@ def _row(
     row: Mapping[str, Any],
     columns: Sequence[Column],
     joules: tuple[float, str],
-    cycles: tuple[float, str],
+    latency: tuple[float, str],
 ) -> str:
     shown = {
         "accuracy": percent(row["accuracy"], 2).removesuffix(" %"),
         "accuracy_drop": signed_percent(row["accuracy_drop"], 2).removesuffix(" %"),
         "edp_relative": f"{row['edp_relative']:.3f}",
-        "mean_latency_cycles": with_unit(row["mean_latency_cycles"], cycles).split(" ")[0],
+        "mean_latency_cycles": with_unit(row["mean_latency_cycles"], latency).split(" ")[0],
         "mean_energy_pj": with_unit(row["mean_energy_pj"], joules).split(" ")[0],
-        "worst_latency_cycles": with_unit(row["worst_latency_cycles"], cycles).split(" ")[0],
+        "worst_latency_cycles": with_unit(row["worst_latency_cycles"], latency).split(" ")[0],
         "weight_memory_bits": f"{row['weight_memory_bits'] / 8000:,.1f}",
     }
     first = f'<button type="button" class="pick">{plain(name)}</button>' if design else plain(name)

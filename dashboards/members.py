@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dashboards.reference_front import ReferenceFront
-from dashboards.text import percent, plain, signed_percent
+from dashboards.text import cycles_unit, percent, plain, seconds_unit, signed_percent
 from hwcost.errors import OfframpError
 from study.results import RunResults
 
@@ -18,6 +18,9 @@ DESIGN_COLUMNS = (
     "accuracy", "accuracy_drop", "mean_latency_cycles", "mean_energy_pj", "mean_edp_pj_cycles", "edp_relative",
     "worst_latency_cycles", "weight_memory_bits", "exits", "heads", "weight_bits", "activation_bits", "pe_arrays",
 )  # fmt: skip
+DEFAULT_OBJECTIVES = ("error", "mean_latency", "mean_energy")
+"""Of studies whose configuration does not name them."""
+
 _REQUIRED = {
     "trials": ("trial", "state", "feasible", "accuracy", "edp_relative"),
     "pareto": ("design", "trial", "headline", *DESIGN_COLUMNS),
@@ -114,6 +117,35 @@ class ReportData:
     policy_curves: dict[str, pd.DataFrame] = field(default_factory=dict)
     reliability: dict[str, pd.DataFrame] = field(default_factory=dict)
     reference_front: ReferenceFront | None = None
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """What the study minimises, by the names of its configuration."""
+        return tuple(self.results.config.get("search", {}).get("objectives", DEFAULT_OBJECTIVES))
+
+    @property
+    def clocks_differ(self) -> bool:
+        """Whether designs, the static ones included, run at several clocks."""
+        designs = self.results.designs
+        if "clock_hz" not in designs or "clock_hz" not in self.reference:
+            return False  # of an earlier version
+        static = [row["clock_hz"] for row in (self.reference, self.best_static) if row is not None]
+        return len({*designs["clock_hz"].dropna().unique(), *static}) > 1
+
+    def latency_unit(self, largest_cycles: float) -> tuple[float, str]:
+        """The unit to show latencies in: cycles, or seconds where clocks differ, as cycles of these do not compare.
+
+        Args:
+            largest_cycles: The largest of them, in cycles of the nominal clock, as all tables have it.
+
+        Returns:
+            Divisor from cycles of the nominal clock, and the unit.
+        """
+        if not self.clocks_differ:
+            return cycles_unit(largest_cycles)
+        nominal_hz = float(self.reference["clock_hz"])  # the reference runs at the nominal level
+        divisor, unit = seconds_unit(largest_cycles / nominal_hz)
+        return divisor * nominal_hz, unit
 
     @property
     def levels(self) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from dashboards.members import Member, ints, records
 from dashboards.palette import CHOSEN, FRONT, bits_colour, ink_on
-from dashboards.text import percent, plain
+from dashboards.text import percent, plain, threshold_digits
 
 _SIDE, _CELL, _MARGIN = 72, 46, 8  # pixels: row titles at the left, least width of a block, rim
 _EXITS, _FLOW, _BITS, _NUMBERS = 46, 52, 20, 22  # heights of the parts of a row of blocks
@@ -72,7 +72,7 @@ def threshold_text(value: float) -> str:
         return "takes the rest"
     if abs(value) > 1e300:  # infinite, or the least number there is
         return "never taken" if value > 0 else "everybody leaves"
-    return f"score of at least {value:.4f}"
+    return f"score of at least {threshold_digits(value, 4)}"
 
 
 def _reach(member: Member, block: int) -> float:

@@ -44,7 +44,7 @@ def _plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     rows = records(frame)
     return [
         {
-            key: None if isinstance(value, float) and not math.isfinite(value) else value
+            key: None if value is pd.NA or (isinstance(value, float) and not math.isfinite(value)) else value
             for key, value in row.items()
         }
         for row in rows

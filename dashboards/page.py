@@ -18,7 +18,7 @@ from dashboards.headline import Saving
 from dashboards.members import Member, ReportData
 from dashboards.palette import dark_words
 from dashboards.paper import PaperFigure
-from dashboards.text import cycles_unit, energy_unit, percent, plain, script_json, signed_percent, with_unit
+from dashboards.text import energy_unit, percent, plain, script_json, signed_percent, with_unit
 
 SCRIPTS = ("unpack.js", "drawing.js", "table.js", "report.js")
 """In the order in which they run; each uses what the ones before it made."""
@@ -103,6 +103,7 @@ def _facts(data: ReportData) -> str:
     machine, images = _section_of(environment, "machine"), _section_of(environment, "data")
     states: dict[Any, int] = trials["state"].value_counts().to_dict() if len(trials) else {}
     backbone = _section_of(config, "backbone")
+    latency = float(data.reference["mean_latency_cycles"])
     facts = {
         "data": f"{images.get('name', '?')}, accuracies on {images.get('validation', '?')} validation images",
         "network": f"{backbone.get('name', '?')} x {backbone.get('width', '?')}",
@@ -111,7 +112,7 @@ def _facts(data: ReportData) -> str:
         f"{len(data.results.designs)} designs, {len(data.feasible)} feasible",
         "static reference": f"{percent(data.reference['accuracy'])}, "
         f"{with_unit(data.reference['mean_energy_pj'], energy_unit(data.reference['mean_energy_pj']))}, "
-        f"{with_unit(data.reference['mean_latency_cycles'], cycles_unit(data.reference['mean_latency_cycles']))}"
+        f"{with_unit(latency, data.latency_unit(latency))}"
         + (f", trained {data.reference['trained']}" if "trained" in data.reference else ""),
         "machine": f"{machine.get('processor', '?')}, {machine.get('cores', '?')} cores, "
         f"{machine.get('device', '?')}",

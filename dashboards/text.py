@@ -5,12 +5,19 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+_MOST_DIGITS = 9
+"""Of a threshold: the confidence just below 1 is 0.99999994."""
 
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 _SECONDS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _JOULES = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
+_JOULE_SECONDS = (
+    (1.0, "J s"), (1e-3, "mJ s"), (1e-6, "mJ ms"), (1e-9, "µJ ms"), (1e-12, "µJ µs"), (1e-15, "nJ µs"),
+    (1e-18, "nJ ns"),
+)  # fmt: skip
 
 
 def plain(value: object, longest: int = 80) -> str:
@@ -31,6 +38,11 @@ def short_names(names: Iterable[str], longest: int) -> dict[str, str]:
             text = f"{plain(name, longest - 3)} {number}"
         found[name] = text
     return found
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def script_json(value: Any) -> str:
@@ -79,6 +91,20 @@ def cycles_unit(largest_cycles: float) -> tuple[float, str]:
 def seconds_unit(largest_seconds: float) -> tuple[float, str]:
     """Divisor from seconds and the unit, such as `ms`."""
     return _unit(largest_seconds, _SECONDS)
+
+
+def product_unit(largest_joule_seconds: float) -> tuple[float, str]:
+    """Divisor from joule seconds and the unit of an energy-latency product, such as `µJ ms`."""
+    return _unit(largest_joule_seconds, _JOULE_SECONDS)
+
+
+def threshold_digits(value: float, digits: int) -> str:
+    """A threshold with so many digits after the point, with more where these would make a whole number of it.
+
+    Nobody may be confident enough for 1, and everybody for 0: 0.99996 must not look like 1.
+    """
+    texts = [f"{value:.{more}f}" for more in range(digits, _MOST_DIGITS + 1)]
+    return next((text for text in texts if float(text) != round(value)), texts[0])
 
 
 def with_unit(value: float, unit: tuple[float, str]) -> str:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 EXIT_BAD_INPUT = 2
 
+NO_TESTS = "A test needs two labels with two runs or more each; add runs with other seeds."
+"""Said where there is none."""
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Any:
@@ -33,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Compare the fronts of runs: hypervolume with a common reference point, IGD+ against the best of "
         "all together, attainment, and rank tests where labels have several runs.",
         epilog="Runs of one label are repetitions with other seeds: ours=runs/a ours=runs/b random=runs/c "
-        "random=runs/d. Without a label a run has that of its folder.",
+        "random=runs/d. Without a label a run has the name of its folder, which no other one may have then.",
         allow_abbrev=False,
     )
     parser.add_argument("runs", nargs="+", metavar="[LABEL=]FOLDER", help="folders that study.run wrote")
@@ -45,10 +48,11 @@ def read_groups(arguments: Sequence[str]) -> dict[str, list[Path]]:
     """Folders by label, in the order given.
 
     Raises:
-        OfframpError: A folder is named twice.
+        OfframpError: A folder is named twice, or one without a label has a name that is a label already.
     """
     groups: dict[str, list[Path]] = {}
     seen: set[Path] = set()
+    named: dict[str, str] = {}  # label -> the first folder without one that is called so
     for text in arguments:
         label, separator, place = text.partition("=")
         # A folder may have an equals sign in its name.
@@ -58,7 +62,17 @@ def read_groups(arguments: Sequence[str]) -> dict[str, list[Path]]:
         if folder.resolve() in seen:
             raise OfframpError(f"expected each run once, got {place} twice; a run is no repetition of itself")
         seen.add(folder.resolve())
-        groups.setdefault(label or folder.resolve().name, []).append(folder)
+        if not label:
+            label = folder.resolve().name
+            named.setdefault(label, place)
+        groups.setdefault(label, []).append(folder)
+    for label, place in named.items():
+        if len(groups[label]) > 1:
+            other = next(str(folder) for folder in groups[label] if folder != Path(place))
+            raise OfframpError(
+                f"expected a label for {place}, got none, and its name {label} is that of {other} too; write "
+                f"A={place} B={other}, or one label for both where they are repetitions with other seeds"
+            )
     return groups
 
 
@@ -144,9 +158,7 @@ def _print(comparison: Comparison, console: Any) -> None:
             **say,
         )
     if not comparison.tests:
-        console.print(
-            "One run a label: no test can tell a difference from chance; add runs with other seeds.", **say
-        )
+        console.print(NO_TESTS, **say)
     for key, values in comparison.differences.items():
         console.print(f"{key}: {' | '.join(map(str, values))}", **say)
 

@@ -1,9 +1,10 @@
 """How good fronts are beside one another: hypervolume, IGD+, empirical attainment.
 
-Objectives are scaled so that the joint front, the best of all runs together, spans 0 to 1 in each; the reference
-point of the hypervolume is 1.1 for everybody. Hypervolume: Zitzler and Thiele 1998; IGD+: Ishibuchi et al., "Modified
-distance calculation in generational distance and inverted generational distance", EMO 2015; attainment: Grunert da
-Fonseca et al., "Inferential performance assessment of stochastic optimisers and the attainment function", EMO 2001.
+Objectives are scaled so that the joint front, the best of all runs together, spans 0 to 1 in each (all fronts do,
+where the joint one has a single value); the reference point of the hypervolume is 1.1 for everybody. Hypervolume:
+Zitzler and Thiele 1998; IGD+: Ishibuchi et al., "Modified distance calculation in generational distance and inverted
+generational distance", EMO 2015; attainment: Grunert da Fonseca et al., "Inferential performance assessment of
+stochastic optimisers and the attainment function", EMO 2001.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ class Scale:
     Attributes:
         joint: The best of all runs together, (n, n_objectives), in the objectives' own units.
         ideal: Least of it in each objective.
-        extent: Its range in each objective; 1 where it has none.
+        extent: Its range in each objective. Where it has one value only: the range of all fronts; where they have
+            the same value, the value itself; where that is 0, 1.
     """
 
     joint: np.ndarray
@@ -34,9 +36,13 @@ class Scale:
     @classmethod
     def of(cls, fronts: Sequence[np.ndarray]) -> Scale:
         """From the fronts of all runs, each (n, n_objectives); at least one point among them."""
-        joint = non_dominated(np.vstack(fronts))
-        extent = np.ptp(joint, axis=0)
-        return cls(joint, joint.min(axis=0), np.where(extent > 0, extent, 1.0))
+        points = np.vstack(fronts)
+        joint = non_dominated(points)
+        ideal, extent = joint.min(axis=0), np.ptp(joint, axis=0)
+        # Against a range of one second or joule all designs would look alike.
+        for wider in (np.ptp(points, axis=0), np.abs(ideal), np.ones_like(ideal)):
+            extent = np.where(extent > 0, extent, wider)
+        return cls(joint, ideal, extent)
 
     def scaled(self, points: np.ndarray) -> np.ndarray:
         """Points in units of the joint front's range."""

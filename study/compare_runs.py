@@ -25,7 +25,7 @@ _DEFAULT_OBJECTIVES = ("error", "mean_latency", "mean_energy")
 
 @dataclass(frozen=True)
 class Trajectory:
-    """How far a run was after some of its trials.
+    """How far a run was after some of its trials; empty where none is finished.
 
     Attributes:
         trials: Finished proposals.
@@ -232,9 +232,10 @@ def _score(run: RunResults, front: np.ndarray, columns: Sequence[str], scale: Sc
 
 
 def _trajectory(run: RunResults, columns: Sequence[str], scale: Scale) -> Trajectory:
-    if not len(run.trials):
+    done = run.trials[run.trials["state"] == "COMPLETE"] if len(run.trials) else run.trials
+    if not len(done):
         return Trajectory((), (), ())
-    done = run.trials[run.trials["state"] == "COMPLETE"].sort_values("finished_seconds", kind="stable")
+    done = done.sort_values("finished_seconds", kind="stable")
     order = {trial: rank for rank, trial in enumerate(done["trial"])}
     # Only what may be on a front: fronts are made of the longest training.
     eligible = run.designs[run.designs["feasible"].astype(bool)]
@@ -243,11 +244,11 @@ def _trajectory(run: RunResults, columns: Sequence[str], scale: Scale) -> Trajec
         eligible = eligible[pd.to_numeric(eligible["rung"]) >= longest]
     rank = eligible["trial"].map(order).to_numpy(dtype=float)
     values = _values(eligible, columns)
-    counts = np.unique(np.linspace(1, max(1, len(done)), min(_CHECKPOINTS, max(1, len(done)))).astype(int))
+    counts = np.unique(np.linspace(1, len(done), min(_CHECKPOINTS, len(done))).astype(int))
     seconds = done["finished_seconds"].to_numpy(dtype=float)
     return Trajectory(
         trials=tuple(counts.tolist()),
-        seconds=tuple(seconds[counts - 1].tolist()) if len(done) else (),
+        seconds=tuple(seconds[counts - 1].tolist()),
         hypervolume=tuple(scale.hypervolume(values[rank < count]) for count in counts),
     )
 

@@ -8,6 +8,7 @@ threshold chosen by looking at them is chosen on validation, so measure what you
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import ROUND_FLOOR, Context
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from models.architecture import Architecture
+from models.exit_policy import LARGEST_THRESHOLD
 from models.predictions import ExitPredictions
 from models.scores import ScoreName
 from study.hardware import HardwareCosts
@@ -112,9 +114,23 @@ def _curves_of(
     return rows
 
 
+def threshold_text(threshold: float) -> str:
+    """A threshold in nine digits, rounded down, under which the same samples leave.
+
+    A threshold is a score, and scores are float32, which seven digits do not tell apart just below 1 and nine do.
+    Rounded up, the very sample whose score it is would stay.
+    """
+    if abs(threshold) > LARGEST_THRESHOLD:
+        return f"{threshold:.6g}"
+    return str(_NINE_DIGITS.create_decimal(float(threshold)))
+
+
+_NINE_DIGITS = Context(prec=9, rounding=ROUND_FLOOR)
+
+
 def _columns(point: OperatingPoint) -> dict[str, Any]:
     return {
-        "thresholds": " ".join(f"{t:.6g}" for t in point.thresholds[:-1]),
+        "thresholds": " ".join(threshold_text(t) for t in point.thresholds[:-1]),
         "ratios": " ".join(f"{r:.6g}" for r in point.exit_ratios),
         "accuracy": point.accuracy,
         "mean_latency_cycles": point.mean_latency_cycles,

@@ -108,12 +108,13 @@ def load_run(folder: Path) -> RunResults:
 def _table(path: Path) -> pd.DataFrame:
     # `layers.csv` of some runs has a yes/no column called head, which stays a truth value.
     text = {key: kind for key, kind in _TEXT.items() if not (path.stem == "layers" and key == "head")}
+    gaps = {name: [""] for name in (*_NUMERIC_GAPS, "trial")}
     try:
-        return pd.read_csv(
-            path, dtype=text, keep_default_na=False, na_values={c: [""] for c in _NUMERIC_GAPS}
-        )
+        frame = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=gaps)
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
+    # Static designs are of no trial; beside them the numbers of trials stay whole.
+    return frame.astype({"trial": "Int64"}) if "trial" in frame and frame["trial"].hasnans else frame
 
 
 def as_read(frame: pd.DataFrame) -> pd.DataFrame:
@@ -138,9 +139,13 @@ _NUMERIC_GAPS = (
     "training_samples",
     "seconds",
     "generation",
+    "rung",
+    "batch_size",
     "finished_seconds",
     "threshold",
     "leaving_accuracy",
+    "calibration_error",
+    "raw_calibration_error",
     "clock_hz",
     "mean_latency_seconds",
     "mean_energy_joules",

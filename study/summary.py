@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from study.metrics import Metric, Objectives
 from study.units import format_quantity
@@ -47,8 +48,9 @@ def front_table(pareto: pd.DataFrame, reference: dict[str, Any], objectives: Obj
     for name in ("W bits", "A bits", "PE arrays") if wide else ():
         table.add_column(name, overflow="fold")
 
-    def cells(name: str, row: dict[str, Any]) -> list[str]:
-        return _cells(name, row, more, objectives.seconds, wide)
+    def cells(name: str, row: dict[str, Any]) -> list[Text]:
+        # As text: a level of the accelerator's file may be called `[low]`, which rich would take for markup.
+        return [Text(cell) for cell in _cells(name, row, more, objectives.seconds, wide)]
 
     table.add_row(*cells("static", reference), style="bold")
     table.add_row(*cells("static*", reference["best_static"]), end_section=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 import numpy as np
@@ -12,7 +12,7 @@ from dashboards.figures.view import Figure, Trace, View, bar, cost_scale, new_fi
 from dashboards.members import report_data
 from dashboards.palette import GAP, STATIC, qualitative, translucent
 from dashboards.text import percent, plain
-from study.compare_runs import Comparison, LabelScore
+from study.compare_runs import Comparison, LabelScore, RunScore
 from study.results import RunResults
 
 GRID = 160
@@ -101,7 +101,16 @@ def _fronts(runs: Mapping[str, Sequence[RunResults]], colours: Mapping[str, str]
             )
         },
         note=f"Line: median over runs; band: {_band_words(runs)}. Products are relative to each run's own static "
-        "reference.",
+        "reference."
+        + _named(
+            "Without a feasible design, the worst all along",
+            [
+                _run_name(label, run.name)
+                for label, group in runs.items()
+                for run, (found, _) in zip(group, steps[label], strict=True)
+                if not len(found)
+            ],
+        ),
         wide=True,
     )
 
@@ -122,6 +131,7 @@ def _at(grid: np.ndarray, places: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _progress(comparison: Comparison, colours: Mapping[str, str]) -> View:
     figures, labels = {}, {}
+    untimed: list[str] = []
     for key, title, words in (
         ("trials", "finished trials", "over trials"),
         ("seconds", "time since the first trial (min)", "over time"),
@@ -136,14 +146,16 @@ def _progress(comparison: Comparison, colours: Mapping[str, str]) -> View:
                 )
                 for run in label.runs
             ]
-            if not all(len(x) and np.isfinite(x).all() for x, _ in lines):
+            if not all(np.isfinite(x).all() for x, _ in lines):
+                untimed.append(_short(label.label))
                 continue
-            # Beyond the shortest run the band would be one of fewer runs.
+            # Beyond the shortest run the band would be one of fewer runs; one without a trial is the worst all along.
+            ends = [x.max() for x, _ in lines if len(x)]
             grid = np.unique(np.concatenate([x for x, _ in lines]))
-            grid = grid[grid <= min(x.max() for x, _ in lines)]
-            rows = np.array([_at(grid, x, values) for x, values in lines])
+            grid = grid[grid <= min(ends, default=0.0)]
+            rows = np.array([_at(grid, x, values) for x, values in lines]).reshape(len(lines), len(grid))
             traces += _band_traces(grid, rows, label.label, colours[label.label], "%{y:.4f} at %{x:.4g}")
-        if traces:
+        if any(trace["x"] for trace in traces):
             longest = max(max(trace["x"], default=1.0) for trace in traces)
             axis = {"range": [0, 1.02 * longest]}  # the last step is a vertical line
             figures[key] = new_figure(traces, title, "hypervolume", height=400, xaxis=axis)
@@ -156,7 +168,11 @@ def _progress(comparison: Comparison, colours: Mapping[str, str]) -> View:
         figures=figures,
         labels=labels,
         note="Hypervolume up to the common reference point, everything evaluated until then counted; to the end of "
-        "the shortest run of a label.",
+        "the shortest run of a label."
+        + _named(
+            "Without a finished trial, the worst all along", _without(comparison, lambda r: bool(r.trials))
+        )
+        + _named("Without times", untimed),
         wide=True,
     )
 
@@ -173,7 +189,11 @@ def _indicators(comparison: Comparison, colours: Mapping[str, str]) -> View:
         f"{_medians(comparison, 'hypervolume')} IGD+: {_medians(comparison, 'igd_plus')}",
         figures=figures,
         labels={"hypervolume": "hypervolume", "igd_plus": "IGD+"},
-        note="Line: median.",
+        note="Line: median."
+        + _named(
+            "Without a feasible design, so the hypervolume is 0 and IGD+ infinite, which has no point",
+            _without(comparison, lambda r: bool(np.isfinite(r.igd_plus))),
+        ),
     )
 
 
@@ -251,6 +271,22 @@ def _medians(comparison: Comparison, key: str) -> str:
         spread = f" ({min(values):.4f} to {max(values):.4f})" if len(values) > 1 else ""
         parts.append(f"{_short(label.label)} {label.median(key):.4f}{spread}")
     return _sentence(parts)
+
+
+def _without(comparison: Comparison, has: Callable[[RunScore], bool]) -> list[str]:
+    """The runs that lack something."""
+    return [
+        _run_name(label.label, run.name) for label in comparison.labels for run in label.runs if not has(run)
+    ]
+
+
+def _run_name(label: str, name: str) -> str:
+    return f"{_short(name)} of {_short(label)}"
+
+
+def _named(what: str, names: Sequence[str]) -> str:
+    """A further sentence of a note (not escaped); nothing where there is nothing to name."""
+    return f" {what}: {', '.join(names)}." if names else ""
 
 
 def _sentence(parts: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What each core of the chosen design spends: cycles, and energy by memory level."""
+"""What each core of the chosen design spends: time, and energy by memory level."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dashboards.figures.layers import core_colours
 from dashboards.figures.view import Figure, Trace, View, bar, new_figure
 from dashboards.members import Member, ReportData
 from dashboards.palette import GAP, OTHERS, level_colours
-from dashboards.text import cycles_unit, energy_unit, percent, plain, short_names
+from dashboards.text import energy_unit, percent, plain, short_names
 
 
 def view(data: ReportData, linked: Sequence[Member]) -> View:
-    """Two bars a core: its cycles and its energy, as means over inputs."""
+    """Two bars a core: its latency and its energy, as means over inputs."""
     drawn = [m for m in linked if len(m.layers)]
     joules = energy_unit(max((float(m.row["mean_energy_pj"]) for m in drawn), default=0.0))
-    cycles = cycles_unit(max((float(m.row["mean_latency_cycles"]) for m in drawn), default=0.0))
+    latency = data.latency_unit(max((float(m.row["mean_latency_cycles"]) for m in drawn), default=0.0))
     cores = list(core_colours(data))
     return View(
         name="core-costs",
         title="Cost by core",
-        alt="Bars: mean cycles and mean energy per core of the chosen design, energy by memory level.",
+        alt="Bars: mean latency and mean energy per core of the chosen design, energy by memory level.",
         linked=True,
-        figures={m.design: _figure(m, data.levels, cores, cycles, joules) for m in drawn},
+        figures={m.design: _figure(m, data.levels, cores, latency, joules) for m in drawn},
         alts={m.design: _in_words(m) for m in drawn},
         note="Means over inputs: each layer counts by the share of inputs that run it. Left latency, right energy.",
     )
@@ -32,7 +32,7 @@ def _figure(
     member: Member,
     levels: Sequence[str],
     cores: Sequence[str],
-    cycles: tuple[float, str],
+    latency: tuple[float, str],
     joules: tuple[float, str],
 ) -> Figure:
     layers = member.layers
@@ -47,10 +47,10 @@ def _figure(
         bar(
             orientation="h",
             y=labels,
-            x=by_core("latency_cycles", cycles[0]),
+            x=by_core("latency_cycles", latency[0]),
             showlegend=False,
             marker={"color": OTHERS, "line": GAP},
-            hovertemplate=f"%{{y}}: %{{x:.4g}} {cycles[1]}<extra></extra>",
+            hovertemplate=f"%{{y}}: %{{x:.4g}} {latency[1]}<extra></extra>",
         )
     ]
     colours = level_colours(levels)
@@ -70,7 +70,7 @@ def _figure(
             )
     return new_figure(
         traces,
-        f"mean latency ({cycles[1]})",
+        f"mean latency ({latency[1]})",
         "",
         barmode="stack",
         bargap=0.25,

@@ -12,7 +12,8 @@ import pandas as pd
 from dashboards.figures.view import Figure, Trace, View, chosen_mark, cost_scale, new_figure, scatter
 from dashboards.members import Member, ReportData, genome_text
 from dashboards.palette import BEST_STATIC, FRONT, GIVEN, OTHERS, STATIC
-from dashboards.text import cycles_unit, energy_unit, plain
+from dashboards.text import energy_unit, listed, plain
+from study.metrics import metric_named
 
 MOST_OTHERS = 1500
 """Points drawn for designs off the front; more would be slow and would not look different."""
@@ -38,11 +39,11 @@ class CostAxis:
 
 def cost_axes(data: ReportData) -> dict[str, CostAxis]:
     """The costs of the study, in units that suit its static reference."""
-    cycles = cycles_unit(float(data.reference["mean_latency_cycles"]))
+    latency = data.latency_unit(float(data.reference["mean_latency_cycles"]))
     joules = energy_unit(float(data.reference["mean_energy_pj"]))
     return {
         "edp": CostAxis("edp_relative", "mean energy-latency product / static reference", 1.0),
-        "latency": CostAxis("mean_latency_cycles", f"mean latency ({cycles[1]})", cycles[0]),
+        "latency": CostAxis("mean_latency_cycles", f"mean latency ({latency[1]})", latency[0]),
         "energy": CostAxis("mean_energy_pj", f"mean energy ({joules[1]})", joules[0]),
     }
 
@@ -65,13 +66,21 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
             for key, axis in axes.items()
         },
         alts={m.design: f"{m.label} chosen: {m.spoken}" for m in linked},
-        note="Means over the validation split under each design's exit policy. Filled: on the front of accuracy and "
-        "product; open: on the front of accuracy, latency and energy alone. Click a point to choose it, or walk "
-        "along the front with the arrow keys."
+        note=f"Means over the validation split under each design's exit policy. {_marks_said(data)} Click a point to "
+        "choose it, or walk along the front with the arrow keys."
         + (f" {MOST_MEMBERS} of the front are drawn as points." if len(data.members) > MOST_MEMBERS else "")
         + (f" Stars: the front of {given.name}, as given." if given is not None else ""),
         wide=True,
     )
+
+
+def _marks_said(data: ReportData) -> str:
+    """What filled and open marks mean; with accuracy and product as objectives there are no open ones."""
+    filled = "Filled: on the front of accuracy and product"
+    if set(data.objectives) == {"error", "mean_edp"}:
+        return f"{filled}."
+    names = ["accuracy" if name == "error" else metric_named(name).text for name in data.objectives]
+    return f"{filled}; open: on the front of {listed(names)} alone."
 
 
 def _figure(data: ReportData, axis: CostAxis) -> Figure:

@@ -1,4 +1,4 @@
-"""The front in the three objectives of the search."""
+"""The front in accuracy, latency and energy: the objectives of a search that names no others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from dashboards.figures.front import CostAxis, cost_axes, member_hover, others
 from dashboards.figures.view import Trace, View
-from dashboards.members import Member, ReportData, genome_text
+from dashboards.members import DEFAULT_OBJECTIVES, Member, ReportData, genome_text
 from dashboards.palette import BEST_STATIC, CHOSEN, FRONT, GIVEN, OTHERS, STATIC
 from dashboards.text import plain
 
@@ -68,7 +68,9 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
     }
     return View(
         name="front3d",
-        title="The front in all three objectives",
+        title="The front in all three objectives"
+        if set(data.objectives) == set(DEFAULT_OBJECTIVES)
+        else "Accuracy, latency and energy",
         alt="Scatter in three dimensions: mean latency, mean energy and accuracy of the designs of the front.",
         figures={"all": figure},
         marks={

@@ -20,9 +20,6 @@ DEFAULT_CLASSES = 10
 MOST_POINTS = 200
 """Of the curve: a hypervolume of thousands of points takes milliseconds."""
 
-DEFAULT_OBJECTIVES = ("error", "mean_latency", "mean_energy")
-"""Of studies whose configuration does not name them."""
-
 
 def finished_in_order(trials: pd.DataFrame) -> pd.DataFrame:
     """The finished trials in the order in which they finished."""
@@ -46,7 +43,7 @@ def running_hypervolume(data: ReportData) -> tuple[list[int], list[float]]:
     finished = finished_in_order(data.results.trials)
     if not len(finished):
         return [], []
-    columns = [metric_named(name).column(seconds=False) for name in _objectives(data)]
+    columns = [metric_named(name).column(seconds=False) for name in data.objectives]
     points = np.column_stack([_scaled(data, finished, column) for column in columns])
     counted = set(data.longest_trained(finished).index)
     feasible = truths(finished["feasible"]).to_numpy() & np.array([i in counted for i in finished.index])
@@ -59,10 +56,6 @@ def running_hypervolume(data: ReportData) -> tuple[list[int], list[float]]:
             front = nondominated(np.vstack([front, fresh]))
         volumes.append(dominated_share(front))
     return counts, volumes
-
-
-def _objectives(data: ReportData) -> tuple[str, ...]:
-    return tuple(data.results.config.get("search", {}).get("objectives", DEFAULT_OBJECTIVES))
 
 
 def _scaled(data: ReportData, finished: pd.DataFrame, column: str) -> np.ndarray:
@@ -94,7 +87,7 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
         alt=f"Line: hypervolume of the front as trials finish; higher is better{last}.",
         figures=figures,
         labels=labels,
-        note=f"Share of the box in {', '.join(metric_named(name).text for name in _objectives(data))} that the "
+        note=f"Share of the box in {', '.join(metric_named(name).text for name in data.objectives)} that the "
         f"feasible trials dominate; its far corner is {REFERENCE_POINT} times the error of chance and what the "
         "static reference has. Without designs derived from trained networks.",
     )

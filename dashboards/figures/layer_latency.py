@@ -8,20 +8,20 @@ from dashboards.figures.layers import core_colours, dearest_layers, hatched, lay
 from dashboards.figures.view import Figure, View, bar, new_figure
 from dashboards.members import Member, ReportData
 from dashboards.palette import GAP
-from dashboards.text import cycles_unit, short_names
+from dashboards.text import short_names
 
 
 def view(data: ReportData, linked: Sequence[Member]) -> View:
     """Bars by layer in order of execution, one colour a core."""
     layers = data.results.layers
-    unit = cycles_unit(float(layers["latency_cycles"].max()) if len(layers) else 0.0)
+    unit = data.latency_unit(float(layers["latency_cycles"].max()) if len(layers) else 0.0)
     colours = core_colours(data)
     return View(
         name="layer-latency",
         title="Latency by layer",
-        alt="Bars: cycles of each layer of the chosen design, coloured by the core that runs it.",
+        alt="Bars: latency of each layer of the chosen design, coloured by the core that runs it.",
         alts={
-            m.design: dearest_layers(m, "latency_cycles", "of the cycles with all exits run") for m in linked
+            m.design: dearest_layers(m, "latency_cycles", "of the latency with all exits run") for m in linked
         },
         figures={m.design: _figure(m, colours, unit) for m in linked},
         linked=True,

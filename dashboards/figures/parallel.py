@@ -11,7 +11,7 @@ from dashboards.figures.front import member_hover
 from dashboards.figures.view import Trace, View, new_figure, scatter
 from dashboards.members import Member, ReportData, ints
 from dashboards.palette import CHOSEN, FRONT, OTHERS
-from dashboards.text import cycles_unit, energy_unit, with_unit
+from dashboards.text import energy_unit, with_unit
 
 _Axis = tuple[str, Callable[[dict[str, Any]], float], Callable[[float], str]]
 
@@ -77,12 +77,12 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
 
 def _axes(data: ReportData) -> list[_Axis]:
     joules = energy_unit(float(data.reference["mean_energy_pj"]))
-    cycles = cycles_unit(float(data.reference["mean_latency_cycles"]))
+    latency = data.latency_unit(float(data.reference["mean_latency_cycles"]))
     return [
         ("accuracy", lambda r: 100 * float(r["accuracy"]), lambda v: f"{v:.1f} %"),
         ("product", lambda r: float(r["edp_relative"]), lambda v: f"{v:.3f}"),
-        ("latency", lambda r: float(r["mean_latency_cycles"]), lambda v: with_unit(v, cycles)),
-        ("worst latency", lambda r: float(r["worst_latency_cycles"]), lambda v: with_unit(v, cycles)),
+        ("latency", lambda r: float(r["mean_latency_cycles"]), lambda v: with_unit(v, latency)),
+        ("worst latency", lambda r: float(r["worst_latency_cycles"]), lambda v: with_unit(v, latency)),
         ("energy", lambda r: float(r["mean_energy_pj"]), lambda v: with_unit(v, joules)),
         ("weights", lambda r: float(r["weight_memory_bits"]) / 8000, lambda v: f"{v:,.0f} kB"),
         ("weight bits", lambda r: float(np.mean(ints(r["weight_bits"]))), lambda v: f"{v:.1f}"),

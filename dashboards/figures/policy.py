@@ -19,7 +19,7 @@ from dashboards.figures.view import (
 )
 from dashboards.members import Member, ReportData, records
 from dashboards.palette import BEST_STATIC, FRONT, GAP, STATIC, block_colour, ink_on
-from dashboards.text import percent
+from dashboards.text import percent, threshold_digits
 
 _COST = "mean energy-latency product / static reference"
 
@@ -164,4 +164,4 @@ def _short(word: str) -> str:
     value = float(word)
     if abs(value) > 1e300:
         return "never" if value > 0 else "all"
-    return f"{value:.3f}"
+    return threshold_digits(value, 3)

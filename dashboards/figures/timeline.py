@@ -11,7 +11,7 @@ from dashboards.figures.layers import core_colours, hatched, layer_hover
 from dashboards.figures.view import Figure, Trace, View, bar, new_figure
 from dashboards.members import Member, ReportData, records
 from dashboards.palette import GAP, OTHERS
-from dashboards.text import cycles_unit, percent, short_names
+from dashboards.text import percent, short_names
 
 
 def view(data: ReportData, linked: Sequence[Member]) -> View:
@@ -20,7 +20,7 @@ def view(data: ReportData, linked: Sequence[Member]) -> View:
     longest = (
         max((float(m.layers["latency_cycles"].sum()) for m in linked), default=0.0) if len(layers) else 0.0
     )
-    unit = cycles_unit(longest)
+    unit = data.latency_unit(longest)
     colours = core_colours(data)
     return View(
         name="timeline",
@@ -150,6 +150,6 @@ def _exit_lines(
 def _in_words(member: Member) -> str:
     total = float(member.layers["latency_cycles"].sum()) or 1.0
     busy = member.layers.groupby(member.layers["core"].astype(str))["latency_cycles"].sum() / total
-    return f"{member.label}: of all cycles, " + ", ".join(
+    return f"{member.label}: of all the time, " + ", ".join(
         f"{core} works {percent(float(share), 0)}" for core, share in busy.items()
     )

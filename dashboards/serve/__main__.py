@@ -141,7 +141,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--refresh", type=float, default=10.0, metavar="SECONDS", help="between two updates (default: 10)")
     add(
         "--most-trials", type=int, default=MOST_TRIALS, metavar="N",
-        help="of a larger study the front and the latest trials are shown (default: 500)",
+        help="of a larger study the front and the latest trials are shown, and new ones of the front "
+        "(default: 500)",
     )  # fmt: skip
     return parser
 

@@ -44,7 +44,7 @@ class StudyCopy:
     Attributes:
         storage: Where it is.
         study: The copy.
-        most: Trials it may hold, unless more are on the front.
+        most: Trials it may hold; those that come to the front later are taken all the same.
         numbers: Number of an original trial -> number of its copy.
         thinned: Whether trials are left out, so that copies have numbers of their own.
     """
@@ -109,12 +109,15 @@ class StudyCopy:
         return changed
 
     def _wanted(self, trials: Sequence[FrozenTrial], front: Sequence[int]) -> list[FrozenTrial]:
-        """New trials in their order: all while there is room, then the front, then the latest."""
+        """New trials in their order: all while there is room, then the front, then the latest for what room is left.
+
+        So a copy that is full takes trials of the front alone, some at each update, and grows by them.
+        """
         new = [trial for trial in trials if trial.number not in self.numbers]
         room = self.most - len(self.numbers)
         if len(new) <= room:
             return new
-        leading = [number for number in front if number not in self.numbers][: max(room, self.most // 10)]
+        leading = [number for number in front if number not in self.numbers][: max(room, self.most // 10, 1)]
         chosen = set(leading)
         rest = [trial.number for trial in new if trial.number not in chosen]
         chosen.update(rest[max(0, len(rest) - max(0, room - len(leading))) :])
@@ -149,8 +152,23 @@ class StudyCopy:
             attributes: As the shelf gives them.
         """
         for key, value in attributes.items():
-            place = f"dashboard:artifacts:{self.trial_id(number)}:{key.removeprefix(FILE_PREFIX)}"
-            self.storage.set_study_system_attr(self.study_id, place, value)
+            self.storage.set_study_system_attr(
+                self.study_id, self._file_place(number, key.removeprefix(FILE_PREFIX)), value
+            )
+
+    def unlist_file(self, number: int, identifier: str) -> None:
+        """Takes a file back that `list_file` listed, if it did.
+
+        Args:
+            number: Of the original trial.
+            identifier: Of the file.
+        """
+        place = self._file_place(number, identifier)
+        if place in self.storage.get_study_system_attrs(self.study_id):
+            self.storage.set_study_system_attr(self.study_id, place, "null")  # as optuna-dashboard does it
+
+    def _file_place(self, number: int, identifier: str) -> str:
+        return f"dashboard:artifacts:{self.trial_id(number)}:{identifier}"
 
     def set_study_attributes(self, values: Mapping[str, Any]) -> None:
         """What the dashboard lists as attributes of the study."""

@@ -6,7 +6,7 @@ import hashlib
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,8 @@ from dashboards.members import Member, ReportData, linked_members, records, repo
 from dashboards.network_picture import network_picture
 from dashboards.serve.artifacts import Artifact, ArtifactShelf
 from dashboards.serve.copy import CONSTRAINTS_KEY, StudyCopy
-from dashboards.serve.notes import member_note, study_attributes, study_note
-from dashboards.text import script_json
+from dashboards.serve.notes import front_heading, member_note, study_attributes, study_note
+from dashboards.text import cycles_unit, script_json
 from hwcost.errors import OfframpError
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ class LiveView:
     last_seconds: float = 0.0
     figures: tuple[str, ...] = ()
     _saved: dict[str, str] = field(default_factory=dict)  # what is saved -> checksum of it
+    _noted: set[int] = field(default_factory=set)  # trials with a note; the copy begins without any
+    _drawn: tuple[Any, ...] = ()  # what was there when figures were drawn last
+    _latency_unit: Callable[[float], tuple[float, str]] = cycles_unit
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def update(self) -> int:
@@ -86,10 +89,15 @@ class LiveView:
             linked = linked_members(data.members, MOST_NOTES) if data is not None else []
             leading = list(dict.fromkeys(int(m.row["trial"]) for m in linked))
             changed = self.copy.update(trials, leading, self._described)
-            if data is not None and (changed or begun or not self._saved):
+            # Figures are about the study: a copy that is full does not change, and designs of the last trial's
+            # network are written after the trial has ended.
+            there = _there(trials, data) if data is not None else ()
+            if data is not None and (changed or begun or there != self._drawn):
+                self._latency_unit = data.latency_unit
                 self._draw(data, linked)
                 self._write_notes(data, linked)
                 self.copy.set_study_attributes(study_attributes(data))
+                self._drawn = there
         self.last_seconds = time.monotonic() - start
         return changed
 
@@ -144,7 +152,7 @@ class LiveView:
 
         files = [
             Artifact(_PICTURE, "image/svg+xml", made(_drawn)),
-            Artifact("model_card.md", "text/markdown", made(lambda m: member_note(m, _PICTURE))),
+            Artifact("model_card.md", "text/markdown", made(self._card)),
             Artifact(
                 "layers.csv", "text/csv", made(lambda m: m.layers.to_csv(index=False, lineterminator="\n"))
             ),
@@ -154,6 +162,10 @@ class LiveView:
             if path.is_file():
                 files.append(Artifact("checkpoint.safetensors", "application/octet-stream", lambda: path))
         return files
+
+    def _card(self, member: Member) -> str:
+        """Of a trained trial, on the front or not."""
+        return member_note(member, f"Trial {member.number}", _PICTURE, latency_unit=self._latency_unit)
 
     def _member(self, design: Design) -> Member:
         rows, exits, layers = self.live.details(design)
@@ -180,20 +192,29 @@ class LiveView:
         note = study_note(data, self.copy.thinned, self.live.derived is not None)
         if self._changed("study note", note):
             save_note(self.copy.study, note)
-        for number, members in _by_trial(_detailed(linked)).items():
-            if number not in self.copy.numbers:
-                continue
-            trial = Trial(self.copy.study, self.copy.trial_id(number))
-            shown = _PICTURE
+        by_trial = {n: m for n, m in _by_trial(_detailed(linked)).items() if n in self.copy.numbers}
+        for number in self._noted - by_trial.keys():  # not on the front any more
+            save_note(self._copied(number), "")
+            self.copy.unlist_file(number, self.shelf.identifier(_owner(number), _MEMBER_PICTURE))
+            self._saved.pop(_note_key(number), None)
+        self._noted = set(by_trial)
+        for number, members in by_trial.items():
+            trial, shown = self._copied(number), _PICTURE
             if members[0].row["source"] == "derived":
                 shown = _MEMBER_PICTURE
                 drawing = _drawn(members[0]).encode("utf-8")
                 artifact = Artifact(shown, "image/svg+xml", partial(bytes, drawing))
                 self.copy.list_file(number, self.shelf.offer(_owner(number), artifact))
+            else:
+                self.copy.unlist_file(number, self.shelf.identifier(_owner(number), _MEMBER_PICTURE))
             picture = get_artifact_path(trial, self.shelf.identifier(_owner(number), shown))
-            note = member_note(members[0], picture, members[1:])
-            if self._changed(f"note of trial {number}", note):
+            note = member_note(members[0], front_heading(members[0]), picture, members[1:], data.latency_unit)
+            if self._changed(_note_key(number), note):
                 save_note(trial, note)
+
+    def _copied(self, number: int) -> Trial:
+        """The copy of a trial, by the original's number."""
+        return Trial(self.copy.study, self.copy.trial_id(number))
 
     def _changed(self, what: str, content: str) -> bool:
         checksum = hashlib.sha256(content.encode()).hexdigest()
@@ -272,6 +293,21 @@ def _titled(figure: Figure, title: str) -> Figure:
     for axis in ("xaxis", "yaxis"):
         layout[axis] = layout[axis] | {"gridcolor": "#e7eaee", "linecolor": "#d8dee4"}
     return {"data": traces, "layout": layout}
+
+
+def _there(trials: Sequence[FrozenTrial], data: ReportData) -> tuple[Any, ...]:
+    """What figures are drawn of, as far as it tells one state of the study from another."""
+    designs = data.results.designs
+    # A longer training of its network gives a design another accuracy under the same name.
+    return (
+        sum(trial.state.is_finished() for trial in trials),
+        tuple(designs["design"]),
+        tuple(designs["accuracy"]),
+    )
+
+
+def _note_key(number: int) -> str:
+    return f"note of trial {number}"
 
 
 def _owner(number: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dashboards.headline import savings
@@ -25,22 +25,38 @@ def escaped(value: object, longest: int = 120) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|~:])", r"\\\1", text)
 
 
-def member_note(member: Member, picture: str, others: Sequence[Member] = ()) -> str:
-    """The card of a member of the front.
+def front_heading(member: Member) -> str:
+    """What the card of a member of the front is called."""
+    also = ", on the front of accuracy and product" if member.headline else ""
+    return f"Front member {member.number}{also}"
+
+
+def member_note(
+    member: Member,
+    heading: str,
+    picture: str,
+    others: Sequence[Member] = (),
+    latency_unit: Callable[[float], tuple[float, str]] = cycles_unit,
+) -> str:
+    """The card of a design.
 
     Args:
-        member: Of the front.
+        member: The design, with its exits.
+        heading: What it is called; its number alone does not say whether it counts members of the front or trials.
         picture: Address of the drawing of its network.
-        others: Further members with the same network.
+        others: Members of the front with the same network.
+        latency_unit: Divisor and unit for a latency in cycles of the nominal clock, as `ReportData.latency_unit`.
     """
     row = member.row
-    joules, cycles = energy_unit(row["mean_energy_pj"]), cycles_unit(row["mean_latency_cycles"])
+    joules = energy_unit(row["mean_energy_pj"])
+    mean, worst = float(row["mean_latency_cycles"]), float(row["worst_latency_cycles"])
+    latency = latency_unit(mean)
     results = [
         ("accuracy (validation)", f"{percent(row['accuracy'], 2)} ({_points(row['accuracy_drop'])})"),
         ("energy-latency product", f"{signed_percent(row['edp_relative'] - 1)} against the static reference"),
-        ("mean latency", with_unit(row["mean_latency_cycles"], cycles)),
+        ("mean latency", with_unit(mean, latency)),
         ("mean energy", with_unit(row["mean_energy_pj"], joules)),
-        ("worst latency", with_unit(row["worst_latency_cycles"], cycles)),
+        ("worst latency", with_unit(worst, latency)),
         ("weights", f"{row['weight_memory_bits'] / 8000:,.1f} kB"),
         ("weight bits", row["weight_bits"]),
         ("activation bits", row["activation_bits"]),
@@ -48,8 +64,7 @@ def member_note(member: Member, picture: str, others: Sequence[Member] = ()) -> 
         ("design", member.design),
     ]
     lines = [
-        f"### Front member {member.number}"
-        + (", on the front of accuracy and product" if member.headline else ""),
+        f"### {escaped(heading)}",
         "",
         f"![the network and its exits]({picture})",
         "",
@@ -114,8 +129,9 @@ def study_note(data: ReportData, thinned: bool, derived: bool) -> str:
         lines.append(DERIVED_UNKNOWN)
     if thinned:
         lines.append(
-            "It holds the front and the latest trials only, with numbers of their own: the attribute `trial` is the "
-            "number in the study."
+            "It is too small for all trials: it began with the front and the latest ones, and once it is full it "
+            "takes new ones of the front alone. The figures in front and the lines above count all trials. They have "
+            "numbers of their own here: the attribute `trial` is the number in the study."
         )
     return "\n".join(lines) + "\n"
 
@@ -126,13 +142,14 @@ def study_attributes(data: ReportData) -> dict[str, Any]:
     images = environment.get("data") or {}
     backbone, search = config.get("backbone", {}), config.get("search", {})
     reference = data.reference
+    latency = float(reference["mean_latency_cycles"])
     return {
         "data": str(images.get("name", "?")),
         "backbone": f"{backbone.get('name', '?')} x {backbone.get('width', '?')}",
         "accelerator": str(config.get("hardware", {}).get("accelerator", "?")),
         "seed": search.get("seed", "?"),
         "static reference": f"{percent(reference['accuracy'], 2)}, "
-        f"{with_unit(reference['mean_latency_cycles'], cycles_unit(reference['mean_latency_cycles']))}, "
+        f"{with_unit(latency, data.latency_unit(latency))}, "
         f"{with_unit(reference['mean_energy_pj'], energy_unit(reference['mean_energy_pj']))}",
         "commit": str(environment.get("commit") or "unknown"),
         "command": str(environment.get("command") or "unknown"),

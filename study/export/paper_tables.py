@@ -131,17 +131,20 @@ def _exits(row: Mapping[str, Any]) -> str:
 def _thresholds(exits: pd.DataFrame) -> str:
     """One where all are equal, as with a shared policy; nothing for a static network."""
     values = [float(t) for t in exits["threshold"].iloc[:-1]]
-    texts = [_threshold(value) for value in values]
-    if not texts:
+    if not values:
         return "--"
-    return texts[0] if len(set(texts)) == 1 else " / ".join(texts)
+    return " / ".join(_threshold(value) for value in (values[:1] if len(set(values)) == 1 else values))
 
 
 def _threshold(value: float) -> str:
-    """Infinite where nobody leaves; of everybody the least number there is stands for minus infinity."""
+    """Infinite where nobody leaves; of everybody the least number there is stands for minus infinity.
+
+    Three digits after the point, more where these would make a whole number of it: 0.99996 must not look like 1.
+    """
     if abs(value) > LARGEST_THRESHOLD:
         return r"$\infty$" if value > 0 else r"$-\infty$"
-    return f"{value:.3f}"
+    texts = [f"{value:.{digits}f}" for digits in range(3, 10)]
+    return next((text for text in texts if float(text) != round(value)), texts[0])
 
 
 def _latency(row: Mapping[str, Any], in_seconds: bool) -> str:

@@ -295,3 +295,17 @@ def _write_refined(
             }
         )  # fmt: skip
     pd.DataFrame(rows).to_csv(folder / "refined.csv", index=False, lineterminator="\n")
+
+
+def write_gaps(folder: Path) -> None:
+    """Rewrites a run's tables with what real ones may lack: static designs are of no trial, batches were not noted,
+    an error was not measured."""
+    refined, exits = (
+        pd.read_csv(folder / f"{name}.csv", keep_default_na=False, dtype=str) for name in ("refined", "exits")
+    )
+    refined["trial"] = ["", "", *map(str, range(2, len(refined)))]
+    refined["rung"] = "0"
+    refined["batch_size"] = ["", *["64"] * (len(refined) - 1)]
+    exits.loc[0, ["calibration_error", "raw_calibration_error"]] = ""
+    for name, frame in (("refined", refined), ("exits", exits)):
+        frame.to_csv(folder / f"{name}.csv", index=False, lineterminator="\n")

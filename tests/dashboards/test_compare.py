@@ -124,6 +124,46 @@ def test_descriptions_have_the_numbers_of_every_label(drawn, runs):
     assert f"to {best:.1f} %" in drawn["compared-fronts"].alt
 
 
+@pytest.fixture(scope="module")
+def with_an_empty_run(runs):
+    """The runs, and one more of the first label of which no trial has finished."""
+    one = runs[LABEL][0]
+    empty = {name: getattr(one, name).iloc[:0] for name in ("pareto", "designs", "exits", "layers")}
+    began = replace(one, name="began", trials=one.trials.assign(state="RUNNING"), **empty)
+    return runs | {LABEL: [*runs[LABEL], began]}
+
+
+@pytest.mark.parametrize("key", ["trials", "seconds"])
+def test_a_run_without_a_finished_trial_is_the_worst_and_named(with_an_empty_run, runs, key):
+    comparison = compare_runs(with_an_empty_run)
+    drawn = {view.name: view for view in views(comparison, with_an_empty_run)}
+    progress = drawn["compared-progress"]
+    lines = {t.get("name", ""): t for t in progress.figures[key]["data"]}
+    line = next(t for name, t in lines.items() if name.endswith("(4 runs)"))
+    # Of four runs, the worst of which has nothing, the median is the mean of the second and the third best of three.
+    scores = [run.trajectory for run in comparison.labels[0].runs[:3]]
+    for place, value in zip(line["x"], line["y"], strict=True):
+        reached = []
+        for way in scores:
+            times = np.array(getattr(way, key)) / (60 if key == "seconds" else 1)
+            known = [v for t, v in zip(times, way.hypervolume, strict=True) if t <= place + 1e-9]
+            reached.append(known[-1] if known else -np.inf)
+        assert value == pytest.approx(np.mean(sorted(reached)[:2]))
+    assert len(line["x"]) > 5
+    for name in ("compared-fronts", "compared-progress", "compared-indicators"):
+        assert "began of ours" in drawn[name].note
+    whole = {view.name: view for view in views(compare_runs(runs), runs)}
+    assert not any("Without" in view.note for view in whole.values())
+
+
+def test_labels_without_times_are_named(runs):
+    (old,) = [replace(run, trials=run.trials.assign(finished_seconds=np.nan)) for run in runs["other"][:1]]
+    named = {"timed": runs["other"][1:], "old": [old]}
+    progress = next(v for v in views(compare_runs(named), named) if v.name == "compared-progress")
+    assert "Without times: old." in progress.note
+    assert {t.get("name") for t in progress.figures["seconds"]["data"]} == {"timed (1 run)"}
+
+
 @pytest.mark.parametrize(("cheap", "kind"), [(0.5, None), (0.02, "log")])
 def test_costs_are_on_a_logarithmic_axis_where_they_span_ten_times(runs, cheap, kind):
     (run,) = runs["other"][:1]
@@ -148,6 +188,8 @@ def test_costs_are_on_a_logarithmic_axis_where_they_span_ten_times(runs, cheap, 
         ("mean_energy_pj", 2.262e6, "mean energy 2.26 µJ"),
         ("mean_latency_cycles", 5e4, "mean latency 50.0 kcycles"),
         ("mean_edp_pj_cycles", 5e4, "mean edp pj cycles 5e+04"),
+        ("mean_edp_joule_seconds", 7.47e-9, "mean edp 7.47 µJ ms"),
+        ("mean_edp_joule_seconds", 2.5e-13, "mean edp 250 nJ µs"),
         ("error", 0.0795, "error 0.0795"),
     ],
 )

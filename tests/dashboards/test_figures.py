@@ -16,6 +16,7 @@ from dashboards.figures import (
     core_costs,
     exit_ratios,
     front,
+    front3d,
     hypervolume,
     layer_latency,
     memory_energy,
@@ -118,6 +119,26 @@ def test_front_staircase_is_what_no_design_beats(data, members):
         better &= (rows["accuracy"] > accuracy) | (rows["mean_energy_pj"] < energy)
         beaten += bool(better.any())
     assert len(trace.x) == len(rows) - beaten
+
+
+@pytest.mark.parametrize(
+    ("names", "said", "title"),
+    [
+        (None, "open: on the front of accuracy, mean latency and mean energy alone", "all three objectives"),
+        (
+            ("error", "weight_memory"),
+            "open: on the front of accuracy and weight memory alone",
+            "Accuracy, latency",
+        ),
+        (("mean_energy",), "open: on the front of mean energy alone", "Accuracy, latency"),
+        (("error", "mean_edp"), "on the front of accuracy and product. Click", "Accuracy, latency"),
+    ],
+)
+def test_what_open_points_are_follows_the_objectives(data, members, names, said, title):
+    search = {} if names is None else {"search": {"objectives": list(names)}}
+    other = dataclasses.replace(data, results=dataclasses.replace(data.results, config=search))
+    assert said in front.view(other, members).note
+    assert title in front3d.view(other, members).title
 
 
 def test_exit_ratios_stack_to_a_hundred(data, members):

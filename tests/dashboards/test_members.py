@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from dashboards.figures import core_costs, front, layer_latency, parallel, timeline
+from dashboards.front_table import front_table
 from dashboards.members import linked_members, report_data, truths
+from dashboards.page import render
+from dashboards.serve.notes import member_note, study_attributes
 from hwcost.errors import OfframpError
 
 
@@ -69,3 +74,62 @@ def test_a_reference_without_cost_is_refused(data):
     reference = {k: v for k, v in data.reference.items() if k != "mean_energy_pj"}
     with pytest.raises(OfframpError, match="mean_energy_pj in static_reference"):
         report_data(dataclasses.replace(data.results, static_reference=reference))
+
+
+NOMINAL_HZ = 5e8
+_SECONDS = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}
+
+
+def at_clocks(data, designs_hz, best_static_hz=NOMINAL_HZ):
+    """The run with a clock for each design; the static reference has the nominal one."""
+    clocks = np.resize(designs_hz, len(data.results.designs))
+    return dataclasses.replace(
+        data,
+        results=dataclasses.replace(data.results, designs=data.results.designs.assign(clock_hz=clocks)),
+        reference=data.reference | {"clock_hz": NOMINAL_HZ},
+        best_static=data.best_static | {"clock_hz": best_static_hz},
+    )
+
+
+@pytest.mark.parametrize(
+    ("designs_hz", "best_static_hz", "differ"),
+    [
+        ([NOMINAL_HZ], NOMINAL_HZ, False),
+        ([NOMINAL_HZ, 3.5e8], NOMINAL_HZ, True),
+        ([3.5e8], NOMINAL_HZ, True),  # all designs at one clock, which is not that of the static reference
+        ([NOMINAL_HZ], 3.5e8, True),
+    ],
+)
+def test_latency_is_in_seconds_where_clocks_differ(data, designs_hz, best_static_hz, differ):
+    there = at_clocks(data, designs_hz, best_static_hz)
+    divisor, unit = there.latency_unit(60_000)
+    assert (divisor, unit) == ((pytest.approx(500.0), "µs") if differ else (1e3, "kcycles"))
+    assert data.latency_unit(60_000) == (1e3, "kcycles")  # a run of an earlier version says no clock
+
+
+def test_where_clocks_differ_every_latency_that_is_shown_is_in_seconds(data):
+    there = at_clocks(data, [NOMINAL_HZ, 3.5e8])
+    members = linked_members(there.members, 20)
+    axis = front.cost_axes(there)["latency"]
+    figure = front.view(there, members).figures["latency"]
+    unit = re.fullmatch(r"mean latency \((\w+)\)", axis.title)[1]
+    shown = next(t for t in figure["data"] if t.get("name") == "static reference")["x"][0] * _SECONDS[unit]
+    assert shown == pytest.approx(there.reference["mean_latency_cycles"] / NOMINAL_HZ)
+    table = front_table(there, members)
+    assert f"worst latency ({unit})" in table.head
+    (filtered,) = re.findall(r'data-short="latency" data-divisor="([^"]+)"', table.head)
+    assert float(filtered) == pytest.approx(_SECONDS[unit] * NOMINAL_HZ)
+    note = member_note(members[0], "x", "y", latency_unit=there.latency_unit)
+    page = render(there, [], [], members, "")
+    texts = [
+        *(str(view(there, members).figures) for view in (front.view, parallel.view, timeline.view)),
+        *(str(view(there, members).figures) for view in (core_costs.view, layer_latency.view)),
+        table.head,
+        note,
+        str(study_attributes(there)),
+        page[: page.index("<script")],
+    ]
+    for text in texts:
+        assert "cycles)" not in text
+        assert not re.search(r"\d [kMG]?cycles", text)
+        assert re.search(r"\b[mµn]s\b", text)

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -170,14 +171,26 @@ def test_bad_input_is_one_line_and_status_two(fault, run_folder, tmp_path, capsy
     assert not out.exists()
 
 
-def test_a_failed_write_keeps_the_old_page(run_folder, tmp_path):
+def test_a_failed_write_keeps_the_old_page(run_folder, tmp_path, capsys):
+    """Files may have half a page: writing the new one stops in the middle, as on a disk that is full."""
     out = write_report(load_run(run_folder), tmp_path / "r.html")
     before = out.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
+    try:
+        status = main([str(run_folder), "--out", str(out)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert status == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected to write r.html" in line
+    assert out.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["r.html"]  # nothing half-written left
+
+
+def test_a_folder_in_the_place_of_the_page_is_refused(run_folder, tmp_path):
     target = tmp_path / "folder.html"
     target.mkdir()
     assert main([str(run_folder), "--out", str(target)]) == 2
-    assert out.read_bytes() == before
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "folder.html",
-        "r.html",
-    ]  # nothing half-written left
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.html"]
+    assert not list(target.iterdir())

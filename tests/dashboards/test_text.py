@@ -8,12 +8,14 @@ import pytest
 from dashboards.text import (
     cycles_unit,
     energy_unit,
+    listed,
     percent,
     plain,
     script_json,
     seconds_unit,
     short_names,
     signed_percent,
+    threshold_digits,
     with_unit,
 )
 
@@ -75,3 +77,25 @@ def test_seconds_get_a_unit_a_person_can_read(seconds, shown):
 def test_cycles():
     assert with_unit(1_040_000, cycles_unit(1_310_000)) == "1.04 Mcycles"
     assert with_unit(12, cycles_unit(12)) == "12.0 cycles"
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "shown"),
+    [
+        (0.5, 3, "0.500"),
+        (1.0, 3, "1.000"),
+        (0.0, 3, "0.000"),
+        (2.0, 4, "2.0000"),
+        (0.99949, 3, "0.999"),
+        (0.99951, 3, "0.9995"),
+        (0.99999994, 3, "0.9999999"),
+        (0.99999994, 4, "0.9999999"),
+        (-0.0002, 3, "-0.0002"),
+    ],
+)
+def test_a_threshold_that_is_no_whole_number_does_not_look_like_one(value, digits, shown):
+    assert threshold_digits(value, digits) == shown
+
+
+def test_listed():
+    assert [listed(list("abc")[:n]) for n in range(4)] == ["", "a", "a and b", "a, b and c"]

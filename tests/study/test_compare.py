@@ -97,6 +97,24 @@ def test_the_better_run_has_more_volume_and_less_distance():
     assert comparison.tests == ()
 
 
+def test_an_objective_of_one_value_on_the_joint_front_is_measured_on_all_fronts():
+    """In seconds and joules: beside a range of 1 every run would fill the box."""
+    best, worse, worst = (np.array([[0.1, share * 1e-5, share * 1e-6]]) for share in (1.0, 1.5, 2.0))
+    scale = Scale.of([best, worse, worst])
+    assert scale.extent == pytest.approx([0.1, 1e-5, 1e-6])  # nobody has another error: the value itself
+    assert scale.hypervolume(best) == pytest.approx(1.0)
+    assert scale.hypervolume(worse) == pytest.approx((0.6 / 1.1) ** 2)
+    assert scale.hypervolume(worst) == pytest.approx((0.1 / 1.1) ** 2)
+    assert scale.igd_plus(worse) == pytest.approx(math.hypot(0.5, 0.5))
+
+
+def test_an_objective_that_is_nothing_everywhere_takes_no_part():
+    fronts = [np.array([[0.0, 1.0], [0.0, 2.0]]), np.array([[0.0, 2.0]])]
+    scale = Scale.of(fronts)
+    assert scale.extent == pytest.approx([1.0, 1.0])
+    assert scale.hypervolume(fronts[1]) == pytest.approx(0.1 / 1.1)
+
+
 def test_a_trajectory_never_falls_and_ends_at_the_front():
     score = compare_runs({"good": [run("a", GOOD)], "worse": [run("b", WORSE)]}).labels[0].runs[0]
     way = score.trajectory
@@ -185,6 +203,14 @@ def test_one_run_and_runs_without_designs_are_refused():
     assert (one.hypervolume, one.igd_plus, one.trials) == (0.0, math.inf, 0)
 
 
+def test_a_run_whose_trials_have_not_finished_has_no_trajectory():
+    began = run("a", GOOD)
+    empty = {name: getattr(began, name).iloc[:0] for name in ("pareto", "designs")}
+    began = replace(began, trials=began.trials.assign(state="RUNNING"), **empty)
+    way = compare_runs({"a": [began], "b": [run("b", GOOD)]}).labels[0].runs[0].trajectory
+    assert (way.trials, way.seconds, way.hypervolume) == ((), (), ())
+
+
 def test_settings_that_differ_are_listed():
     one, two = run("a", GOOD, sampler="tpe"), run("b", GOOD, seed=1)
     comparison = compare_runs({"a": [one], "b": [two]})
@@ -198,6 +224,24 @@ def test_labels(tmp_path):
     assert groups == {"ours": [Path("runs/a"), Path("runs/b")], "c": [Path("runs/c")], "x=y": [strange]}
     with pytest.raises(OfframpError, match="each run once"):
         read_groups(["ours=runs/a", "runs/../runs/a"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "other"),
+    [
+        (["pc1/quickstart", "pc2/quickstart"], "pc2/quickstart"),
+        (["quickstart=pc1/x", "pc2/y", "pc1/quickstart"], "pc1/x"),
+        (["pc1/quickstart", "quickstart=pc1/x"], "pc1/x"),
+    ],
+)
+def test_folders_of_one_name_do_not_become_repetitions_unasked(arguments, other, capsys):
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected a label for pc1/quickstart, got none" in line
+    assert f"write A=pc1/quickstart B={other}, or one label for both" in line
+    assert read_groups(["a=pc1/quickstart", "a=pc2/quickstart"])["a"] == [
+        Path("pc1/quickstart"), Path("pc2/quickstart"),
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +261,7 @@ def test_the_command_compares_folders(folders, tmp_path, capsys):
     assert main([f"short={folders[0]}", f"long={folders[1]}", "--json", str(tmp_path / "c.json")]) == 0
     said = capsys.readouterr().out
     assert "hypervolume" in said
-    assert "One run a label" in said
+    assert "A test needs two labels with two runs or more each" in said
     values = json.loads((tmp_path / "c.json").read_text(), parse_constant=lambda word: pytest.fail(word))
     assert [label["label"] for label in values["labels"]] == ["short", "long"]
     # The longer study began like the shorter one.
@@ -226,6 +270,14 @@ def test_the_command_compares_folders(folders, tmp_path, capsys):
     assert long["hypervolume"] >= short["hypervolume"]
     assert long["hypervolume"] == pytest.approx(long["trajectory"]["hypervolume"][-1])
     assert load_run(Path(folders[0])).name
+
+
+def test_where_there_is_no_test_nobody_is_told_of_one_run_a_label(folders, capsys):
+    """One label with both runs."""
+    assert main([f"ours={folder}" for folder in folders]) == 0
+    said = capsys.readouterr().out
+    assert "One run a label" not in said
+    assert "A test needs two labels" in said
 
 
 @pytest.mark.parametrize("wrong", [["/no/such", "/none"], []])

@@ -7,10 +7,12 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from study.export.run_tables import evaluated_designs
 from study.leaving_out import derive_keeping
-from study.policy_curves import COLUMNS, DROPS, policy_curves, shared_thresholds
+from study.policy_curves import COLUMNS, DROPS, policy_curves, shared_thresholds, threshold_text
 from study.side_by_side import in_order
 from study.tables import Design, TableMaker
 from tests.study.bench import bench_context, run_trials, static_reference
@@ -41,11 +43,10 @@ def test_points_against_a_loop_over_samples(made, fewer):
     costs = context.hardware.stage_costs(genome.architecture, np.array([genome.allocation]))
     rows = curves[curves["design"] == design.identifier]
     for row in rows.iloc[::7].to_dict("records"):
-        # Seven digits are in the table, so the score a threshold was taken from is found again.
         words = [float(word) for word in row["thresholds"].split()]
         left, right, product = np.zeros(len(words) + 1), 0, 0.0
         for scores, correct in zip(predictions.confidence, predictions.correct, strict=True):
-            taken = next((k for k, t in enumerate(words) if float(f"{scores[k]:.6g}") >= t), len(words))
+            taken = next((k for k, t in enumerate(words) if float(scores[k]) >= t), len(words))
             left[taken] += 1
             right += bool(correct[taken])
             product += costs.latency_cycles[0, taken] * costs.energy_pj[0, taken]
@@ -76,6 +77,25 @@ def test_thresholds_rise_and_end_beyond_every_score(made):
     assert (np.diff(values) > 0).all()
     assert values[0] == predictions.confidence[:, :-1].min()
     assert values[-1] == np.inf
+
+
+@given(st.floats(-4.0, 1.0, width=32) | st.floats(0.9990234375, 1.0, width=32))
+@example(0.999999701976776123046875)
+@example(0.999999940395355224609375)
+@example(-1.1920928955078125e-07)
+def test_a_threshold_as_it_is_written_lets_the_same_samples_leave(score):
+    written = float(threshold_text(score))
+    assert written <= score
+    assert written > float(
+        np.nextafter(np.float32(score), np.float32(-5))
+    )  # the next score there can be stays
+    assert np.float32(written) == np.float32(score)
+
+
+def test_the_ends_of_the_number_line_are_written_as_the_table_says():
+    assert threshold_text(np.inf) == "inf"
+    assert -np.inf < float(threshold_text(-np.finfo(float).max)) < -1e300
+    assert [threshold_text(t) for t in (0.0, 1.0, 2.0)] == ["0", "1", "2"]  # counts, with the score patience
 
 
 def test_static_designs_and_lost_predictions_have_no_rows(made):

@@ -5,10 +5,12 @@ import shlex
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
-from study.summary import print_next_steps, program
+from study.metrics import Objectives
+from study.summary import front_table, print_next_steps, program
 
 
 @pytest.fixture
@@ -52,3 +54,25 @@ def test_the_commands_can_be_copied(environment):
         "--run", "runs/my study",
     ]  # fmt: skip
     assert Path(report.split("written: ")[1].removesuffix(")")) == Path("runs/my study/report.html")
+
+
+@pytest.mark.parametrize("level", ["[low]", "[/x]", "[bold]low", "low"])
+def test_a_level_is_shown_by_its_name_whatever_that_is(level):
+    static = {
+        "accuracy": 0.9, "accuracy_drop": 0.0, "mean_latency_seconds": 2e-5, "mean_energy_pj": 2e6,
+        "edp_relative": 1.0, "exits": "", "heads": "fc", "weight_bits": "8 8", "activation_bits": "8 8",
+        "pe_arrays": "4x4", "level": "high",
+    }  # fmt: skip
+    found = static | {
+        "design": "0123456789ab",
+        "level": level,
+        "headline": True,
+        "exits": "0",
+        "heads": "gap fc",
+    }
+    objectives = Objectives.named(("error", "mean_latency", "mean_energy"), seconds=True)
+    console = Console(file=io.StringIO(), width=160)
+    console.print(front_table(pd.DataFrame([found]), static | {"best_static": static}, objectives, 160))
+    (row,) = [line for line in console.file.getvalue().splitlines() if "01234567" in line]
+    assert f" {level} " in row
+    assert "0:gap K:fc" in row

@@ -5,6 +5,7 @@ from __future__ import annotations
 import optuna
 import pytest
 from optuna.trial import TrialState
+from optuna_dashboard.artifact._backend import list_trial_artifacts
 
 from dashboards.serve.copy import CONSTRAINTS_KEY, StudyCopy
 
@@ -71,15 +72,33 @@ def test_a_large_study_is_thinned_to_its_front_and_the_latest(front):
     assert copied.storage.get_trial(copied.trial_id(3)).user_attrs["trial"] == 3
 
 
-def test_a_full_copy_still_takes_the_front():
-    study = original(30)
-    copied = StudyCopy.of(study, 30)
+@pytest.mark.parametrize("most", [30, 5])
+def test_a_full_copy_still_takes_the_front(most):
+    study = original(most)
+    copied = StudyCopy.of(study, most)
     copied.update(study.trials, [], described)
     for _ in range(6):
         trial = study.ask({"x": optuna.distributions.IntDistribution(0, 9)})
         study.tell(trial, [0.0, 0.0])
-    copied.update(study.trials, [33], described)
-    assert sorted(copied.numbers) == [*range(30), 33]
+    copied.update(study.trials, [most + 3], described)
+    assert sorted(copied.numbers) == [*range(most), most + 3]
+
+
+def test_a_file_is_listed_until_it_is_taken_back():
+    study = original(3)
+    copied = StudyCopy.of(study, 100)
+    copied.update(study.trials, [], lambda trial: ({}, {}))
+
+    def listed():
+        attributes, trial = copied.storage.get_study_system_attrs(copied.study_id), copied.study.trials[1]
+        return [meta["artifact_id"] for meta in list_trial_artifacts(attributes, trial.system_attrs, trial)]
+
+    copied.unlist_file(1, "a")
+    assert listed() == []
+    copied.list_file(1, {"artifacts:a": '{"artifact_id": "a"}', "artifacts:b": '{"artifact_id": "b"}'})
+    assert listed() == ["a", "b"]
+    copied.unlist_file(1, "a")
+    assert listed() == ["b"]
 
 
 def test_metric_names_come_along():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from optuna.trial import Trial
@@ -14,9 +15,9 @@ from dashboards.serve.copy import StudyCopy
 from dashboards.serve.live_view import LiveView
 from study.derived import write_derived
 from study.live import keep_environment, live_study
-from study.storage import keep_reference
+from study.storage import keep_reference, store_result
 from tests.dashboards.serve.conftest import ENVIRONMENT
-from tests.study.bench import bench_context, run_trials, static_reference
+from tests.study.bench import bench_context, predictions, run_trials, static_reference
 
 
 def viewer(bench, first_seconds, more_seconds):
@@ -95,6 +96,78 @@ def test_the_picture_of_a_derived_member_is_its_own(tmp_path):
             study_attrs = view.copy.storage.get_study_system_attrs(0)
             assert "front_member.svg" in study_attrs[f"dashboard:artifacts:{address[1]}:{address[2]}"]
     assert pictured
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A study of its own that has begun: its context, the study, and a viewer of it with room for few trials."""
+    context = bench_context(tmp_path / "run")
+    study = run_trials(context, 3)
+    keep_environment(study, ENVIRONMENT)
+    keep_reference(study, static_reference(context))
+    live = live_study(f"sqlite:///{context.paths.out / 'study.db'}", None, run=context.paths.out)
+    return context, study, LiveView(live, StudyCopy.of(live.study, 3), ArtifactShelf(None), None, 60.0, 60.0)
+
+
+def finish(context, study, share, accuracy):
+    """One more trial, with that share of the static reference's costs and this accuracy."""
+    trial = study.ask(context.space.distributions())
+    genome, static = context.space.decode(trial.params), static_reference(context).record
+    record = replace(
+        context.evaluator.measured(genome, predictions(genome.architecture)),
+        source="proposed",
+        feasible=True,
+        violations={},
+        accuracy=accuracy,
+        mean_latency_cycles=share * static.mean_latency_cycles,
+        mean_energy_pj=share * static.mean_energy_pj,
+        mean_edp_pj_cycles=share**2 * static.mean_edp_pj_cycles,
+    )
+    store_result(trial, record)
+    study.tell(trial, context.evaluator.objectives.values(record))
+    return trial.number
+
+
+def test_a_design_that_leads_no_longer_has_no_note(begun):
+    context, study, view = begun
+    for trial in study.trials:
+        write_derived(context, context.space.decode(trial.params).architecture)
+    view.update()
+    before = get_notes(view)
+    assert before
+    files = view.copy.storage.get_study_system_attrs(0)
+    assert any(key.startswith("dashboard:artifacts:") and value != "null" for key, value in files.items())
+    best = finish(context, study, 1e-3, 1.0)
+    view.update()
+    assert set(get_notes(view)) == {best}
+    files = view.copy.storage.get_study_system_attrs(0)
+    listed = [v for key, v in files.items() if key.startswith("dashboard:artifacts:") and v != "null"]
+    assert not [text for text in listed if json.loads(text)["filename"] == "front_member.svg"]
+    assert {key for key in view._saved if key.startswith("note of trial")} == {f"note of trial {best}"}
+
+
+def test_figures_count_trials_that_a_full_copy_has_no_room_for(begun):
+    context, study, view = begun
+    view.update()
+    finish(context, study, 10.0, 0.01)
+    assert view.update() == 0  # the copy is full
+    assert view.copy.thinned
+    assert max(shown(view, "hypervolume-trials")["data"][0]["x"]) == 4
+
+
+def test_designs_that_are_written_after_their_trial_has_ended_are_drawn(begun):
+    context, study, view = begun
+    view.update()
+    before = points(view)
+    for trial in study.trials:
+        write_derived(context, context.space.decode(trial.params).architecture)
+    assert view.update() == 0
+    fresh = LiveView(
+        live_study(f"sqlite:///{context.paths.out / 'study.db'}", None, run=context.paths.out),
+        StudyCopy.of(study, 3), ArtifactShelf(None), None, 60.0, 60.0,
+    )  # fmt: skip
+    fresh.update()
+    assert points(view) == points(fresh) != before
 
 
 def get_notes(view):

@@ -68,10 +68,33 @@ def test_saves_figures_notes_and_attributes(detail):
     assert "front" in names
     assert all("bdata" not in json.dumps(figure) for figure in figures.values())
     assert "copy of the study" in detail["note"]["body"]
-    noted = [trial for trial in detail["trials"] if trial["note"]["body"]]
-    assert noted
-    assert all("Front member" in trial["note"]["body"] for trial in noted)
     assert {"accelerator", "backbone", "data", "seed"} <= {a["key"] for a in detail["user_attrs"]}
+
+
+def test_notes_have_the_place_of_their_trial_on_the_front(detail):
+    """The front of the objectives, or of accuracy and product, by a loop over the trials."""
+    results = {}
+    for trial in detail["trials"]:
+        told = {a["key"]: a["value"] for a in trial["user_attrs"]}
+        if told["feasible"] == "True":
+            product = -float(told["accuracy"]), float(told["mean_edp_pj_cycles"])
+            results[trial["number"]] = [float(value) for value in trial["values"]], product
+
+    def leads(number, kind):
+        mine = results[number][kind]
+        others = (result[kind] for other, result in results.items() if other != number)
+        return not any(
+            all(a <= b for a, b in zip(o, mine, strict=True)) and tuple(o) != tuple(mine) for o in others
+        )
+
+    front = [number for number in results if leads(number, 0) or leads(number, 1)]
+    places = {number: i + 1 for i, number in enumerate(sorted(front, key=lambda n: results[n][0][0]))}
+    noted = {trial["number"]: trial["note"]["body"] for trial in detail["trials"] if trial["note"]["body"]}
+    assert noted
+    assert len(noted) < len(detail["trials"])
+    for number, note in noted.items():
+        also = ", on the front of accuracy and product" if leads(number, 1) else ""
+        assert note.startswith(f"### Front member {places[number]}{also}\n")
 
 
 def test_gives_the_files_of_each_trained_design(detail, serving, bench):
@@ -85,6 +108,8 @@ def test_gives_the_files_of_each_trained_design(detail, serving, bench):
     assert content["checkpoint.safetensors"] == b"weights"
     assert content["layers.csv"].startswith(b"design,trial,layer")
     assert b"exit after block" in content["model_card.md"]
+    number = next(a["value"] for a in trained[0]["user_attrs"] if a["key"] == "trial")
+    assert content["model_card.md"].startswith(f"### Trial {number}\n".encode())
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,17 @@ def test_a_fault_in_folding_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert report.found.folding.largest_logit_difference > 0.1
 
 
-def test_the_policy_has_a_place_for_every_exit() -> None:
-    assert POLICY.n_exits == MIXED.n_exits
-    assert np.isfinite(POLICY.thresholds[:-1]).all()
+def test_the_policy_has_a_place_for_every_exit(tmp_path: Path) -> None:
+    """In the checkpoint and in what is exported of it: a threshold an early exit, a temperature an exit."""
+    with pytest.raises(
+        OfframpError, match="expected a policy for the 3 exits of this network, got one for 2"
+    ):
+        save(tmp_path / "short.safetensors", ExitPolicy.never_early(2))
+    report = export_checkpoint(request(tmp_path, "torch", images=30, chain_images=10))
+    policy = json.loads((report.folder / "export.json").read_text(encoding="utf-8"))["policy"]
+    early = len(MIXED.exits)
+    assert (len(policy["thresholds"]), len(policy["temperatures"])) == (early, early + 1)
+    restored = ExitPolicy.from_dict({key: value for key, value in policy.items() if key != "origin"})
+    np.testing.assert_array_equal(restored.thresholds, POLICY.thresholds)
+    np.testing.assert_array_equal(restored.temperatures, POLICY.temperatures)
+    assert len(report.values["measured"]["exit_ratios"]) == early + 1

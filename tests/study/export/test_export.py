@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from optuna.trial import TrialState
 
 from study.export.__main__ import main
 from study.export.bibtex import references
+from study.export.paper_tables import networks_table
 from study.export.run_tables import export
 from study.live import keep_environment
 from study.results import TABLES, load_run
@@ -71,6 +73,27 @@ def test_the_networks_table_says_what_the_tables_say(folder, tmp_path):
     costs = rows_of((tmp_path / "front.tex").read_text())
     assert [row[0] for row in costs] == [row[0] for row in rows]
     assert all(len(row) == 9 for row in costs)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "shown"),
+    [
+        ([0.5, 0.5], "0.500"),
+        ([0.50001, 0.50002], "0.500 / 0.500"),  # two, though they print alike
+        ([0.99996, 0.25], "0.99996 / 0.250"),  # 1 is what nobody reaches
+        ([1.0, 0.9999997], "1.000 / 0.9999997"),
+        ([float("inf"), -1.79e308], r"$\infty$ / $-\infty$"),
+        ([-1e-05, -1.5], "-0.00001 / -1.500"),  # minus the entropy
+    ],
+)
+def test_thresholds_are_told_apart(folder, thresholds, shown):
+    run = load_run(folder)
+    member = run.pareto.assign(exits="0 1", heads="fc fc fc", headline=True).iloc[:1]
+    own = run.exits.iloc[[0, 0, 0]].assign(
+        design=member["design"].iloc[0], exit=[0, 1, 2], threshold=[*thresholds, None]
+    )
+    rows = rows_of(networks_table(replace(run, pareto=member, exits=own)).text())
+    assert rows[-1][2] == shown
 
 
 def test_a_long_front_is_shown_evenly_with_both_ends(folder, tmp_path):
