@@ -107,10 +107,12 @@ class Architecture:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
     def canonical(self) -> "Architecture":
-        """The representative of all architectures that train the same network.
+        """The representative of architectures that train the same network on every backbone.
 
         Bits nothing has are set to 8: those of head weights where there is no early exit, those of head
-        activations where no early exit quantizes an activation of its own.
+        activations where no early exit quantizes an activation of its own. Bits of blocks stay, although a backbone,
+        which is not known here, may have stages without weights or quantizers, such as one of max-pooling alone:
+        architectures that differ in bits of such a stage alone train and cost the same but have keys of their own.
         """
         early = self.heads[:-1]
         has_activations = any(head in HEADS_WITH_INNER_ACTIVATIONS for head in early)

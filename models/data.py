@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from hwcost.errors import OfframpError
+from models.data_path import find_data
 from models.digits import load_digits
 from models.image_archive import ARCHIVE_SUFFIXES, identify, is_archive
 from models.image_cache import cache_key, cached_images
@@ -52,8 +53,8 @@ def load_dataset(
 
 
 def _load_path(source: str, image_size: int, cache_dir: Path, progress: DecodeProgress | None) -> ImageSet:
-    path = Path(source).expanduser()
-    if not source or not path.exists():
+    path = find_data(source)
+    if path is None:
         raise OfframpError(
             f"expected {', '.join(NAMED_SOURCES)} or the path of a folder or archive as the data, "
             f"got {source!r}, which does not exist"
@@ -62,7 +63,9 @@ def _load_path(source: str, image_size: int, cache_dir: Path, progress: DecodePr
         raise OfframpError(
             f"expected a folder or an archive ({', '.join(ARCHIVE_SUFFIXES)}) as the data, got {source!r}"
         )
-    path = path.resolve()
+    path = path.absolute()  # a link keeps its own name, which tells what kind of archive it leads to
+    if path.name in ("", ".."):
+        path = path.resolve()
     identity = identify(path)
     sha256 = "" if path.is_dir() else identity
     key = cache_key(identity, image_size)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import torch
@@ -15,6 +16,8 @@ from hwcost.networks import uniform_precision
 from models.backbone import Backbone, make_blocks, make_stem
 from models.backbones.staged import StagedBackbone
 from models.layers import FloatLayers
+from models.tensor_file import stored_values
+from models.trained_on import TrainedOn, from_values
 
 _COUNTER = "num_batches_tracked"
 _OWN = "state."
@@ -31,12 +34,16 @@ class FloatWeights:
         heads: The same of the heads of a warm start; empty for any other file.
         unused: Names in the file that are neither, such as a classifier.
         checksum: SHA-256 (hex) of the file, part of what a warm start depends on.
+        of_warm_start: Whether the file is a warm start.
+        trained_on: What a warm start and those before it were trained on; empty where the file does not say.
     """
 
     state: Mapping[str, Tensor]
     heads: Mapping[str, Tensor]
     unused: tuple[str, ...]
     checksum: str
+    of_warm_start: bool = False
+    trained_on: tuple[TrainedOn, ...] = ()
 
     def put_into(self, network: nn.Module) -> None:
         """Overwrites the backbone of a float network, and those of its heads that are here.
@@ -66,7 +73,7 @@ def load_float_weights(path: Path, backbone: Backbone) -> FloatWeights:
     Raises:
         OfframpError: When the file is missing or damaged, or a weight is missing, of another shape or not finite.
     """
-    tensors, checksum = _read(path)
+    tensors, values, checksum = _read(path)
     expected = _shapes(backbone)
     of_warm_start = any(f"{_OWN}{name}" in tensors for name in expected)
     # A warm start has the names of an `EarlyExitNetwork`, whatever its author's model calls them.
@@ -95,7 +102,8 @@ def load_float_weights(path: Path, backbone: Backbone) -> FloatWeights:
         own: _finite(tensors[name], name, path) for own, name in heads.items() if not own.endswith(_COUNTER)
     }
     unused = tuple(sorted(set(tensors) - set(ours.values()) - set(heads.values())))
-    return FloatWeights(state, head_state, unused, checksum)
+    seen = from_values(values) if of_warm_start else ()
+    return FloatWeights(state, head_state, unused, checksum, of_warm_start, seen)
 
 
 def _finite(tensor: Tensor, name: str, path: Path) -> Tensor:
@@ -109,10 +117,10 @@ def _head(name: str) -> str:
     return ".".join(name.split(".")[:2])
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], str]:
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     try:
         content = path.read_bytes()
-        return load(content), hashlib.sha256(content).hexdigest()
+        return load(content), stored_values(content), hashlib.sha256(content).hexdigest()
     except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
         raise OfframpError(

@@ -71,10 +71,10 @@ def measure_norms(network: nn.Module, data: TrainingData, indices: Iterator[Tens
     statistics of the last steps lag behind the weights and, at few bits, are noisy.
 
     Args:
-        network: Left in training mode.
+        network: Left in training mode where anything is measured; as it was without batches or BatchNorms.
         data: Images of the train split are used.
         indices: Batches of indices into it.
-        n_batches: How many; 0 leaves everything as it is.
+        n_batches: How many; 0 leaves the statistics as they are.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.augment import augment_batch
 from models.cutmix import cut_and_mix
 from models.float_weights import FloatWeights
 from models.gradients import Gradients
-from models.image_growth import image_side, resize_batch
+from models.image_growth import check_small_images, image_side, resize_batch
 from models.loop import arithmetic, batch_indices, weight_groups
 from models.loss_record import LossRecord
 from models.network import EarlyExitNetwork, initialize
@@ -39,7 +39,7 @@ class Pretraining:
         start: Weights that backbone and heads start from instead of the drawn ones, where it has them.
 
     Raises:
-        OfframpError: When the recipe does not fit the images.
+        OfframpError: When the backbone cannot take the small images the recipe starts with.
 
     Attributes:
         epoch: Whole epochs done.
@@ -66,6 +66,7 @@ class Pretraining:
         self.epoch = 0
         self.batch_size = min(recipe.batch_size, len(data.train_images))
         self.steps_per_epoch = max(1, len(data.train_images) // self.batch_size)
+        check_small_images(network, recipe.steps(len(data.train_images)), recipe)
         self.optimizer = torch.optim.SGD(
             weight_groups(network, recipe.weight_decay, []),
             lr=recipe.learning_rate,
@@ -77,6 +78,7 @@ class Pretraining:
         last = network.spec.n_blocks - 1
         is_final = [mount.block == last for mount in network.mounts]
         self.n_final = sum(is_final)
+        self.clipped_together = _clipped_together(network, recipe.exit_gradient)
         self.exit_weights = exit_weights(is_final, recipe.exit_weight).to(device)
         # The final exit teaches the others; it learns from the labels alone.
         early_share = torch.tensor([0.0 if final else recipe.distillation_weight for final in is_final])
@@ -128,7 +130,8 @@ class Pretraining:
         side = image_side(step, n_steps, data.image_size, recipe.start_size, recipe.full_size_from)
         loss, n_right = self.gradients(resize_batch(images, side), labels)
         losses.add(loss)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.gradient_clip)
+        for parameters in self.clipped_together:
+            torch.nn.utils.clip_grad_norm_(parameters, recipe.gradient_clip)
         self.optimizer.step()
         self._average(step)
         return n_right
@@ -195,3 +198,17 @@ class Pretraining:
                 buffer = torch.empty_like(parameter, requires_grad=False)
                 self.optimizer.state[parameter]["momentum_buffer"] = buffer.copy_(momentum)
         self.epoch = epoch
+
+
+def _clipped_together(network: EarlyExitNetwork, exit_gradient: float) -> list[list[nn.Parameter]]:
+    """Parameters in groups whose gradients are clipped by one norm.
+
+    Where early exits give the backbone no gradient, their heads have a norm of their own: in a common one, large
+    gradients of theirs would shorten the backbone's steps.
+    """
+    last = network.spec.n_blocks - 1
+    early = [mount.name for mount in network.mounts if mount.block != last] if exit_gradient == 0 else []
+    apart = [parameter for name in early for parameter in network.heads[name].parameters()]
+    ids = {id(parameter) for parameter in apart}
+    rest = [parameter for parameter in network.parameters() if id(parameter) not in ids]
+    return [rest, apart] if apart else [rest]

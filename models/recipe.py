@@ -86,6 +86,10 @@ class PretrainRecipe:
         """SHA-256 (hex) over all fields."""
         return _key(self)
 
+    def steps(self, n_train: int) -> int:
+        """Optimizer steps on a training split of `n_train` images; a batch is at most the split."""
+        return self.epochs * (n_train // min(self.batch_size, n_train))
+
 
 @dataclasses.dataclass(frozen=True)
 class QatRecipe:
@@ -140,8 +144,8 @@ class QatRecipe:
         return _key(self)
 
     def steps(self, n_train: int) -> int:
-        """Optimizer steps on a training split of `n_train` images, at least one."""
-        return max(1, round(self.epochs * n_train / self.batch_size))
+        """Optimizer steps on a training split of `n_train` images, at least one; a batch is at most the split."""
+        return max(1, round(self.epochs * n_train / min(self.batch_size, n_train)))
 
     def training_samples(self, n_train: int) -> int:
         """Images seen in training, repeats counted."""

@@ -83,6 +83,18 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, meta
 
 
+def stored_values(content: bytes) -> dict[str, Any]:
+    """The JSON values in the bytes of a file; none where it is another safetensors file or they are damaged."""
+    try:
+        header = _header(content)
+        if hashlib.sha256(header["meta"].encode()).hexdigest() != header["meta_checksum"]:
+            return {}
+        found = json.loads(header["meta"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def check_layout(path: Path) -> None:
     """Checks names, shapes and the length of a file; reads no tensor.
 

@@ -10,6 +10,7 @@ from hwcost.networks import uniform_precision
 from models.augment import normalize_batch
 from models.augment_spec import AugmentSpec
 from models.backbone import Backbone
+from models.image_growth import check_small_images, steps_by_side
 from models.integer_network import deploy
 from models.loop import collect_logits, torch_threads
 from models.network import EarlyExitNetwork, all_mounts
@@ -30,18 +31,22 @@ class StepTimes:
     """Measured on this machine, in this moment.
 
     Attributes:
-        pretrain_step_seconds: One step of the pre-training.
+        pretrain_step_seconds: One step of the pre-training, on whole images.
         qat_step_seconds: One step of the training of an architecture.
         evaluation_image_seconds: One image through a quantized network.
+        image_size: Side of a whole image in pixels.
     """
 
     pretrain_step_seconds: float
     qat_step_seconds: float
     evaluation_image_seconds: float
+    image_size: int
 
     def pretrain_seconds(self, recipe: PretrainRecipe, n_train: int) -> float:
-        """Expected time of a pre-training."""
-        return self.pretrain_step_seconds * recipe.epochs * max(1, n_train // recipe.batch_size)
+        """Expected time of a pre-training; that of a step goes with the area of its images and their number."""
+        sides = steps_by_side(recipe.steps(n_train), self.image_size, recipe)
+        whole_steps = sum(steps * (side / self.image_size) ** 2 for side, steps in sides.items())
+        return self.pretrain_step_seconds * whole_steps * min(recipe.batch_size, n_train) / recipe.batch_size
 
     def training_seconds(self, recipe: QatRecipe, n_train: int, n_evaluated: int) -> float:
         """Expected time of the training of one architecture, evaluation included.
@@ -51,8 +56,10 @@ class StepTimes:
             n_train: Images of the train split.
             n_evaluated: Images of the calibration and the validation split together.
         """
-        n_evaluated += recipe.norm_batches * recipe.batch_size
-        return self.qat_step_seconds * recipe.steps(n_train) + self.evaluation_image_seconds * n_evaluated
+        batch_size = min(recipe.batch_size, n_train)
+        n_evaluated += recipe.norm_batches * batch_size
+        step_seconds = self.qat_step_seconds * batch_size / recipe.batch_size
+        return step_seconds * recipe.steps(n_train) + self.evaluation_image_seconds * n_evaluated
 
 
 def estimate_step_seconds(
@@ -63,6 +70,7 @@ def estimate_step_seconds(
     pretrain: PretrainRecipe,
     qat: QatRecipe,
     device: str = "cpu",
+    n_train: int | None = None,
 ) -> StepTimes:
     """Times steps on random images: of the pre-training, and of the architecture with every exit.
 
@@ -74,7 +82,13 @@ def estimate_step_seconds(
         pretrain: Its batch size and threads count.
         qat: Its batch size and threads count.
         device: Of PyTorch.
+        n_train: Images of the train split. Where it is given, a backbone that cannot take the small images of the
+            pre-training is refused.
+
+    Raises:
+        OfframpError: See above.
     """
+    n_steps = 0 if n_train is None else pretrain.steps(n_train)
     most = MOST_TIMED if device == "cpu" else max(pretrain.batch_size, qat.batch_size)
     pretrain_times, qat_times = (max(1.0, batch / most) for batch in (pretrain.batch_size, qat.batch_size))
     pretrain = dataclasses.replace(pretrain, batch_size=min(pretrain.batch_size, most))
@@ -83,9 +97,10 @@ def estimate_step_seconds(
     with torch.random.fork_rng(devices=[]):
         network = EarlyExitNetwork(spec, all_mounts(spec, head_kinds), classes, image_size)
         quantized = _quantized_twin(spec, head_kinds[:1], classes, image_size, device)
+    check_small_images(network, n_steps, pretrain)
     n = len(data.train_images)
     with torch_threads(pretrain.threads):
-        one_step = dataclasses.replace(pretrain, epochs=1, batch_size=min(pretrain.batch_size, n))
+        one_step = dataclasses.replace(pretrain, epochs=1, start_size=1.0)
         training = Pretraining(network, _first(data, one_step.batch_size), one_step, 0, device)
         pretrain_seconds = _shortest(training.run_epoch)
     step = dataclasses.replace(qat, epochs=qat.batch_size / n, norm_batches=0)
@@ -95,7 +110,9 @@ def estimate_step_seconds(
         example = normalize_batch(data.train_images[:1], data.mean, data.std, channels_last=True)
         deployed = deploy(quantized.eval(), example)
         evaluation_seconds = _shortest(lambda: collect_logits(deployed, data.train_images, data)) / n
-    return StepTimes(pretrain_seconds * pretrain_times, qat_seconds * qat_times, evaluation_seconds)
+    return StepTimes(
+        pretrain_seconds * pretrain_times, qat_seconds * qat_times, evaluation_seconds, image_size
+    )
 
 
 def _shortest(action: Callable[[], object], repeats: int = 3) -> float:

@@ -37,6 +37,7 @@ class TrainingData:
         archive_name: File that the images came from, without its path.
         archive_sha256: SHA-256 of that file, empty when there is none.
         content_sha256: SHA-256 over the decoded images and labels of all splits.
+        splits_sha256: SHA-256 over which images are in which split, empty when that is not known.
     """
 
     name: str
@@ -54,6 +55,7 @@ class TrainingData:
     archive_name: str = ""
     archive_sha256: str = ""
     content_sha256: str = ""
+    splits_sha256: str = ""
 
     def __post_init__(self) -> None:
         shape = self.train_images.shape[1:]
@@ -150,6 +152,7 @@ def prepare(
         archive_name=image_set.archive_name,
         archive_sha256=image_set.archive_sha256,
         content_sha256=image_set.fingerprint,
+        splits_sha256=splits.fingerprint(),
         **parts,
     )
 

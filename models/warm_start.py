@@ -30,12 +30,16 @@ from models.pretraining import Pretraining
 from models.recipe import PretrainRecipe
 from models.splits import spread
 from models.tensor_file import checksum, read_tensors, write_tensors
+from models.trained_on import TrainedOn, check_splits, to_values
 from models.training_data import TrainingData
 
 _LOGGER = logging.getLogger(__name__)
 
 FORMAT = 2
 """Raised whenever the same inputs would give another warm start."""
+
+FORMAT_APART = 3
+"""The same for trainings whose early exits give the backbone no gradient: their heads are clipped apart since 3."""
 
 RANGE_IMAGES = 512
 """Images that activation ranges are measured on."""
@@ -100,9 +104,13 @@ def warm_start_key(
 
     So a folder of the cache serves on other machines too: pre-trained on a GPU, searched from on CPUs.
     """
+    described = dataclasses.asdict(spec)
+    for row in described.get("trunk", {}).get("layers", ()):
+        del row["keeps_bits"]  # of the cost of quantized networks alone, and younger than the first caches
+    is_apart = early_exits and recipe.exit_gradient == 0
     parts: dict[str, Any] = {
-        "format": FORMAT,
-        "spec": dataclasses.asdict(spec),
+        "format": FORMAT_APART if is_apart else FORMAT,
+        "spec": described,
         "head_kinds": head_kinds,
         "data": data.fingerprint,
         "image": [data.channels, data.image_size, data.classes],
@@ -148,13 +156,16 @@ def pretrain(
 
     Raises:
         NonFiniteLoss: When the loss becomes NaN or infinite.
-        OfframpError: When the backbone does not fit the images.
+        OfframpError: When the backbone does not fit the images or the recipe, or the start is known to be trained on
+            the same images with other splits.
     """
     if spec.in_channels != data.channels:
         raise OfframpError(
             f"expected a backbone for {data.channels} input channels, got {spec.in_channels}; "
             "open the backbone for these images"
         )
+    if start is not None:
+        check_splits(start.trained_on, data)
     key = warm_start_key(spec, head_kinds, data, recipe, seed, start, early_exits)
     folder = cache_dir / "warm" / key[:24]
     with _locked(folder, progress):
@@ -164,6 +175,11 @@ def pretrain(
                 return _load(path, spec, head_kinds, data)
             except OfframpError as error:
                 _LOGGER.warning("the cached warm start is damaged and is trained again: %s", error)
+        if start is not None and start.of_warm_start and not start.trained_on:
+            _LOGGER.warning(
+                "the float weights do not say which images they were trained on, as those of earlier versions: with "
+                "other splits of the same images they know most of the calibration and validation images"
+            )
         with torch_threads(recipe.threads):
             warm = _train(spec, head_kinds, data, recipe, folder, seed, device, progress, start, early_exits)
         release_cached()
@@ -238,10 +254,12 @@ def _train(
     )
     tensors = {f"{_STATE}{name}": tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     tensors |= {_TEACHER: teacher} | ranges_to_tensors(ranges)
+    seen = [*(start.trained_on if start is not None else ()), TrainedOn.of(data)]
     meta: dict[str, Any] = {
         "accuracies": {m.name: float(a) for m, a in zip(mounts, accuracies, strict=True)},
         "training_samples": training.samples,
         "seconds": seconds_before + time.perf_counter() - started,
+        **to_values(one for one in seen if one is not None),
     }
     path = folder / "warm.safetensors"
     write_tensors(path, tensors, meta)

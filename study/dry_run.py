@@ -89,6 +89,7 @@ def dry_run(
         config.pretrain,
         config.qat,
         device,
+        n_train,
     )
     evaluated = data.calibration + data.validation
     pretrain_seconds = steps.pretrain_seconds(config.pretrain, n_train)

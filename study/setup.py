@@ -22,6 +22,7 @@ from hwcost.networks import BackboneSpec
 from models.architecture import Architecture
 from models.backbones.open import open_backbone
 from models.backbones.staged import StagedBackbone
+from models.data_path import find_data
 from models.recipe import QatRecipe
 from models.seeds import derive_seed
 from study.allocation import AllocationSpace
@@ -99,7 +100,7 @@ def check_data_source(source: str) -> None:
     Raises:
         OfframpError: See above.
     """
-    if source not in ("digits", "cifar10") and not Path(source).exists():
+    if source not in ("digits", "cifar10") and find_data(source) is None:
         raise OfframpError(
             f"expected --data digits, cifar10 or an existing folder or archive with train/<class>/ and "
             f"test/<class>/, got {source!r}"

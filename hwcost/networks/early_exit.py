@@ -84,7 +84,7 @@ def lay_out(
     """Rows of a backbone with heads.
 
     A layer has the weight bits of its block and writes with the activation bits of its block; it reads what its
-    source wrote, an addition both operands at the wider of the two widths.
+    source wrote, an addition both operands at the wider of the two widths. Max-pooling writes the bits it reads.
 
     Args:
         trunk: The backbone.
@@ -128,12 +128,17 @@ def _with_bits(
     has_weights = row.op in (Op.CONV, Op.LINEAR)
     in_stem = row.block == STEM
     weight_bits = FIXED_BITS if in_stem else bits.weight[row.block]
-    written = FIXED_BITS if in_stem else bits.activation[row.block]
     sources = tuple(placed[source] if source >= 0 else -1 for source in row.sources)
     read: Any = FIXED_BITS if sources[0] < 0 else layers[sources[0]].output_bits
     for source in sources[1:]:
         # A row has one width for both operands; the wider one counts.
         read = np.maximum(read, FIXED_BITS if source < 0 else layers[source].output_bits)
+    if row.keeps_bits:
+        written = read
+    elif not row.quantized:
+        written = PSUM_BITS
+    else:
+        written = FIXED_BITS if in_stem else bits.activation[row.block]
     return Layer(
         row.name,
         row.op,
@@ -150,7 +155,7 @@ def _with_bits(
         b=batch,
         weight_bits=weight_bits if has_weights else 0,
         input_bits=read,
-        output_bits=written if row.quantized else PSUM_BITS,
+        output_bits=written,
         psum_bits=PSUM_BITS,
         segment=segment,
         sources=sources,

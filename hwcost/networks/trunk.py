@@ -39,6 +39,8 @@ class TrunkLayer:
         iy: Height of the input without padding.
         quantized: Whether its output gets the block's bits; otherwise it stays as wide as the accumulator, as what
             an element-wise function reads.
+        keeps_bits: Whether its output has the bits of what it reads, as that of max-pooling, which makes no new
+            values; `quantized` then says nothing.
     """
 
     name: str
@@ -56,6 +58,7 @@ class TrunkLayer:
     ix: int = 1
     iy: int = 1
     quantized: bool = True
+    keeps_bits: bool = False
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,9 @@ class _RowTracer(fx.Interpreter):
                 row = self._row(name, Op.ADD, sources, g=y.shape[1], ox=width, oy=height, ix=width, iy=height)
                 return self._then(module.act, name, row, y)
             case nn.MaxPool2d():
-                return self._pool(module, name, sources, x, y)
+                row = self._pool(module, name, sources, x, y)
+                self.rows[row] = replace(self.rows[row], keeps_bits=True)
+                return row
             case MeanPool():
                 return self._then(module.act, name, self._pool(module.pool, name, sources, x, y), y)
             case FloatActivation() | Pointwise():
@@ -185,16 +187,32 @@ class _RowTracer(fx.Interpreter):
     def _then(self, act: nn.Module, name: str, row: int, y: Tensor, own_name: bool = False) -> int:
         """What follows a row: a quantizer closes it; a function reads it as it is and is a row itself."""
         if not isinstance(act, Pointwise):
-            self.open_rows.discard(row)
+            self._quantize(row)
             return row
-        if row in self.open_rows:
-            self.rows[row] = replace(self.rows[row], quantized=False)
-            self.open_rows.discard(row)
+        for source in self._passed_on(row):
+            if source in self.open_rows:
+                self.rows[source] = replace(self.rows[source], quantized=False)
+                self.open_rows.discard(source)
         height, width = y.shape[2:] if y.dim() == 4 else (1, 1)
         sizes = {"g": y.shape[1], "ox": width, "oy": height, "ix": width, "iy": height}
         added = self._row(name if own_name else f"{name}.act", Op.POOL, (row,), **sizes)
         self.open_rows.discard(added)
         return added
+
+    def _quantize(self, row: int) -> None:
+        """A quantizer reads a row: what the row writes has the bits of the stage."""
+        *pools, first = self._passed_on(row)
+        # Max-pooling of values that are quantized already writes those that this quantizer makes of them.
+        if first not in self.open_rows and row in self.open_rows and row in pools:
+            self.rows[row] = replace(self.rows[row], keeps_bits=False)
+        self.open_rows.difference_update([*pools, first])
+
+    def _passed_on(self, row: int) -> list[int]:
+        """A row, and behind max-pooling the rows its values come from, up to the one that computed them."""
+        rows = [row]
+        while rows[-1] >= 0 and self.rows[rows[-1]].keeps_bits:
+            rows.append(self.rows[rows[-1]].sources[0])
+        return rows
 
     def _conv(self, conv: nn.Conv2d, name: str, sources: tuple[int, ...], x: Tensor, y: Tensor) -> int:
         groups = conv.groups

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwcost.errors import OfframpError
+from models.data_path import find_data
 from models.recipe import QatRecipe
 from study.config import StudyConfig
 from study.config_io import identity, load_file, merge, parse_assignment, resolve
@@ -114,7 +115,7 @@ def read_config(
 def _check_files(config: StudyConfig) -> None:
     """Configurations keep names of files, not their folders: whoever goes on says where they are."""
     source, weights = config.data.source, config.backbone.weights
-    if source not in _NAMED_DATA and not Path(source).exists():
+    if source not in _NAMED_DATA and find_data(source) is None:
         raise OfframpError(
             f"expected the images of the run, got {source!r}, which does not exist here; name them with --data"
         )

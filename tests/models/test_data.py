@@ -39,6 +39,28 @@ def test_an_archive_is_named_hashed_and_cached(tmp_path: Path) -> None:
     assert other_size.image_size == 16
 
 
+@pytest.mark.parametrize("name", ["pets.tar.xz", "folder of pets"])
+def test_data_behind_a_link_have_the_name_of_the_link(tmp_path: Path, name: str) -> None:
+    """Stores that keep files by their checksum, without suffixes, give them names by links."""
+    if name.endswith(".xz"):
+        target = write_tar(tmp_path / "set.tar.xz", tree()).rename(tmp_path / "3f2a90")
+    else:
+        target = write_folder(tmp_path / "3f2a90", tree())
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / name
+    link.symlink_to(target)
+    found = load_dataset(str(link), 8, tmp_path / "cache")
+    assert (found.name, found.archive_name) == (name.removesuffix(".tar.xz"), name)
+    assert len(found.train_images) == 6
+
+
+def test_a_folder_has_its_name_however_it_is_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_folder(tmp_path / "pets", tree())
+    monkeypatch.chdir(root)
+    for source in (".", str(root / "train" / ".."), "../pets"):
+        assert load_dataset(source, 8, tmp_path / "cache").name == "pets"
+
+
 def test_a_changed_folder_is_decoded_again(tmp_path: Path) -> None:
     root = write_folder(tmp_path / "pets", tree())
     first = load_dataset(str(root), 8, tmp_path / "cache")

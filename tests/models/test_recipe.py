@@ -72,6 +72,13 @@ def test_a_batch_is_never_larger_than_the_split() -> None:
     assert QatRecipe(epochs=0.1, batch_size=100).training_samples(40) == 40
 
 
+def test_small_splits_are_passed_over_as_often_as_was_asked_for() -> None:
+    recipe = QatRecipe(epochs=3, batch_size=100)
+    assert (recipe.steps(40), recipe.training_samples(40)) == (3, 120)
+    assert PretrainRecipe(epochs=3, batch_size=100).steps(40) == 3
+    assert PretrainRecipe(epochs=3, batch_size=100).steps(250) == 6  # whole batches
+
+
 def test_pydantic_embeds_them_and_refuses_unknown_keys() -> None:
     adapter = pydantic.TypeAdapter(QatRecipe)
     assert adapter.validate_python({"epochs": 3}).epochs == 3

@@ -105,6 +105,47 @@ def test_bits_of_functions_gates_and_long_skips() -> None:
     assert workload.sources[at["exit0.pool"], 0] == at["b0.mul"]
 
 
+def pooled() -> Trunk:
+    """Max-pooling in the stem, as a block of its own, twice in front of a convolution, and last."""
+    size = {"ox": 8, "oy": 8, "ix": 8, "iy": 8}
+    pool = {"g": 4, "fx": 3, "fy": 3, "keeps_bits": True, **size}
+    return Trunk(
+        "pooled", 3, 8,
+        (
+            TrunkLayer("stem.pool", Op.POOL, STEM, (-1,), **{**pool, "g": 3}),
+            TrunkLayer("b0.conv", Op.CONV, 0, (0,), k=4, c=3, **size),
+            TrunkLayer("b1.pool", Op.POOL, 1, (1,), **pool),
+            TrunkLayer("b2.pool1", Op.POOL, 2, (2,), **pool),
+            TrunkLayer("b2.pool2", Op.POOL, 2, (3,), quantized=False, **pool),  # read by a function, that is
+            TrunkLayer("b2.act", Op.POOL, 2, (4,), g=4, **size),
+            TrunkLayer("b3.pool", Op.POOL, 3, (5,), **pool),
+        ),
+        tuple(BlockOutput(4, 8, row) for row in (1, 2, 5, 6)),
+        (0, 1, 2),
+    )  # fmt: skip
+
+
+def test_max_pooling_writes_the_bits_it_reads() -> None:
+    genes = [
+        EarlyExitGenes((1, 2), ("gap", "gap", "gap"), Precision((8,) * 4, bits, 8, 8))
+        for bits in ((4, 2, 6, 3), (2, 8, 3, 4))
+    ]
+    batch = early_exit_batch(pooled(), EarlyExitGenomes.of(pooled(), genes), 8, 10)
+    for design, gene in enumerate(genes):
+        first, _, third, _ = gene.precision.activation_bits
+        table = early_exit_workload(pooled(), gene.exits, gene.heads, gene.precision, 8, 10)
+        names = ("stem.pool", "b0.conv", "b1.pool", "exit1.pool", "b2.pool1", "b2.pool2", "b2.act", "exit2.pool",
+                 "b3.pool", "final.pool")  # fmt: skip
+        read = (8, 8, first, first, first, first, first, third, third, third)
+        written = (8, first, first, 8, first, first, third, 8, third, 8)
+        for bits in (table, batch):
+            at = [(bits if bits is table else batch.template).names.index(name) for name in names]
+            reads, writes = (np.atleast_2d(getattr(bits, f"{end}put_bits")) for end in ("in", "out"))
+            row = design if bits is batch else 0
+            assert tuple(reads[row, at]) == read
+            assert tuple(writes[row, at]) == written
+
+
 def test_a_block_without_layers_passes_its_input_on() -> None:
     trunk = gated()
     trunk = replace(trunk, layers=trunk.layers[:5], blocks=(trunk.blocks[0], replace(trunk.blocks[1], row=4)))

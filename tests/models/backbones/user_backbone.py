@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from hwcost.networks import load_backbone
 from models.backbone import ConvNormAct, InvertedResidual, stem_conv
+from models.backbones.modules import Pointwise
 from models.backbones.stages import Stages
 from models.layers import LayerFactory
 
@@ -106,6 +107,67 @@ def paper(width: float, in_channels: int) -> Stages:
         return stem_conv(spec, layers)
 
     return Stages("paper", [builder(i) for i in range(spec.n_blocks)], spec.mounting_points, stem=stem)
+
+
+class PooledSkip(nn.Module):
+    """Adds a pooled map to a convolved one."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(3, 1, 1)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(x) + self.conv(x)
+
+
+def _unit(c: int, k: int) -> list[nn.Module]:
+    return [nn.Conv2d(c, k, 3, padding=1, bias=False), nn.BatchNorm2d(k), nn.ReLU()]
+
+
+def pooled(in_channels: int = 1) -> Stages:
+    """Max-pooling wherever it may stand; with what a layer factory builds in one stage."""
+
+    def built(weight_bits: int, activation_bits: int, layers: LayerFactory) -> nn.Module:
+        conv = layers.conv(8, 8, 3, 1, 1, weight_bits)
+        return nn.Sequential(
+            conv, nn.MaxPool2d(3, 1, 1), Pointwise(nn.SiLU(), layers.identity(activation_bits))
+        )
+
+    stages: list[nn.Module] = [
+        nn.Sequential(*_unit(8, 8), nn.MaxPool2d(3, 1, 1)),
+        nn.MaxPool2d(2),
+        nn.Sequential(nn.MaxPool2d(3, 1, 1), nn.MaxPool2d(3, 1, 1), *_unit(8, 8)),
+        nn.Sequential(nn.MaxPool2d(3, 1, 1), nn.SiLU()),
+        nn.Sequential(nn.MaxPool2d(3, 1, 1), nn.ReLU()),
+        PooledSkip(8),
+    ]
+    stem = nn.Sequential(*_unit(in_channels, 8), nn.MaxPool2d(3, 1, 1))
+    return Stages("pooled", [*stages, built, nn.MaxPool2d(2)], stem=stem)
+
+
+def halved(in_channels: int = 1) -> Stages:
+    """Maps of 16, 8, 4, 2 and 1 elements a side from images of 32."""
+    return Stages(
+        "halved", [nn.Sequential(nn.MaxPool2d(2), *_unit(in_channels if i == 0 else 8, 8)) for i in range(5)]
+    )
+
+
+class TwoWays(nn.Module):
+    """Halves its input by two ways that differ at odd sides."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(2)
+        self.conv = nn.Conv2d(channels, channels, 3, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pool(x) + self.conv(x)
+
+
+def two_ways(in_channels: int = 1) -> Stages:
+    """Takes images whose side is a multiple of 8."""
+    return Stages("two_ways", [nn.Sequential(*_unit(in_channels, 8), TwoWays(8)), TwoWays(8), TwoWays(8)])
 
 
 not_a_function = 3

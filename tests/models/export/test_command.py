@@ -160,6 +160,17 @@ def test_a_damaged_checkpoint_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("source", ["~nosuchuser/x.zip", "x" * 300 + ".zip"])
+def test_data_that_cannot_be_looked_up_are_one_line(
+    checkpoint: Path, source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--checkpoint", str(checkpoint), "--format", "torch", "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--data", source, "--cache", str(tmp_path / "cache")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: expected a path that can be looked up as the data")
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_cache_is_that_of_studies(monkeypatch: pytest.MonkeyPatch) -> None:
     from study.config_io import load_preset, resolve
     from study.setup import Paths
