@@ -99,7 +99,13 @@ def test_another_chip_costs_otherwise(tmp_path):
 
 def test_of_a_refined_run_the_refined_designs_count(tmp_path):
     networks = published(table(tmp_path, "m,4-11,fc fc,8,8,0.70,0.9 0.1,6e14,1e15"))
-    refined = pd.DataFrame({"accuracy": [0.8, 0.71, 0.6], "edp_relative": [0.3, 0.2, 0.1]})
+    refined = pd.DataFrame(
+        {
+            "accuracy": [0.8, 0.71, 0.9, 0.6],
+            "edp_relative": [0.3, 0.2, 0.15, 0.1],
+            "feasible": [True, True, False, True],
+        }
+    )
     found = beside(networks, replace(load_run(RUN), refined=refined)).iloc[0]
     assert (found["run_accuracy"], found["run_edp_relative"]) == (0.71, 0.2)
 

@@ -257,8 +257,8 @@ def test_trials_that_were_not_trained_are_left_out_of_the_fit():
     study = new_study(using)
     fits = []
     update = using.predictor.update
-    using.predictor.update = lambda designs, values, *others: (
-        fits.append(values) or update(designs, values, *others)
+    using.predictor.update = lambda designs, values, *others, **more: (
+        fits.append(values) or update(designs, values, *others, **more)
     )
     run(study, space, 6 * POPULATION)
     infeasible = {tuple(t.values) for t in study.trials if total_violation(t) > 0}
