@@ -17,19 +17,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import provenance, write_json
+from benchmarks.harness import bad_input_in_one_line, provenance, write_json
 from benchmarks.kept_results import kept
 from benchmarks.study_options import study_values
-from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from models.device import device_name, resolve_device
 from models.network import Mount
 from models.seeds import derive_seed
 from models.train import train_architecture
-from models.warm_start import pretrain
 from study.config_io import resolve
 from study.memo import training_code_version
-from study.setup import build_backbone, float_start, load_data, pretrained_kinds
+from study.setup import build_backbone, load_data, pretrain_all
 
 WANTED_FLOAT = 0.935
 ALLOWED_LOSS = {"8/8": 0.005, "4/4": 0.015}
@@ -56,11 +54,8 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    try:
+    with bad_input_in_one_line():
         run(options)
-    except OfframpError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -70,10 +65,7 @@ def run(options: argparse.Namespace) -> None:
     data = load_data(config, options.cache)
     spec = build_backbone(config, data.channels)
     seed = config.search.seed
-    warm = pretrain(
-        spec, pretrained_kinds(config), data, config.pretrain, options.cache, seed, device, _progress,
-        float_start(config, spec),
-    )  # fmt: skip
+    warm = pretrain_all(config, spec, data, options.cache, device, _progress)
     exits = tuple(int(part) for part in options.exits.split(","))
     names = [Mount(block, "fc").name for block in (*exits, spec.n_blocks - 1)]
     of_float = [warm.accuracies[name] for name in names]

@@ -15,7 +15,6 @@ between segments, on the policy and on selecting those that stay.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -28,7 +27,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from benchmarks.harness import Timing, interleaved, median_ratio, provenance, write_json
+from benchmarks.harness import (
+    Timing,
+    bad_input_in_one_line,
+    interleaved,
+    median_ratio,
+    provenance,
+    write_json,
+)
 from hwcost.errors import OfframpError
 from hwcost.networks import load_backbone
 from models.architecture import Architecture
@@ -170,11 +176,8 @@ def main() -> None:
     parser.add_argument("--accelerator", default="edge_tpu_quad")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    try:
+    with bad_input_in_one_line():
         run(options)
-    except OfframpError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -1,17 +1,20 @@
-"""What the benchmarks share: interleaved timing, medians, and a record of what they ran on."""
+"""What the benchmarks share: interleaved timing, medians, bad input in one line, and a record of what they ran on."""
 
 from __future__ import annotations
 
 import json
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from hwcost.errors import OfframpError
 from study.environment import commit, processor
 
 
@@ -63,6 +66,16 @@ def interleaved(
 def median_ratio(numerator: list[float], denominator: list[float]) -> float:
     """Median over rounds of the ratio within a round."""
     return statistics.median(a / b for a, b in zip(numerator, denominator, strict=True))
+
+
+@contextmanager
+def bad_input_in_one_line() -> Iterator[None]:
+    """Ends the program with one line and the status 2 where what it was given is wrong."""
+    try:
+        yield
+    except OfframpError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def provenance(packages: Iterable[str], **settings: Any) -> dict[str, Any]:

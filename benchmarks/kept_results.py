@@ -12,19 +12,6 @@ from typing import Any
 from study.environment import commit
 
 
-def kept_by_commit(
-    folder: Path, key: Mapping[str, Any], work: Callable[[], dict[str, Any]]
-) -> dict[str, Any]:
-    """The same for what depends on much of the code: kept for the commit it was made with.
-
-    Of a working tree with changes nothing is kept, as nobody knows whether it is the same.
-    """
-    code = commit()
-    if not code or code.endswith("-dirty"):
-        return work()
-    return kept(folder, {**key, "commit": code}, work)
-
-
 def kept(folder: Path, key: Mapping[str, Any], work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The result of `work`, or that of an earlier run with the same key; a damaged file is made anew.
 
@@ -46,3 +33,16 @@ def kept(folder: Path, key: Mapping[str, Any], work: Callable[[], dict[str, Any]
     unfinished.write_text(json.dumps(result), encoding="utf-8")
     unfinished.replace(path)
     return result
+
+
+def kept_by_commit(
+    folder: Path, key: Mapping[str, Any], work: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """The same as `kept` for what depends on much of the code: it is kept for the commit it was made with.
+
+    Of a working tree with changes nothing is kept, as nobody knows whether it is the same.
+    """
+    code = commit()
+    if not code or code.endswith("-dirty"):
+        return work()
+    return kept(folder, {**key, "commit": code}, work)

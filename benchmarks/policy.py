@@ -11,7 +11,6 @@ networks of a finished study. All products are relative to the same network with
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import Timing, interleaved, provenance, write_json
+from benchmarks.harness import Timing, bad_input_in_one_line, interleaved, provenance, write_json
 from benchmarks.policy_cases import Case, drawn, stored, trained, without_temperature
 from benchmarks.policy_nachos import repaired_thresholds
-from hwcost.errors import OfframpError
 from models.exit_policy import ExitPolicy
 from models.scores import SCORES, ScoreName
 from study.policy import OperatingPoint, apply_policy
@@ -366,11 +364,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of the timing")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    try:  # before minutes are spent on the others
+    with bad_input_in_one_line():  # before minutes are spent on the others
         of_run = stored(options.predictions, options.width, 32, 10) if options.predictions else []
-    except OfframpError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
     started = time.perf_counter()
     kinds = {
         "drawn": [drawn(seed) for seed in range(options.seeds)],

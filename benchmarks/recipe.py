@@ -17,12 +17,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import statistics
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import provenance, write_json
+from benchmarks.harness import bad_input_in_one_line, provenance, write_json
 from benchmarks.kept_results import kept
 from benchmarks.study_options import study_values
 from hwcost.errors import OfframpError
@@ -123,11 +122,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "offramp")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    try:
+    with bad_input_in_one_line():
         run(options)
-    except OfframpError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import provenance, write_json
+from benchmarks.harness import bad_input_in_one_line, provenance, write_json
 from benchmarks.study_options import study_values
-from hwcost.errors import OfframpError
 from study.config_io import merge, resolve
 from study.setup import Paths, load_data, open_context, train_static
 
@@ -77,11 +75,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "offramp")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    try:
+    with bad_input_in_one_line():
         run(options)
-    except OfframpError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

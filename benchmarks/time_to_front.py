@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,7 +30,7 @@ import optuna
 from optuna.samplers import BaseSampler
 
 from benchmarks.from_scratch import scratch_recipe, train_from_scratch
-from benchmarks.harness import provenance, write_json
+from benchmarks.harness import bad_input_in_one_line, provenance, write_json
 from benchmarks.kept_results import kept_by_commit
 from benchmarks.study_options import study_values
 from hwcost.errors import OfframpError
@@ -303,11 +302,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--searches", type=Path, metavar="FILE", help="of an earlier call, from its --json")
     options = parser.parse_args()
-    try:
+    with bad_input_in_one_line():
         run(options)
-    except OfframpError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -13,23 +13,20 @@ accuracy (mean over its exits) and the largest that does not bound the ratio. Fi
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from benchmarks.from_scratch import scratch_recipe, train_from_scratch
-from benchmarks.harness import provenance, write_json
+from benchmarks.harness import bad_input_in_one_line, provenance, write_json
 from benchmarks.kept_results import kept
 from benchmarks.study_options import study_values
-from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from models.recipe import QatRecipe
 from models.seeds import derive_seed
 from models.train import train_architecture
-from models.warm_start import pretrain
 from study.config_io import resolve
 from study.memo import training_code_version
-from study.setup import build_backbone, float_start, load_data, pretrained_kinds
+from study.setup import build_backbone, load_data, pretrain_all
 
 MULTIPLES = (1, 2, 4, 8, 16)
 
@@ -48,11 +45,8 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "offramp")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
-    try:
+    with bad_input_in_one_line():
         run(options)
-    except OfframpError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -66,10 +60,7 @@ def run(options: argparse.Namespace) -> None:
         exits, ("fc",) * (len(exits) + 1), (weight,) * spec.n_blocks, (activation,) * spec.n_blocks
     )
     seed = derive_seed("benchmark", config.search.seed)
-    warm = pretrain(
-        spec, pretrained_kinds(config), data, config.pretrain, options.cache, config.search.seed,
-        start=float_start(config, spec),
-    )  # fmt: skip
+    warm = pretrain_all(config, spec, data, options.cache)
     base = {
         "benchmark": "warm_start", "data": data.fingerprint, "architecture": architecture.to_dict(), "seed": seed,
         "backbone": [config.backbone.name, config.backbone.width], "code": training_code_version(),

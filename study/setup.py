@@ -249,17 +249,11 @@ def open_context(
     config: StudyConfig, paths: Paths, device: str, data: TrainingData, progress: Progress | None = None
 ) -> StudyContext:
     """Pre-trains (or loads) the float network and assembles the evaluation."""
-    from models.warm_start import pretrain
-
     spec = build_backbone(config, data.channels)
     accelerator = build_accelerator(config)
     space = build_space(config, spec, accelerator)
     hardware = HardwareCosts.from_config(config, spec, data.classes, accelerator)
-    seed = config.search.seed
-    warm = pretrain(
-        spec, pretrained_kinds(config), data, config.pretrain, paths.cache, seed, device, progress,
-        float_start(config, spec),
-    )  # fmt: skip
+    warm = pretrain_all(config, spec, data, paths.cache, device, progress)
 
     first, *longer = make_rungs(config, paths, device, data, spec, warm)
     evaluator = Evaluator(
@@ -276,6 +270,23 @@ def open_context(
         leave_out=config.search.leave_out,
     )
     return StudyContext(config, paths, device, data, spec, space, hardware, warm, evaluator)
+
+
+def pretrain_all(
+    config: StudyConfig,
+    spec: BackboneSpec | StagedBackbone,
+    data: TrainingData,
+    cache: Path,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> WarmStart:
+    """The float network with every exit and head kind, trained where it is not in the cache."""
+    from models.warm_start import pretrain
+
+    return pretrain(
+        spec, pretrained_kinds(config), data, config.pretrain, cache, config.search.seed, device, progress,
+        float_start(config, spec),
+    )  # fmt: skip
 
 
 def pretrain_alone(
