@@ -33,6 +33,19 @@ class Window:
 _POINTWISE = Window((1, 1), (0, 0), (1, 1), 1)
 
 
+def has_exact_kernel(shape: torch.Size | tuple[int, ...], groups: int) -> bool:
+    """Whether `are_exact` tries out convolutions of this kind: of one group, or depth-wise with one output each.
+
+    Others are left to float32. With a zero that is not byte 0 the library's kernels for grouped convolutions add what
+    belongs to another group for some numbers of outputs (in oneDNN 3.12 for 33, 48 and 66 a group, among others).
+
+    Args:
+        shape: Of the weights, (k, c / groups, kh, kw).
+        groups: Of the convolution.
+    """
+    return groups == 1 or (groups == shape[0] and shape[1] == 1)
+
+
 class ByteProducts:
     """One convolution of maps of bytes: sums of products, times a factor, plus the bias.
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.byte_products import SIGNED_ZERO, ByteProducts, Window, are_exact
+from models.byte_products import SIGNED_ZERO, ByteProducts, Window, are_exact, has_exact_kernel
 from models.plain_layers import Grid, PlainConv, PlainQuantizer
 
 PIECE_ELEMENTS = 1 << 17
@@ -40,10 +40,10 @@ class IntegerConv(nn.Module):
         self.window = Window(plain.stride, plain.padding, plain.dilation, plain.groups)
         self.register_buffer("factor", plain.factor)
         self.register_buffer("bias", plain.bias)
-        zero = SIGNED_ZERO if self.grid.signed else 0
+        self._zero = SIGNED_ZERO if self.grid.signed else 0
         self._bytes = None
-        if are_exact():
-            self._bytes = ByteProducts(plain.source.integers, self.factor, self.bias, self.window, zero)
+        if are_exact() and has_exact_kernel(plain.weight.shape, plain.groups):
+            self._bytes = ByteProducts(plain.source.integers, self.factor, self.bias, self.window, self._zero)
         self._weight = plain.weight
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,8 +61,12 @@ class IntegerConv(nn.Module):
         return result
 
     def _products(self, integers: Tensor) -> Tensor:
-        """Without bytes."""
+        """Sums of float32."""
         window = self.window
+        if integers.dtype == torch.uint8:
+            integers = integers.float()
+            if self._zero:
+                integers.sub_(self._zero)
         y = F.conv2d(
             integers, self._weight, None, window.stride, window.padding, window.dilation, window.groups
         )

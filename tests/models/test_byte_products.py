@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.byte_products import SIGNED_ZERO, ByteProducts, Window, are_exact
+from models.byte_products import SIGNED_ZERO, ByteProducts, Window, are_exact, has_exact_kernel
 
 needs_kernels = pytest.mark.skipif(not are_exact(), reason="this processor does not multiply bytes exactly")
 
@@ -18,9 +18,8 @@ def windows(draw: st.DrawFn) -> tuple[Window, int, int, int]:
     """A convolution: window, input channels, output channels, kernel."""
     kernel, stride = draw(st.sampled_from((1, 2, 3, 5, 7))), draw(st.integers(1, 2))
     padding, dilation = draw(st.integers(0, kernel // 2)), draw(st.integers(1, 2)) if kernel > 1 else 1
-    groups = draw(st.sampled_from((1, 2, 12)))
-    channels = groups * (1 if groups == 12 else draw(st.integers(1, 20)))
-    outputs = groups * (1 if groups == 12 else draw(st.integers(1, 40)))
+    depthwise, channels = draw(st.booleans()), draw(st.integers(1, 70))
+    groups, outputs = (channels, channels) if depthwise else (1, draw(st.integers(1, 130)))
     window = Window((stride, stride), (padding, padding), (dilation, dilation), groups)
     return window, channels, outputs, kernel
 
@@ -35,6 +34,7 @@ def test_every_convolution_has_exact_sums_scaled_in_two_steps(
     generator = torch.Generator().manual_seed(seed)
     x = torch.randint(0, 256, (3, channels, 16, 15), generator=generator, dtype=torch.uint8)
     shape = (outputs, channels // window.groups, kernel, kernel)
+    assert has_exact_kernel(shape, window.groups)
     weight = torch.randint(-127, 128, shape, generator=generator, dtype=torch.int16).to(torch.int8)
     factor = torch.rand(outputs, generator=generator) * 1e-3
     bias = torch.randn(outputs, generator=generator) if with_bias else None
@@ -57,6 +57,11 @@ def test_wide_pointwise_convolutions_are_exact_too(channels: tuple[int, int]) ->
     products = ByteProducts(weight, ones, None, window, 0)
     found = products(x.contiguous(memory_format=torch.channels_last))
     assert torch.equal(found.double(), F.conv2d(x.double(), weight.double()))
+
+
+@pytest.mark.parametrize(("shape", "groups"), [((12, 3, 3, 3), 2), ((24, 1, 3, 3), 12), ((2, 1, 1, 1), 1)])
+def test_grouped_kernels_that_are_not_tried_out_are_told_apart(shape: tuple[int, ...], groups: int) -> None:
+    assert has_exact_kernel(shape, groups) == (groups == 1)
 
 
 def test_a_build_without_the_kernels_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
