@@ -38,7 +38,8 @@ from models.warm_start import WarmStart, pretrain
 from study.config import StudyConfig
 from study.config_io import resolve
 from study.memo import training_code_version
-from study.setup import build_backbone, float_start, load_data
+from study.setup import build_backbone, load_data
+from study.sources import float_start
 
 WHOLE = "whole recipe"
 HEAD = ("fc",)

@@ -45,16 +45,22 @@ class FloatWeights:
     of_warm_start: bool = False
     trained_on: tuple[TrainedOn, ...] = ()
 
-    def put_into(self, network: nn.Module) -> None:
+    def put_into(self, network: nn.Module) -> tuple[str, ...]:
         """Overwrites the backbone of a float network, and those of its heads that are here.
 
         A head is here where a head of its kind behind its block has its shapes; the others stay as they are. A
         network for other classes or another image size therefore keeps all of its own.
+
+        Returns:
+            Names of the heads that stayed as they were, such as `heads.fc_3`.
         """
         shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
         unlike = {_head(name) for name, tensor in self.heads.items() if shapes.get(name) != tensor.shape}
         heads = {name: tensor for name, tensor in self.heads.items() if _head(name) not in unlike}
         network.load_state_dict({**self.state, **heads}, strict=False)
+        filled = {_head(name) for name in heads}
+        own = {_head(name): None for name in shapes if name.startswith(_HEADS)}
+        return tuple(name for name in own if name not in filled)
 
 
 def load_float_weights(path: Path, backbone: Backbone) -> FloatWeights:

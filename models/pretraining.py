@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from hwcost.errors import OfframpError
 from models.augment import augment_batch
 from models.cutmix import cut_and_mix
 from models.float_weights import FloatWeights
@@ -39,7 +40,8 @@ class Pretraining:
         start: Weights that backbone and heads start from instead of the drawn ones, where it has them.
 
     Raises:
-        OfframpError: When the backbone cannot take the small images the recipe starts with.
+        OfframpError: When the backbone cannot take the small images the recipe starts with, or the recipe has no
+            epochs and the start lacks a head.
 
     Attributes:
         epoch: Whole epochs done.
@@ -56,8 +58,12 @@ class Pretraining:
         start: FloatWeights | None = None,
     ) -> None:
         initialize(network, torch.Generator().manual_seed(derive_seed("weights", seed)))
-        if start is not None:
-            start.put_into(network)
+        untrained = ("the backbone",) if start is None else start.put_into(network)
+        if recipe.epochs == 0 and untrained:
+            raise OfframpError(
+                f"expected float weights with everything that is searched where nothing is pre-trained, got none of "
+                f"{', '.join(untrained[:3])}; set pretrain.epochs to train them, or search the heads there are"
+            )
         network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = network
         self.data = data

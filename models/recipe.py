@@ -28,7 +28,7 @@ class PretrainRecipe:
     """Float pre-training of the network with every exit and every head kind.
 
     Attributes:
-        epochs: Passes over the training split.
+        epochs: Passes over the training split; 0: the weights of a warm start that is given are taken as they are.
         batch_size: Images a step.
         learning_rate: Peak of the one-cycle schedule (SGD with Nesterov momentum).
         momentum: Of SGD.
@@ -72,7 +72,7 @@ class PretrainRecipe:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
-        _at_least("epochs", self.epochs, 1)
+        _at_least("epochs", self.epochs, 0)
         _check_common(self)
         _in_range("ema_decay", self.ema_decay, 0.0, 1.0, upper_open=True)
         _in_range("final_learning_rate", self.final_learning_rate, 0.0, 1.0)

@@ -136,7 +136,7 @@ def pretrain(
     start: FloatWeights | None = None,
     early_exits: bool = True,
 ) -> WarmStart:
-    """Trains the float network, or reads it from the cache.
+    """Trains the float network, or reads it from the cache; with no epochs it is the start as it is, measured.
 
     An interrupted training goes on after the last epoch that was kept (every one, unless that takes long beside
     the training), with the weights an uninterrupted one would have. Processes that ask for the same warm
@@ -156,8 +156,8 @@ def pretrain(
 
     Raises:
         NonFiniteLoss: When the loss becomes NaN or infinite.
-        OfframpError: When the backbone does not fit the images or the recipe, or the start is known to be trained on
-            the same images with other splits.
+        OfframpError: When the backbone does not fit the images or the recipe, the start is known to be trained on
+            the same images with other splits, or lacks a head and the recipe has no epochs.
     """
     if spec.in_channels != data.channels:
         raise OfframpError(
@@ -242,7 +242,8 @@ def _train(
     on_device = training.data
     generator = torch.Generator().manual_seed(seed)
     indices = batch_indices(len(data.train_images), max(recipe.batch_size, 256), generator)
-    measure_norms(network, on_device, indices, NORM_BATCHES)
+    if recipe.epochs > 0:
+        measure_norms(network, on_device, indices, NORM_BATCHES)
     n_final = len(head_kinds)
     teacher = collect_logits(network, on_device.train_images, on_device)[:, -n_final:].mean(1)
     validation = collect_logits(network, on_device.validation_images, on_device)
@@ -254,7 +255,10 @@ def _train(
     )
     tensors = {f"{_STATE}{name}": tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     tensors |= {_TEACHER: teacher} | ranges_to_tensors(ranges)
-    seen = [*(start.trained_on if start is not None else ()), TrainedOn.of(data)]
+    seen = [
+        *(start.trained_on if start is not None else ()),
+        *([TrainedOn.of(data)] if recipe.epochs else []),
+    ]
     meta: dict[str, Any] = {
         "accuracies": {m.name: float(a) for m, a in zip(mounts, accuracies, strict=True)},
         "training_samples": training.samples,

@@ -169,12 +169,12 @@ def _run(arguments: argparse.Namespace, argv: Sequence[str]) -> int:
         build_backbone,
         build_objectives,
         build_space,
-        check_data_source,
     )
+    from study.sources import check_sources
     from study.storage import default_url, without_password
 
     config, name = configure(arguments)
-    check_data_source(config.data.source)
+    check_sources(config)
     # Built only to be refused where it cannot be: reading data takes long.
     accelerator = build_accelerator(config)
     objectives = build_objectives(config, accelerator)

@@ -22,7 +22,6 @@ from hwcost.networks import BackboneSpec
 from models.architecture import Architecture
 from models.backbones.open import open_backbone
 from models.backbones.staged import StagedBackbone
-from models.data_path import find_data
 from models.recipe import QatRecipe
 from models.seeds import derive_seed
 from study.allocation import AllocationSpace
@@ -35,11 +34,11 @@ from study.levels import LevelSpace
 from study.memo import ALONE, JOINTLY, PredictionMemo, TrainedNetwork
 from study.memory import with_smaller_batches
 from study.metrics import Objectives, metric_named
+from study.sources import float_start
 from study.trainings import make_rungs, rung_recipe
 from study.units import parse_quantity
 
 if TYPE_CHECKING:
-    from models.float_weights import FloatWeights
     from models.training_data import TrainingData
     from models.warm_start import WarmStart
     from study.reference import StaticReference
@@ -92,19 +91,6 @@ def folder_name(study_name: str) -> str:
     if kept == study_name:
         return kept
     return f"{kept}-{hashlib.sha256(study_name.encode(errors='surrogatepass')).hexdigest()[:8]}"
-
-
-def check_data_source(source: str) -> None:
-    """Refuse a source that is neither a known name nor something that exists.
-
-    Raises:
-        OfframpError: See above.
-    """
-    if source not in ("digits", "cifar10") and find_data(source) is None:
-        raise OfframpError(
-            f"expected --data digits, cifar10 or an existing folder or archive with train/<class>/ and "
-            f"test/<class>/, got {source!r}"
-        )
 
 
 def build_accelerator(config: StudyConfig) -> Accelerator:
@@ -301,14 +287,6 @@ def pretrain_alone(
         spec, kinds, data, config.pretrain, paths.cache, config.search.seed, device, progress,
         float_start(config, spec), early_exits=False,
     )  # fmt: skip
-
-
-def float_start(config: StudyConfig, spec: BackboneSpec | StagedBackbone) -> FloatWeights | None:
-    """The user's float weights that the pre-training goes on from, where there are any."""
-    from models.float_weights import load_float_weights
-
-    weights = config.backbone.weights
-    return None if weights is None else load_float_weights(Path(weights), spec)
 
 
 def alone_memo(context: StudyContext) -> PredictionMemo:

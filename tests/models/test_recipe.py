@@ -23,7 +23,7 @@ def test_every_field_is_in_the_key(recipe: PretrainRecipe | QatRecipe) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("epochs", 0),
+        ("epochs", -1),
         ("batch_size", 1),
         ("learning_rate", 0.0),
         ("learning_rate", float("nan")),

@@ -88,6 +88,38 @@ def test_another_warm_start_is_gone_on_from_with_its_heads(tmp_path: Path) -> No
     )
 
 
+def test_without_epochs_another_warm_start_is_taken_as_it_is(tmp_path: Path) -> None:
+    first = pretrain(SPEC, HEADS, digits(), SHORT, tmp_path / "first", 0)
+    (path,) = tmp_path.rglob("warm.safetensors")
+    start, none = load_float_weights(path, SPEC), dataclasses.replace(SHORT, epochs=0, start_size=0.5)
+    taken = pretrain(SPEC, HEADS, digits(), none, tmp_path / "taken", 1, start=start)
+    assert taken.training_samples == 0
+    assert taken.accuracies == first.accuracies
+    for name, tensor in first.state.items():
+        if not name.endswith("num_batches_tracked"):  # counts what is trained here
+            assert torch.equal(taken.state[name], tensor), name
+    torch.testing.assert_close(taken.teacher_logits, first.teacher_logits)
+    # What it was trained on is said on, and nothing else.
+    assert (
+        load_float_weights(next((tmp_path / "taken").rglob("warm.safetensors")), SPEC).trained_on
+        == start.trained_on
+    )
+    some = pretrain(SPEC, HEADS[:1], digits(), none, tmp_path / "some", 1, start=start)
+    assert set(some.accuracies) == {f"{HEADS[0]}_{block}" for block in range(3)}
+
+
+def test_without_epochs_everything_must_be_there(tmp_path: Path) -> None:
+    none = dataclasses.replace(SHORT, epochs=0)
+    with pytest.raises(OfframpError, match=r"got none of the backbone; set pretrain\.epochs"):
+        pretrain(SPEC, HEADS, digits(), none, tmp_path / "cache", 0)
+    pretrain(SPEC, ("fc",), digits(), dataclasses.replace(SHORT, epochs=1), tmp_path / "fc", 0)
+    (path,) = (tmp_path / "fc").rglob("warm.safetensors")
+    start = load_float_weights(path, SPEC)
+    with pytest.raises(OfframpError, match=r"got none of heads\.gap_0, heads\.gap_1, heads\.gap_2; set"):
+        pretrain(SPEC, ("fc", "gap"), digits(), none, tmp_path / "cache", 0, start=start)
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
+
+
 def test_a_network_without_early_exits_is_trained_for_its_final_one_alone(tmp_path: Path) -> None:
     warm = pretrain(SPEC, ("fc",), digits(), PRETRAIN, tmp_path, 0, early_exits=False)
     assert set(warm.accuracies) == {"fc_2"}

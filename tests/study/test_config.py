@@ -48,7 +48,7 @@ from study.config_io import load_preset, parse_assignment, preset_names, resolve
         ("space.policy_targets=[nan]", "space.policy_targets", "between 0 and 1", "nan"),
         ("space.policy_targets=[2]", "space.policy_targets", "between 0 and 1", "2.0"),
         ("space.policy=best", "space.policy", "'per_exit' or 'shared'", "'best'"),
-        ("pretrain.epochs=0", "pretrain", "epochs of at least 1", "0"),
+        ("pretrain.epochs=-1", "pretrain", "epochs of at least 0", "-1"),
         ("qat.batch_size=1", "qat", "batch_size of at least 2", "1"),
         ("qat.learning_rate=nan", "qat", "learning_rate above 0", "nan"),
         ("hardware.pe_budget=0", "hardware.pe_budget", "1", "0"),

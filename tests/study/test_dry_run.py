@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hwcost.errors import OfframpError
 from models.timing import StepTimes
 from study import dry_run
 from study.config_io import load_preset, read_toml, resolve
-from study.setup import Paths, check_data_source
+from study.setup import Paths
 from tests.study.command import environment
 
 
@@ -66,17 +65,6 @@ def test_the_time_of_growing_images_is_that_of_their_areas(
         figures = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
         assert figures["pretrain_seconds"] == seconds  # one step on images of 16 or 32 pixels
     assert asked["n_train"] == 40_000
-
-
-def test_data_in_a_home_folder_are_found_before_anything_slow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "set.zip").touch()
-    check_data_source("~/set.zip")
-    for source, text in (("~/other.zip", "an existing folder"), ("~nosuchuser/x.zip", "looked up")):
-        with pytest.raises(OfframpError, match=text):
-            check_data_source(source)
 
 
 @pytest.mark.slow
