@@ -113,12 +113,13 @@ def refine(
         write_text(networks.folder / "choice.json", json.dumps(choice.summary(networks), indent=2) + "\n")
         write_text(networks.folder / "environment.json", json.dumps(environment, indent=2) + "\n")
         validation = {t: network.validation for t in choice.trainings() if (network := networks.find(t))}
-        table, measured = _write_tables(choice, validation, "validation", context)
+        of_validation, measured = _tables(choice, validation, "validation", context)
+        table = _write(of_validation, paths, "refined_validation")
         if not request.test:
             return Refined(table, "validation", measured[0].right.shape[1], [])
-        table, measured = _write_tables(
-            choice, measure(networks, choice, command, task, progress), "test", context
-        )
+        answers = measure(networks, choice, command, task, progress)
+        tables, measured = _tables(choice, answers, "test", context, of_validation)
+        table = _write(tables, paths, "refined")
         return Refined(table, "test", measured[0].right.shape[1], write_members(networks, measured, table))
 
 
@@ -180,14 +181,20 @@ def _record(request: Request, context: StudyContext, log: Any) -> dict[str, Any]
     return values
 
 
-def _write_tables(
-    choice: Choice, predictions: Predictions, split: str, context: StudyContext
-) -> tuple[pd.DataFrame, list[Measured]]:
+def _tables(
+    choice: Choice,
+    predictions: Predictions,
+    split: str,
+    context: StudyContext,
+    validation: RefinedTables | None = None,
+) -> tuple[RefinedTables, list[Measured]]:
     measured = on_split(choice, predictions, context)
     rng = np.random.default_rng(derive_seed("bootstrap", context.config.search.seed, split))
-    tables = RefinedTables(choice, measured, split, context, rng)
-    suffix = "" if split == "test" else f"_{split}"
+    return RefinedTables(choice, measured, split, context, rng, validation), measured
+
+
+def _write(tables: RefinedTables, paths: Paths, name: str) -> pd.DataFrame:
     table = tables.refined()
-    for name, frame in ((f"refined{suffix}", table), (f"refined{suffix}_exits", tables.exits())):
-        write_text(context.paths.out / f"{name}.csv", frame.to_csv(index=False, lineterminator="\n"))
-    return table, measured
+    for file, frame in ((name, table), (f"{name}_exits", tables.exits())):
+        write_text(paths.out / f"{file}.csv", frame.to_csv(index=False, lineterminator="\n"))
+    return table

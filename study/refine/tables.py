@@ -74,6 +74,7 @@ class RefinedTables:
         split: Name of the split.
         context: Of the study.
         rng: For the bootstrap.
+        validation: The tables of the validation split, whose intervals are told again; None: these are they.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class RefinedTables:
         split: str,
         context: StudyContext,
         rng: np.random.Generator,
+        validation: RefinedTables | None = None,
     ) -> None:
         self._choice, self._measured, self._split = choice, measured, split
         reference = measured[0].mean
@@ -96,6 +98,8 @@ class RefinedTables:
         self._validation = choice.reference.mean
         rows = [Answers(one.right, one.design.trainings) for one in measured]
         self._accuracies = resampled_accuracies(rows, rng)
+        self._drops = [percentile_interval(self._accuracies[:, 0] - one) for one in self._accuracies.T]
+        self._validation_drops = self._drops if validation is None else validation._drops
 
     def refined(self) -> pd.DataFrame:
         """One row a design: the static reference, the best static design, then the others by falling accuracy."""
@@ -119,7 +123,7 @@ class RefinedTables:
     def _row(self, index: int, one: Measured) -> dict[str, Any]:
         mean, validation = one.mean, one.design.mean
         accuracy = percentile_interval(self._accuracies[:, index])
-        drop = percentile_interval(self._accuracies[:, 0] - self._accuracies[:, index])
+        drop, validation_drop = self._drops[index], self._validation_drops[index]
         return {
             "design": one.design.identifier,
             "trial": one.design.trial,
@@ -137,6 +141,8 @@ class RefinedTables:
             "mean_edp_pj_cycles_std": _spread(one.replicates, lambda record: record.mean_edp_pj_cycles),
             "validation_accuracy": validation.accuracy,
             "validation_accuracy_drop": self._validation.accuracy - validation.accuracy,
+            "validation_accuracy_drop_low": validation_drop[0],
+            "validation_accuracy_drop_high": validation_drop[1],
             "validation_edp_relative": validation.mean_edp_joule_seconds
             / self._validation.mean_edp_joule_seconds,
         }

@@ -86,6 +86,9 @@ def test_the_headline_front_is_that_of_validation(refined: Path, table) -> None:
     assert len(merged) == len(table)
     np.testing.assert_allclose(merged["validation_accuracy"], merged["accuracy_there"])
     np.testing.assert_allclose(merged["validation_edp_relative"], merged["edp_relative_there"])
+    for end in ("low", "high"):
+        told, there = merged[f"validation_accuracy_drop_{end}"], merged[f"accuracy_drop_{end}_there"]
+        np.testing.assert_allclose(told, there)
 
 
 def test_relative_columns_follow_from_the_static_reference(table) -> None:
@@ -266,17 +269,26 @@ def test_one_place_of_the_project_opens_the_test_split() -> None:
 def test_quoted_designs_are_chosen_by_validation_whatever_came_out(table) -> None:
     changed = table.copy()
     changed["validation_accuracy_drop"] = np.linspace(-0.01, 0.03, len(table))
+    changed["validation_accuracy_drop_high"] = changed["validation_accuracy_drop"] + 0.006
     changed["validation_edp_relative"] = np.linspace(1.0, 0.1, len(table))
     changed["headline"] = True
     changed["accuracy_drop"] = 0.5  # on the test split all are bad
-    small, large = picks(changed)
-    for pick in (small, large):
-        allowed = changed[changed["validation_accuracy_drop"] <= pick.tolerance]
+    quoted = picks(changed)
+    assert [(pick.tolerance, pick.surely) for pick in quoted] == [
+        (0.002, False), (0.002, True), (0.01, False), (0.01, True)
+    ]  # fmt: skip
+    for pick in quoted:
+        drop = changed["validation_accuracy_drop_high" if pick.surely else "validation_accuracy_drop"]
+        allowed = changed[drop <= pick.tolerance]
         assert pick.row is not None
         assert pick.row["validation_edp_relative"] == allowed["validation_edp_relative"].min()
         assert "-50.00 points" in pick.text("test")
+        assert ("and its 95 % interval" in pick.text("test")) == pick.surely
+    costs = [pick.row["validation_edp_relative"] for pick in quoted if pick.row is not None]
+    assert costs[0] < costs[1]
+    assert costs[2] < costs[3]
     changed["headline"] = False
-    assert [pick.row for pick in picks(changed)] == [None, None]
+    assert [pick.row for pick in picks(changed)] == [None] * 4
     assert "no design" in picks(changed)[0].text("test")
 
 
