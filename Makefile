@@ -28,8 +28,8 @@ reproduce-cifar10-small: $(STAMP)
 	$(BIN)/python -m study.run --preset cifar10-small --data $(or $(DATA),cifar10)
 
 # The backbone at full width on two cores, from the float network that a GPU trained on DATA, the archive of JPEGs; ends
-# after 90 minutes, called again it goes on. On a processor with AVX512-BF16 or AMX, SET='--set qat.precision=bfloat16'
-# trains faster.
+# after 90 minutes, called again it goes on. On a processor with AVX512-BF16 or AMX,
+# SET='--set pretrain.precision=bfloat16 --set qat.precision=bfloat16' trains faster.
 reproduce-cifar10-cpu: FLOAT = --data $(DATA) --weights docs/results/models/full_width/float.safetensors
 reproduce-cifar10-cpu: $(STAMP)
 	@test -n '$(DATA)' || (echo 'error: expected the images the float network was trained on, got none; call with DATA=cifar10-jpeg.tar.xz' >&2; exit 2)

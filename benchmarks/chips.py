@@ -35,11 +35,12 @@ from models.architecture import Architecture
 from study.bounds import Bounds
 from study.config import StudyConfig
 from study.config_io import identity, load_file, merge, resolve
-from study.evaluate import Evaluator, Placements
+from study.evaluate import Evaluator
 from study.front import dominated_share, headline_front
 from study.hardware import HardwareCosts
 from study.leaving_out import derive_keeping, network_of, sets_to_derive
 from study.memo import ALONE, JOINTLY, PredictionMemo, TrainedNetwork, stored_networks
+from study.placements import Placements
 from study.record import DesignRecord
 from study.reference import NO_LOSS, REFERENCE_HEAD, StaticReference, accuracy_floor, choose_reference
 from study.results import load_run

@@ -26,9 +26,10 @@ from benchmarks.paper_space import with_all_exits
 from benchmarks.refined_run import RefinedRun, run_options
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
-from study.evaluate import Evaluator, Placements
+from study.evaluate import Evaluator
 from study.leaving_out import derive_keeping, sets_to_derive
 from study.memo import TrainedNetwork
+from study.placements import Placements
 from study.record import DesignRecord
 from study.reference import NO_LOSS, accuracy_floor
 from study.refine.choice import mean_record

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-import moocore
 import numpy as np
 
 from hwcost.stage_costs import StageCosts
@@ -22,28 +21,12 @@ from study.hardware import HardwareCosts
 from study.hardware_check import HardwareCheck
 from study.memo import LongestKnown, PredictionMemo, TrainedNetwork
 from study.metrics import Objectives
+from study.placements import Placements, leading
 from study.policy import OperatingPoint, apply_policies, apply_policy
 from study.record import DesignRecord
 from study.rungs import Rises, Rung, always_rises
 from study.shared_threshold import bounded_shared_many
 from study.thresholds import tune_accuracy, tune_many
-
-
-@dataclass(frozen=True, eq=False)
-class Placements:
-    """Hardware that one network may run on.
-
-    Attributes:
-        allocations: (n_designs, n_cores).
-        levels: Index of the accelerator's voltage and frequency level: (n_designs,).
-    """
-
-    allocations: np.ndarray
-    levels: np.ndarray
-
-    def take(self, rows: np.ndarray) -> Placements:
-        """Some of them."""
-        return Placements(self.allocations[rows], self.levels[rows])
 
 
 @dataclass(frozen=True)
@@ -202,9 +185,9 @@ class Evaluator:
     ) -> list[DesignRecord]:
         """Other allocations, levels and policy targets of a trained network, in one array call.
 
-        Hardware cost is known for every placement first. One that is dominated, no better than another in latency
-        and in energy at any exit (and in area, where that is an objective), cannot be better under any thresholds and
-        is not evaluated; every design that is evaluated is returned.
+        Hardware cost is known for every placement first: latency and energy at each exit, and area where that is an
+        objective. Those that cannot lead under any thresholds are not evaluated, see `study.placements`; every design
+        that is evaluated is returned.
 
         Args:
             architecture: Of the network.
@@ -221,7 +204,7 @@ class Evaluator:
         columns = [costs.latency_cycles[within], costs.energy_pj[within]]
         if view.area_mm2 is not None and any(m.name == "area" for m in self.objectives.metrics):
             columns.append(view.area_mm2[within, None])
-        useful = within[np.flatnonzero(moocore.is_nondominated(np.hstack(columns)))]
+        useful = within[leading(np.hstack(columns))]
         targets = self.space.config.policy_targets[: 1 if architecture.is_static else None]
         records = self._records(
             architecture, network, costs.take(useful), placements.take(useful), list(targets)

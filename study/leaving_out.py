@@ -17,7 +17,8 @@ from study.memo import TrainedNetwork
 from study.record import DesignRecord
 
 if TYPE_CHECKING:
-    from study.evaluate import Evaluator, Placements
+    from study.evaluate import Evaluator
+    from study.placements import Placements
 
 
 def network_with(whole: Architecture, exits: Sequence[int], network: TrainedNetwork) -> TrainedNetwork:

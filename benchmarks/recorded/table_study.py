@@ -19,13 +19,14 @@ from study.compare_indicators import Scale, non_dominated
 from study.config import StudyConfig
 from study.config_io import read_toml, resolve
 from study.costing import SimulatedCosting
-from study.evaluate import Evaluator, Placements
+from study.evaluate import Evaluator
 from study.genome import Genome
 from study.hardware import HardwareCosts
 from study.hardware_check import HardwareCheck
 from study.leaving_out import derive_keeping, sets_to_derive
 from study.memo import TrainedNetwork
 from study.metrics import HardwareView
+from study.placements import Placements
 from study.record import DesignRecord
 from study.reference import accuracy_floor
 from study.setup import build_accelerator, build_backbone, build_objectives, build_space

@@ -19,8 +19,8 @@ from benchmarks.refined_parts import least_products, measure
 from benchmarks.refined_run import RefinedRun
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
-from study.evaluate import Placements
 from study.leaving_out import derive_keeping, sets_to_derive
+from study.placements import Placements
 from study.refine.networks import Training
 from tests.study.refine.runs import configuration, make_run, refine_here, train_here
 
