@@ -129,6 +129,8 @@ def _split(
     latency, energy = (values[at] for values in assigner.totals(cycles, picojoules))
     chord = cycle * x0 + picojoule * y0
     new = cycle * latency + picojoule * energy < chord * (1 - TOLERANCE)
+    # Else it is rounding that puts a point below the chord, and the same one would be found again.
+    new &= (x0 <= latency) & (latency < x1) & (y1 <= energy) & (energy < y0)
     corners.closed[place[~new], columns[~new]] = True
     best.offer(designs, latency * energy, cycle, picojoule)
     if new.any():

@@ -62,7 +62,8 @@ class MoveCosts:
     def costs(self, origin: Array | int, option: Array) -> tuple[Array, Array]:
         """Latency and energy of single moves: options (n,) each."""
         n = len(option)
-        way: Array = np.zeros(n, dtype=np.int64) if self.even else origin * self.n_to + option
+        # Options are 16 bits wide; their number times that of the designs is not.
+        way: Array = np.zeros(n, dtype=np.int64) if self.even else origin * np.int64(self.n_to) + option
         latency, energy = _of_each(self.latency_cycles, way), _of_each(self.energy_pj, way)
         if self.stays:
             moving = origin != option

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hwcost.errors import OfframpError
-from hwcost.placement.problem import Placement, PlacementProblem
+from hwcost.placement.problem import Move, Placement, PlacementProblem
 from hwcost.placement.solve import solve
 from tests.hwcost.placement.graphs import random_problem, residual_with_heads
 from tests.reference.placement_oracle import cost_of, every_assignment, non_dominated, running_layers
@@ -92,8 +92,6 @@ def test_a_front_with_many_corners() -> None:
 
 def random_problem_of_chain(workload, n_designs: int) -> PlacementProblem:
     rng = np.random.default_rng(3)
-    from hwcost.placement.problem import Move
-
     n = workload.n_layers
     fast = rng.random((n_designs, n, 3)) * 10 ** rng.integers(0, 3, (n_designs, n, 1))
     cheap = rng.random((n_designs, n, 3)) * 10 ** rng.integers(0, 3, (n_designs, n, 1))
@@ -133,6 +131,22 @@ def test_a_design_is_decided_alone_as_in_a_batch() -> None:
         )
         single = solve(alone, "edp")
         assert np.array_equal(single.option[0], whole.option[design])
+
+
+@pytest.mark.parametrize("objective", ["energy", "edp"])
+def test_thousands_of_designs_have_their_own_moves(objective: str) -> None:
+    """4 x 4 ways of 3,000 designs are more entries than the numbers of options count to."""
+    problem = random_problem(residual_with_heads(), [4] * 9, 3000, 5)
+    moves = [move for own in problem.moves for move in own if isinstance(move, Move)]
+    assert any(move.latency_cycles.shape == (3000, 4, 4) for move in moves)
+    placement = solve(problem, objective)
+    for design in (0, 1, 2047, 2048, 2999):
+        labels = non_dominated(problem, design)
+        found = placement.latency_cycles[design].sum(), placement.energy_pj[design].sum()
+        if objective == "edp":
+            assert found[0] * found[1] == pytest.approx(min(a * b for a, b in labels), rel=1e-11)
+        else:
+            assert found[1] == pytest.approx(min(b for _, b in labels), rel=1e-11)
 
 
 def test_infinite_options_are_not_taken() -> None:
