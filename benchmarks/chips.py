@@ -9,8 +9,7 @@ product. What carries over is asked of whole designs: a network with the policy 
 front, on the other chip's default allocation and on its best ones.
 
 What was found of a chip is kept in the run's folder, below `chips`: called again after an interruption, the command
-goes on with the next one. Most presets take minutes; `heterogeneous_quad`, whose cores are of three kinds, has 6,232
-allocations and takes much longer.
+goes on with the next one. A preset takes minutes.
 """
 
 from __future__ import annotations
