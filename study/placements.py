@@ -8,7 +8,7 @@ import moocore
 import numpy as np
 
 MOST_EXACT = 16
-"""Placements that nothing beats, up to which all of them are evaluated: chips with equal cores have fewer."""
+"""Placements that nothing beats, up to which all of them are evaluated: most chips of equal cores have fewer."""
 
 TOLERANCE = 1e-3
 """Share of each cost that is given away where there are more: a fraction of what simulators differ by."""
@@ -34,8 +34,8 @@ class Placements:
 def leading(costs: np.ndarray) -> np.ndarray:
     """Placements that may be best under some thresholds, as row indices in ascending order.
 
-    One that costs no less than another at any exit cannot be. Chips whose cores differ have ten times as many of the
-    others, most within a tenth of a per cent of each other at all exits. Where there are more than `MOST_EXACT`, one
+    One that costs no less than another at any exit cannot be. Of the others chips whose cores differ, or whose
+    activations go through DRAM, have dozens, most within a tenth of a per cent of each other at all exits. Where there are more than `MOST_EXACT`, one
     is left out that saves no more than `TOLERANCE` at any exit against one that stays.
 
     Args:

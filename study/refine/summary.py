@@ -55,7 +55,7 @@ def picks(refined: pd.DataFrame) -> list[Pick]:
     """What is to be quoted at each tolerance: chosen on validation, whatever came out afterwards.
 
     The cheapest of many designs within a tolerance is often one that was lucky with the validation images. One whose
-    whole interval is within it costs more and keeps what is said of it on other images too.
+    whole interval is within it costs more and is likelier to be within it on other images too.
 
     Args:
         refined: `refined.csv`.
