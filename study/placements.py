@@ -35,8 +35,9 @@ def leading(costs: np.ndarray) -> np.ndarray:
     """Placements that may be best under some thresholds, as row indices in ascending order.
 
     One that costs no less than another at any exit cannot be. Of the others chips whose cores differ, or whose
-    activations go through DRAM, have dozens, most within a tenth of a per cent of each other at all exits. Where there are more than `MOST_EXACT`, one
-    is left out that saves no more than `TOLERANCE` at any exit against one that stays.
+    activations go through DRAM, have dozens, most within a tenth of a per cent of each other at all exits. Where
+    there are more than `MOST_EXACT`, one is left out that saves no more than `TOLERANCE` at any exit against one
+    that stays.
 
     Args:
         costs: (n_placements, n_costs), positive: latency and energy up to each exit, and whatever else counts.
