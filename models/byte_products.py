@@ -37,7 +37,7 @@ def has_exact_kernel(shape: torch.Size | tuple[int, ...], groups: int) -> bool:
     """Whether `are_exact` tries out convolutions of this kind: of one group, or depth-wise with one output each.
 
     Others are left to float32. With a zero that is not byte 0 the library's kernels for grouped convolutions add what
-    belongs to another group for some numbers of outputs (in oneDNN 3.12 for 33, 48 and 66 a group, among others).
+    belongs to another group for some numbers of outputs (in oneDNN 3.12 for 66 a group, among others).
 
     Args:
         shape: Of the weights, (k, c / groups, kh, kw).

@@ -255,10 +255,8 @@ def _train(
     )
     tensors = {f"{_STATE}{name}": tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     tensors |= {_TEACHER: teacher} | ranges_to_tensors(ranges)
-    seen = [
-        *(start.trained_on if start is not None else ()),
-        *([TrainedOn.of(data)] if recipe.epochs else []),
-    ]
+    trained_now = TrainedOn.of(data) if recipe.epochs > 0 else None
+    seen = [*(start.trained_on if start is not None else ()), trained_now]
     meta: dict[str, Any] = {
         "accuracies": {m.name: float(a) for m, a in zip(mounts, accuracies, strict=True)},
         "training_samples": training.samples,

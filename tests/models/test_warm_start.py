@@ -100,10 +100,8 @@ def test_without_epochs_another_warm_start_is_taken_as_it_is(tmp_path: Path) -> 
             assert torch.equal(taken.state[name], tensor), name
     torch.testing.assert_close(taken.teacher_logits, first.teacher_logits)
     # What it was trained on is said on, and nothing else.
-    assert (
-        load_float_weights(next((tmp_path / "taken").rglob("warm.safetensors")), SPEC).trained_on
-        == start.trained_on
-    )
+    (copy,) = (tmp_path / "taken").rglob("warm.safetensors")
+    assert load_float_weights(copy, SPEC).trained_on == start.trained_on
     some = pretrain(SPEC, HEADS[:1], digits(), none, tmp_path / "some", 1, start=start)
     assert set(some.accuracies) == {f"{HEADS[0]}_{block}" for block in range(3)}
 
