@@ -186,8 +186,8 @@ class Evaluator:
         """Other allocations, levels and policy targets of a trained network, in one array call.
 
         Hardware cost is known for every placement first: latency and energy at each exit, and area where that is an
-        objective. Those that cannot lead under any thresholds are not evaluated, see `study.placements`; every design
-        that is evaluated is returned.
+        objective. Those that cannot lead under any thresholds, or by next to nothing, are not evaluated, see
+        `study.placements`; every design that is evaluated is returned.
 
         Args:
             architecture: Of the network.
