@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from brevitas import nn as qnn
-from brevitas.core.quant import IntQuant, RescalingIntQuant
+from brevitas.core.quant import RescalingIntQuant
 from brevitas.inject.enum import RestrictValueType, ScalingImplType
 from brevitas.quant.scaled_int import (
     Int8ActPerTensorFloatMinMaxInit,
@@ -19,9 +19,9 @@ from brevitas.quant.scaled_int import (
 )
 from torch import Tensor, nn
 
-from models import cuda_quantizer
+from models import cuda_quantizer, fast_quantizer, weight_quantizer
 from models.depthwise import DepthwiseMixin
-from models.fast_quantizer import quantize
+from models.fast_quantizer import Quantizer
 
 SCALE_SUFFIX = "scaling_impl.value"
 """How the names of learned scales end in a state dict; a float network has none of these."""
@@ -83,9 +83,7 @@ class QuantLayers:
         # As part of the recipe of the quantizer, not put in afterwards: Brevitas builds quantizers anew
         # whenever a state dict is loaded.
         layer = qnn.QuantIdentity(
-            act_quant=quantizer.let(int_quant=PiecewiseIntQuant, tensor_quant=FusedIntQuant)
-            if self.fast
-            else quantizer
+            act_quant=quantizer.let(tensor_quant=FusedIntQuant) if self.fast else quantizer
         )
         layer.act_quant.skip_create_quant_tensor = True
         module: nn.Module = layer
@@ -105,29 +103,11 @@ class _QuantConv(DepthwiseMixin, qnn.QuantConv2d):
     """Brevitas's convolution with our gradient of depth-wise weights."""
 
 
-class PiecewiseIntQuant(IntQuant):
-    """Brevitas's integer quantizer with our arithmetic where that applies: one float32 scale, on a CPU.
-
-    Elsewhere Brevitas's own runs, in float32 also where the map is bfloat16: the quotient of a value and its scale
-    needs more than 8 bits to be rounded.
-    """
-
-    def forward(self, scale: Tensor, zero_point: Tensor, bit_width: Tensor, x: Tensor) -> Tensor:
-        """Any shape of x; the same shape."""
-        is_half = x.dtype == torch.bfloat16
-        known = scale.dtype == torch.float32 and (is_half or x.dtype == torch.float32)
-        if x.device.type != "cpu" or scale.numel() != 1 or not known:
-            slow: Tensor = super().forward(scale, zero_point, bit_width, x.float() if is_half else x)
-            return slow.to(x.dtype)
-        levels = 2 ** int(bit_width)
-        low, high = (-(levels // 2), levels // 2 - 1) if self.signed else (0, levels - 1)
-        return quantize(x, scale, low, high)
-
-
 class FusedIntQuant(RescalingIntQuant):
-    """Brevitas's integer quantizer and the arithmetic of its scale, on a GPU in one kernel each way.
+    """Brevitas's integer quantizer with arithmetic of our own that includes that of its scale, on CPUs and GPUs.
 
-    Elsewhere Brevitas's own steps run one by one.
+    Elsewhere Brevitas's own steps run one by one, in float32 also where the map is bfloat16: the quotient of a value
+    and its scale needs more than 8 bits to be rounded.
     """
 
     _constants: tuple[float, float, int, int] | None = None
@@ -135,12 +115,21 @@ class FusedIntQuant(RescalingIntQuant):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Any shape; the same shape, scale, zero point and bit width."""
         value = self.scaling_impl.value
-        if not cuda_quantizer.applies(x, value):
-            slow: tuple[Tensor, Tensor, Tensor, Tensor] = super().forward(x)
-            return slow
-        y = cuda_quantizer.quantize(x, value, *self.constants())
+        if cuda_quantizer.applies(x, value):
+            y = cuda_quantizer.quantize(x, self.quantizer())
+        elif fast_quantizer.applies(x, value):
+            y = fast_quantizer.quantize(x, self.quantizer())
+        elif weight_quantizer.applies(x, value):
+            y = weight_quantizer.quantize(x, self.quantizer())
+        else:
+            slow, scale, zero_point, bits = super().forward(x.float() if x.dtype == torch.bfloat16 else x)
+            return slow.to(x.dtype), scale, zero_point, bits
         # Who asks for the last three has a quantized tensor made, which `skip_create_quant_tensor` switches off.
         return y, value, value, value
+
+    def quantizer(self) -> Quantizer:
+        """What it computes with."""
+        return Quantizer(self.scaling_impl.value, *self.constants())
 
     def constants(self) -> tuple[float, float, int, int]:
         """Integer threshold, least threshold, smallest and largest integer; none of them is learned."""
@@ -170,8 +159,8 @@ def activation_bits(quantizer: Any) -> int:
     return int(_activation_tensor_quant(quantizer).msb_clamp_bit_width_impl())
 
 
-def fused_constants(act: nn.Module) -> tuple[Tensor, float, float, int, int] | None:
-    """What an activation quantizer computes with where one kernel can do it, as of `cuda_quantizer.quantize`."""
+def fused_quantizer(act: nn.Module) -> Quantizer | None:
+    """What an activation quantizer computes with where arithmetic of our own can do it."""
     if not isinstance(act, qnn.QuantIdentity) or not act.act_quant.is_quant_enabled:
         return None
     quantizer = _activation_tensor_quant(act)
@@ -181,7 +170,7 @@ def fused_constants(act: nn.Module) -> tuple[Tensor, float, float, int, int] | N
         or act.export_mode
     ):
         return None
-    return (quantizer.scaling_impl.value, *quantizer.constants())
+    return quantizer.quantizer()
 
 
 def is_signed(quantizer: Any) -> bool:

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from models.cuda_quantizer import LARGEST, has_triton
-from models.fast_quantizer import match_layout
+from models.fast_norm import is_plain
+from models.fast_quantizer import Quantizer, match_layout
 
 _COLUMNS = 64
 """Of a tile, at most: a row of it in bfloat16 is a line of memory."""
@@ -36,16 +37,6 @@ class Clamp(NamedTuple):
     high: float
 
 
-class Quantizer(NamedTuple):
-    """An integer quantizer, see `models.cuda_quantizer.quantize`; `value` has one element."""
-
-    value: Tensor
-    levels: float
-    smallest: float
-    low: int
-    high: int
-
-
 Act = Clamp | Quantizer
 
 
@@ -58,22 +49,9 @@ def applies(x: Tensor, norm: nn.Module, act: Act) -> bool:
         and x.is_contiguous(memory_format=torch.channels_last)
         and x.shape[1] < x.numel() <= LARGEST
         and torch.is_grad_enabled()
-        and _is_plain(norm)
+        and is_plain(norm)
         and (isinstance(act, Clamp) or (act.value.numel() == 1 and act.value.dtype == torch.float32))
         and has_triton()
-    )
-
-
-def _is_plain(norm: nn.Module) -> bool:
-    """Whether it measures the batch and moves its running statistics by a constant momentum."""
-    return (
-        type(norm) is nn.BatchNorm2d
-        and norm.training
-        and norm.momentum is not None
-        and norm.weight is not None
-        and norm.weight.dtype == torch.float32
-        and norm.running_mean is not None
-        and norm.running_mean.dtype == torch.float32
     )
 
 

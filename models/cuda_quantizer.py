@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.fast_quantizer import dense, match_layout
+from models.fast_quantizer import Quantizer, dense, match_layout
 
 LARGEST = 2**31 - 1
 """Elements that offsets of 32 bits reach."""
@@ -38,21 +38,17 @@ def applies(x: Tensor, value: Tensor) -> bool:
     )
 
 
-def quantize(x: Tensor, value: Tensor, levels: float, smallest: float, low: int, high: int) -> Tensor:
+def quantize(x: Tensor, quantizer: Quantizer) -> Tensor:
     """Quantizes a tensor with one scale, or with one for each index of its first dimension.
 
     Args:
         x: Any shape, float32 or bfloat16; the arithmetic is float32 for both.
-        value: Base-2 logarithm of the threshold, learned: one element, or one for each index.
-        levels: The scale is the threshold divided by this.
-        smallest: Least threshold, 0 for none; the gradient passes it.
-        low: Smallest integer.
-        high: Largest integer.
+        quantizer: Its value has one element, or one for each index.
 
     Returns:
         Multiples of the scale, shaped and typed like `x`.
     """
-    result: Tensor = _Quantize.apply(dense(x), value, levels, smallest, low, high)
+    result: Tensor = _Quantize.apply(dense(x), *quantizer)
     return result
 
 

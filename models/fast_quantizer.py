@@ -6,13 +6,14 @@ training step. Here each piece of the tensor goes through all operators while it
 """
 
 import contextlib
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-PIECE_ELEMENTS = 1 << 18
+PIECE_ELEMENTS = 1 << 20
 """Elements handled at once: a few MB, so that pieces stay in the cache between operators
 and the cost of calling operators stays small."""
 
@@ -42,80 +43,161 @@ class Codes:
         return self.integers.float().mul_(self.step)
 
 
-class _Quantize(torch.autograd.Function):
-    """round(x / scale) limited to [low, high], times scale; straight-through inside the limits.
+class Quantizer(NamedTuple):
+    """A learned integer quantizer.
 
-    The gradient of the scale is sum(g * (q - x / scale)) inside and sum(g * q) outside the limits, with q the
-    integer (Esser et al. 2020, "Learned step size quantization", equation 3, without its factor), here
-    computed as (sum(g * y) - sum(gx * x)) / scale from the output y and the gradient gx of x. Of a large map the
-    integers are the second output; they are kept for the backward pass in place of the first.
+    Attributes:
+        value: Base-2 logarithm of the threshold, learned: one element, of weights one for each output.
+        levels: The step between two neighbouring values is the threshold divided by this.
+        smallest: Least threshold, 0 for none; the gradient passes it.
+        low: Smallest integer.
+        high: Largest integer.
     """
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
-        step = float(scale)
-        output = torch.empty_like(x)
-        # What reads a map in bfloat16 keeps it as it is, so integers beside it would save nothing.
-        ctx.compact = is_large(x) and x.dtype == torch.float32
-        codes = torch.empty_like(x, dtype=code_type(low, high)) if ctx.compact else output
+    value: Tensor
+    levels: float
+    smallest: float
+    low: int
+    high: int
+
+    def steps(self) -> Tensor:
+        """Shaped like `value`."""
+        threshold = torch.pow(2.0, self.value.detach())
+        return (threshold.clamp_min_(self.smallest) if self.smallest else threshold).div_(self.levels)
+
+
+class Rounding:
+    """The arithmetic of a quantizer with one step on a CPU, forwards and backwards.
+
+    Args:
+        quantizer: Its value has one element.
+    """
+
+    def __init__(self, quantizer: Quantizer) -> None:
+        self.step = float(quantizer.steps())
+        self._low, self._high = float(quantizer.low), float(quantizer.high)
+        self._shape = quantizer.value.shape
+
+    def round(self, x: Tensor, output: Tensor) -> Tensor | None:
+        """round(x / step) limited to [low, high], times step.
+
+        Args:
+            x: Dense, float32 or bfloat16.
+            output: Laid out and typed like `x`, or `x` itself; overwritten.
+
+        Returns:
+            Of a large float32 map the integers, to be kept for the backward pass in place of the output. What reads a
+            map in bfloat16 keeps it as it is, so integers beside it would save nothing.
+        """
+        is_float = x.dtype == torch.float32
+        compact = is_float and is_large(x)
+        codes = torch.empty_like(x, dtype=code_type(self._low, self._high)) if compact else None
         room = _scratch(x)
-        for source, target, code in zip(pieces(x), pieces(output), pieces(codes), strict=True):
-            is_float = x.dtype == torch.float32
+        for source, target, code in zip(
+            pieces(x), pieces(output), pieces(output if codes is None else codes), strict=True
+        ):
             values = source if is_float else room[: source.numel()].copy_(source)
             # A division takes far longer than a product, and bfloat16 does not keep the digit that they differ in.
-            integers = torch.div(values, step, out=target) if is_float else values.mul_(1.0 / step)
-            integers.round_().clamp_(low, high)
-            if ctx.compact:
+            integers = torch.div(values, self.step, out=target) if is_float else values.mul_(1.0 / self.step)
+            integers.round_().clamp_(self._low, self._high)
+            if codes is not None:
                 # PyTorch has a fast way from float32 to int8, and none straight to uint8.
                 code.copy_(integers if code.dtype == torch.int8 else integers.int())
-            integers.mul_(step)
+            integers.mul_(self.step)
             if not is_float:
                 target.copy_(integers)
-        ctx.save_for_backward(x, codes)
-        if not ctx.compact:
-            codes = x.new_empty(0)
-        ctx.mark_non_differentiable(codes)
-        ctx.step, ctx.low, ctx.high, ctx.shape = step, low, high, scale.shape
-        return output, codes
+        return codes
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        x, kept = ctx.saved_tensors  # `kept` are integers of large maps, values of others
-        unit = ctx.step if ctx.compact else 1.0
-        gradient = match_layout(gradients[0], x)
-        result = torch.empty_like(x)
+    def differentiate(
+        self, gradient: Tensor, x: Tensor, kept: Tensor, with_input: bool
+    ) -> tuple[Tensor, float]:
+        """The gradient of x, straight-through inside the limits, and a part of that of the value.
+
+        Args:
+            gradient: Of the output, in the memory order of `x`.
+            x: What was rounded.
+            kept: The output, or the integers where `round` returned them.
+            with_input: Whether the second result is whole.
+
+        Returns:
+            gx, and sum(gradient * output), less sum(gx * x) if `with_input`.
+        """
         # Rounding half to even decides which side of the limit a tie falls: odd limits are left, even ones
         # are kept. Ties have measure zero; strict comparison is used for both.
-        low, high = (ctx.low - 0.5) * ctx.step, (ctx.high + 0.5) * ctx.step
+        low, high = (self._low - 0.5) * self.step, (self._high + 0.5) * self.step
+        result = torch.empty_like(x)
         if x.dtype != torch.float32:
             torch.ops.aten.hardtanh_backward.grad_input(gradient, x, low, high, grad_input=result)
-            total = _sum_of_products(gradient, kept) - _sum_of_products(result, x)
-            return result, torch.full(ctx.shape, total / ctx.step), None, None
-        total = 0.0
+            total = _sum_of_products(gradient, kept)
+            return result, total - _sum_of_products(result, x) if with_input else total
+        total, unit = 0.0, 1.0 if kept.is_floating_point() else self.step
         for g, source, y, inside in zip(
             pieces(gradient), pieces(x), pieces(kept), pieces(result), strict=True
         ):
             torch.ops.aten.hardtanh_backward.grad_input(g, source, low, high, grad_input=inside)
-            total += unit * float(torch.dot(g, y.float())) - float(torch.dot(inside, source))
-        return result, torch.full(ctx.shape, total / ctx.step), None, None
+            total += unit * float(torch.dot(g, y.float()))
+            if with_input:
+                total -= float(torch.dot(inside, source))
+        return result, total
+
+    def of_value(self, total: float) -> Tensor:
+        """The gradient of the value, for the whole second result of `differentiate`.
+
+        That of the step is sum(g * (q - x / step)) inside and sum(g * q) outside the limits, with q the integer
+        (Esser et al. 2020, "Learned step size quantization", equation 3, without its factor). With the output y and
+        the gradient gx of x that is (sum(g * y) - sum(gx * x)) / step, and the step is a constant times 2^value.
+        """
+        return torch.full(self._shape, total * math.log(2))
 
 
-def quantize(x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
-    """Quantizes a tensor on the CPU with one scale.
+class _Quantize(torch.autograd.Function):
+    """See `Rounding`. The second output are the integers of a large map, empty for others."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, value: Tensor, quantizer: Quantizer) -> tuple[Tensor, Tensor]:
+        ctx.rounding = Rounding(quantizer)
+        output = torch.empty_like(x)
+        codes = ctx.rounding.round(x, output)
+        ctx.save_for_backward(x, output if codes is None else codes)
+        codes = x.new_empty(0) if codes is None else codes
+        ctx.mark_non_differentiable(codes)
+        return output, codes
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, kept = ctx.saved_tensors
+        of_x, total = ctx.rounding.differentiate(match_layout(gradients[0], x), x, kept, with_input=True)
+        return of_x, ctx.rounding.of_value(total), None
+
+
+def applies(x: Tensor, value: Tensor) -> bool:
+    """Whether `quantize` can take this tensor with scales of this shape."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.bfloat16)
+        and value.dtype == torch.float32
+        and value.numel() == 1
+    )
+
+
+def quantize(x: Tensor, quantizer: Quantizer) -> Tensor:
+    """Quantizes a tensor on the CPU with one step.
 
     Args:
         x: Any shape, float32 or bfloat16; not changed. The arithmetic is float32 for both.
-        scale: One element, above 0: the step between two neighbouring values.
-        low: Smallest integer.
-        high: Largest integer.
+        quantizer: Its value has one element.
 
     Returns:
-        Multiples of the scale, shaped and typed like `x`: of bfloat16 rounded to its 8 bits.
+        Multiples of the step, shaped and typed like `x`: of bfloat16 rounded to its 8 bits.
     """
-    result, integers = _Quantize.apply(dense(x), scale, float(low), float(high))
-    quantized: Tensor = result
+    quantized, integers = _Quantize.apply(dense(x), quantizer.value, quantizer)
+    return with_codes(quantized, integers, quantizer)
+
+
+def with_codes(quantized: Tensor, integers: Tensor, quantizer: Quantizer) -> Tensor:
+    """The map, with its integers for `kept_as_codes` if there are any."""
     if integers.numel():
-        setattr(quantized, _CODES, Codes(integers, float(scale.detach())))
+        setattr(quantized, _CODES, Codes(integers, float(quantizer.steps())))
     return quantized
 
 

@@ -4,7 +4,7 @@ import torch
 from hwcost.networks import Precision, uniform_precision
 from models import brevitas_adapter
 from models.architecture import ALLOWED_BITS
-from models.brevitas_adapter import PiecewiseIntQuant
+from models.brevitas_adapter import FusedIntQuant
 from models.network import EarlyExitNetwork, Mount, architecture_mounts
 from models.objective import joint_loss
 from models.train import quantized_network
@@ -81,7 +81,7 @@ def test_loading_weights_keeps_our_arithmetic() -> None:
     # Brevitas builds its quantizers anew when a state dict is loaded.
     for quantizer in brevitas_adapter.activation_quantizers(mixed()).values():
         tensor_quant = quantizer.act_quant.fused_activation_quant_proxy.tensor_quant
-        assert isinstance(tensor_quant.int_quant, PiecewiseIntQuant)
+        assert isinstance(tensor_quant, FusedIntQuant)
 
 
 @pytest.mark.parametrize("bits", ALLOWED_BITS)

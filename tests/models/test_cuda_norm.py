@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import cuda_norm, cuda_quantizer
-from models.brevitas_adapter import QuantLayers, fused_constants, set_activation_threshold
+from models.brevitas_adapter import QuantLayers, fused_quantizer, set_activation_threshold
 from models.cuda_norm import Act, Clamp, Quantizer, normalize
 from models.layers import FloatActivation
 from models.recompute import normalize_and_act
@@ -62,7 +62,7 @@ def one_by_one(x: Tensor, norm: nn.BatchNorm2d, act: Act) -> Tensor:
         x, norm.running_mean, norm.running_var, norm.weight, norm.bias, True, norm.momentum or 0.0, norm.eps
     )
     if isinstance(act, Quantizer):
-        return cuda_quantizer.quantize(z, *act)
+        return cuda_quantizer.quantize(z, act)
     return (F.relu6(z) if act.high == 6 else F.relu(z)) if act.low == 0 else z
 
 
@@ -220,9 +220,9 @@ def test_layers_give_what_they_gave(kind: str, monkeypatch: pytest.MonkeyPatch) 
         found = normalize_and_act(x, norm, act)
         assert norm.num_batches_tracked == 1
     else:
-        constants = fused_constants(act)
-        assert (constants is None) == (kind in floats)
-        known = act_of(kind) if constants is None else Quantizer(*constants)
+        quantizer = fused_quantizer(act)
+        assert (quantizer is None) == (kind in floats)
+        known = act_of(kind) if quantizer is None else quantizer
         found = normalize(x, norm, known)
         monkeypatch.setattr(cuda_norm, "normalize", lambda *_: pytest.fail("not on a CPU"))
         normalize_and_act(x, norm, act)

@@ -10,6 +10,7 @@ from models.brevitas_adapter import (
     set_activation_threshold,
     set_weight_thresholds,
 )
+from models.fast_quantizer import Quantizer
 from tests.models.kernels import DEVICE, needs_triton
 
 Result = tuple[Tensor, Tensor, Tensor]
@@ -23,9 +24,7 @@ def steps_of(module: nn.Module) -> FusedIntQuant:
 def fused(module: nn.Module, x: Tensor, weights: Tensor) -> Result:
     """Output and gradients of our kernels with the learned scale of a layer."""
     steps = steps_of(module)
-    return differentiated(
-        x, weights, module, lambda x: cuda_quantizer.quantize(x, steps.scaling_impl.value, *steps.constants())
-    )
+    return differentiated(x, weights, module, lambda x: cuda_quantizer.quantize(x, steps.quantizer()))
 
 
 def stock(module: nn.Module, x: Tensor, weights: Tensor) -> Result:
@@ -67,7 +66,6 @@ def test_activations_and_their_gradients_equal_those_of_brevitas(
     weights = torch.randn(shape, generator=generator).to(DEVICE)
     if len(shape) == 4:
         x = x.to(memory_format=torch.channels_last)
-    # On a CPU Brevitas's steps hold our other quantizer, which is compared with Brevitas elsewhere.
     assert_equal(fused(module, x, weights), stock(module, x, weights))
 
 
@@ -115,7 +113,7 @@ def test_bfloat16_is_quantized_in_float32(bits: int) -> None:
 def test_what_is_not_a_number_stays_none() -> None:
     """A network that diverged must be seen to have diverged."""
     x = torch.tensor([1.0, float("nan"), 2.0], device=DEVICE)
-    y = cuda_quantizer.quantize(x, torch.zeros(1, device=DEVICE), 7.0, 0.0, -7, 7)
+    y = cuda_quantizer.quantize(x, Quantizer(torch.zeros(1, device=DEVICE), 7.0, 0.0, -7, 7))
     assert torch.isnan(y).tolist() == [False, True, False]
 
 
