@@ -16,6 +16,13 @@ Backbone = BackboneSpec | StagedBackbone
 """Has `name`, `in_channels`, `n_blocks`, `mounting_points`, `blocks[i].out_channels` and `out_sizes(image_size)`."""
 
 
+def code_of(backbone: Backbone) -> str:
+    """SHA-256 (hex) over what the stages of a user's backbone compute; empty for ours, whose names say it all."""
+    if not isinstance(backbone, StagedBackbone) or backbone.factory.startswith("models.backbones."):
+        return ""
+    return backbone.fingerprint
+
+
 class ConvNormAct(nn.Module):
     """Convolution, BatchNorm and an activation (quantizer)."""
 

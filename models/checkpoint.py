@@ -32,6 +32,8 @@ class CheckpointKeys:
         image_size: Side of the images in pixels.
         data: Fingerprint of the data.
         recipe: Key of the recipe.
+        stages: SHA-256 (hex) over what the stages of the backbone compute, see `models.backbone.code_of`; empty where
+            the name says it all, and in files that are older than this.
     """
 
     architecture: Architecture
@@ -40,6 +42,7 @@ class CheckpointKeys:
     image_size: int
     data: str
     recipe: str
+    stages: str = ""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -145,7 +148,7 @@ def load_checkpoint(path: Path, network: nn.Module, expected: CheckpointKeys) ->
     Args:
         path: Of the checkpoint.
         network: Overwritten, unless an error is raised.
-        expected: What the network is; `data` and `recipe` may be empty to accept any.
+        expected: What the network is; `data`, `recipe` and `stages` may be empty to accept any.
 
     Raises:
         OfframpError: When the file is damaged or belongs to another network; the first difference is named.
@@ -172,6 +175,8 @@ def load_checkpoint(path: Path, network: nn.Module, expected: CheckpointKeys) ->
 
 
 _KEYS = dataclasses.fields(CheckpointKeys)
+_NOT_IN_ALL = ("data", "recipe", "stages")
+_WORDS = {"stages": "stages that compute what those of this backbone compute, SHA-256"}
 
 
 def _keys(path: Path, meta: dict[str, Any]) -> CheckpointKeys:
@@ -180,7 +185,8 @@ def _keys(path: Path, meta: dict[str, Any]) -> CheckpointKeys:
             raise ValueError("a file of another kind")
         if meta["format"] not in (1, FORMAT):
             raise ValueError(f"format {meta['format']}")
-        values = {field.name: meta[field.name] for field in _KEYS}
+        values = {field.name: meta[field.name] for field in _KEYS if field.name != "stages"}
+        values["stages"] = str(meta.get("stages", ""))
         values["architecture"] = Architecture.from_dict(values["architecture"])
         return CheckpointKeys(**values)
     except (KeyError, TypeError, ValueError) as error:
@@ -195,12 +201,9 @@ def _difference(found: CheckpointKeys, expected: CheckpointKeys) -> str:
             return f"{field.name.replace('_', ' ')} {_plain(want)}, got {_plain(have)}"
     for field in _KEYS:
         have, want = getattr(found, field.name), getattr(expected, field.name)
-        if (
-            field.name != "architecture"
-            and have != want
-            and not (field.name in ("data", "recipe") and not want)
-        ):
-            return f"{field.name.replace('_', ' ')} {want}, got {have}"
+        is_open = (field.name in _NOT_IN_ALL and not want) or (field.name == "stages" and not have)
+        if field.name != "architecture" and have != want and not is_open:
+            return f"{_WORDS.get(field.name, field.name.replace('_', ' '))} {want}, got {have}"
     return ""
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from hwcost.errors import OfframpError
 from models import brevitas_adapter
 from models.double_functions import in_double
+from models.finite import not_finite
 from models.fold_trace import trace_reading
 from models.plain_layers import Grid, IntegerWeight, PlainConv, PlainLinear, PlainQuantizer
 
@@ -40,12 +41,18 @@ def fold_network(network: Network, example: Tensor) -> Network:
         A network of the same class in evaluation mode.
 
     Raises:
-        OfframpError: When the network is not quantized, or a BatchNorm follows something else than a convolution.
+        OfframpError: When the network is not quantized, a number in it is not finite, or a BatchNorm follows
+            something else than a convolution.
     """
     layers = brevitas_adapter.weight_layers(network)
     if not layers:
         raise OfframpError(
             "expected a quantized network to fold, got a float one; train it with quantization"
+        )
+    broken = not_finite(network)
+    if broken is not None:
+        raise OfframpError(
+            f"expected finite numbers in the network to fold, got NaN or infinity in {broken}; train it anew"
         )
     quantizers = brevitas_adapter.activation_quantizers(network)
     reading = trace_reading(network, layers, quantizers, example)
@@ -110,7 +117,8 @@ def _folded(
     factor = gamma / torch.sqrt(variance + norm.eps)
     before = torch.zeros_like(mean) if bias is None else bias.double()
     new_bias = (beta + (before - mean) * factor).to(scale.dtype)
-    # A channel whose factor is 0 keeps its scale, which has to be above 0, and loses its integers.
-    sign = torch.sign(factor).to(torch.int8).view(-1, *[1] * (integers.dim() - 1))
+    # A channel whose scale would be 0 keeps the one it has, as scales are above 0, and loses its integers.
     new_scale = (scale.double() * factor.abs()).to(scale.dtype)
-    return integers * sign, torch.where(new_scale > 0, new_scale, scale), new_bias
+    sign = torch.where(new_scale > 0, torch.sign(factor), 0).to(torch.int8)
+    rows = (-1, *[1] * (integers.dim() - 1))
+    return integers * sign.view(rows), torch.where(new_scale > 0, new_scale, scale), new_bias

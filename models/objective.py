@@ -5,11 +5,28 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from models.finite import not_finite
 
 
 class NonFiniteLoss(RuntimeError):
     """Training left the numbers: the loss or the weights became NaN or infinite."""
+
+
+def check_weights(network: nn.Module) -> None:
+    """Looks at weights, scales and BatchNorm statistics after the last step, which no loss follows.
+
+    Integers have no NaN: once a network is folded, what was none looks like a number.
+
+    Raises:
+        NonFiniteLoss: One of them is NaN or infinite; the first is named.
+    """
+    name = not_finite(network)
+    if name is not None:
+        raise NonFiniteLoss(
+            f"expected finite weights after training, got NaN or infinity in {name}; lower learning_rate"
+        )
 
 
 def exit_weights(final: Sequence[bool], exit_weight: float) -> Tensor:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from hwcost.errors import OfframpError
-from models.backbone import Backbone
+from models.backbone import Backbone, code_of
 from models.backbones.open import open_backbone
 from models.checkpoint import Checkpoint, load_checkpoint, read_checkpoint
 from models.network import EarlyExitNetwork, architecture_mounts
@@ -26,7 +27,8 @@ def open_checkpoint(
         The quantized network in evaluation mode, and the checkpoint.
 
     Raises:
-        OfframpError: When the file is missing or damaged, its backbone is unknown, or another one is given.
+        OfframpError: When the file is missing or damaged, its backbone is unknown, or another one is given, be it one
+            of the same name whose stages compute something else.
     """
     found = read_checkpoint(path)
     keys, architecture = found.keys, found.keys.architecture
@@ -40,7 +42,7 @@ def open_checkpoint(
         )
     mounts = architecture_mounts(architecture, spec)
     network = empty_network(spec, mounts, architecture.precision(), keys.classes, keys.image_size)
-    load_checkpoint(path, network, keys)
+    load_checkpoint(path, network, dataclasses.replace(keys, stages=code_of(spec)))
     return network.eval(), found
 
 

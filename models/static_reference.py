@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hwcost.networks import uniform_precision
 from models.architecture import REFERENCE_BITS, Architecture
-from models.backbone import Backbone
+from models.backbone import Backbone, code_of
 from models.checkpoint import Checkpoint, CheckpointKeys
 from models.checkpoint_notes import CheckpointNotes
 from models.loop import torch_threads
@@ -93,7 +93,7 @@ def _save_static(
     part = empty_network(spec, mounts, precision, network.classes, network.image_size)
     everything = network.state_dict()
     keys = CheckpointKeys(
-        architecture, spec.name, data.classes, data.image_size, data.fingerprint, recipe.key()
+        architecture, spec.name, data.classes, data.image_size, data.fingerprint, recipe.key(), code_of(spec)
     )
     tensors = {name: everything[name] for name in part.state_dict()}
     Checkpoint(keys, tensors, CheckpointNotes.of_training(data, validation)).save(path)

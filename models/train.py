@@ -12,7 +12,7 @@ from hwcost.networks import Precision
 from models import brevitas_adapter
 from models.architecture import Architecture
 from models.augment import augment_batch, normalize_batch
-from models.backbone import Backbone
+from models.backbone import Backbone, code_of
 from models.calibrate import calibrate
 from models.checkpoint import CheckpointKeys, save_checkpoint
 from models.checkpoint_notes import CheckpointNotes
@@ -30,7 +30,7 @@ from models.loop import (
 )
 from models.loss_record import LossRecord
 from models.network import EarlyExitNetwork, Mount, architecture_mounts
-from models.objective import exit_weights, joint_loss, learning_rate_factor
+from models.objective import check_weights, exit_weights, joint_loss, learning_rate_factor
 from models.predictions import ExitPredictions
 from models.recipe import QatRecipe
 from models.seeds import derive_seed
@@ -100,7 +100,13 @@ def train_architecture(
         calibration, validation = evaluate_splits(network, on_device, temperature_scaling)
     if checkpoint is not None:
         keys = CheckpointKeys(
-            architecture, spec.name, data.classes, data.image_size, data.fingerprint, recipe.key()
+            architecture,
+            spec.name,
+            data.classes,
+            data.image_size,
+            data.fingerprint,
+            recipe.key(),
+            code_of(spec),
         )
         save_checkpoint(checkpoint, network, keys, CheckpointNotes.of_training(data, validation))
     return TrainResult(
@@ -163,7 +169,7 @@ def train_network(
         Mean loss of the last tenth of the steps.
 
     Raises:
-        NonFiniteLoss: When the loss becomes NaN or infinite.
+        NonFiniteLoss: When the loss becomes NaN or infinite, or a weight is in the end.
     """
     n_train = len(data.train_images)
     n_steps = recipe.steps(n_train)
@@ -198,6 +204,7 @@ def train_network(
     del gradients
     release_cached()  # of the recorded step: other processes train on the same GPU
     measure_norms(network, data, indices, recipe.norm_batches)
+    check_weights(network)
     return losses.last(0.1)
 
 

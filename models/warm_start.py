@@ -26,6 +26,7 @@ from models.evaluate import exit_predictions
 from models.float_weights import FloatWeights
 from models.loop import batch_indices, collect_logits, measure_norms, torch_threads
 from models.network import EarlyExitNetwork, all_mounts
+from models.objective import check_weights
 from models.pretraining import Pretraining
 from models.recipe import PretrainRecipe
 from models.splits import spread
@@ -244,6 +245,7 @@ def _train(
     indices = batch_indices(len(data.train_images), max(recipe.batch_size, 256), generator)
     if recipe.epochs > 0:
         measure_norms(network, on_device, indices, NORM_BATCHES)
+    check_weights(network)
     n_final = len(head_kinds)
     teacher = collect_logits(network, on_device.train_images, on_device)[:, -n_final:].mean(1)
     validation = collect_logits(network, on_device.validation_images, on_device)

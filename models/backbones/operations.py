@@ -62,7 +62,13 @@ _ELEMENTWISE: dict[Any, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     torch.tanh: nn.Tanh,
     "tanh": nn.Tanh,
+    F.gelu: nn.GELU,
+    F.leaky_relu: nn.LeakyReLU,
+    F.elu: nn.ELU,
 }
+
+_SHAPED_BY: dict[Any, str] = {F.gelu: "approximate", F.leaky_relu: "negative_slope", F.elu: "alpha"}
+"""The argument of a function, its second, that its module has to have too."""
 
 _OF_FUNCTION: dict[Any, Kind] = {
     operator.add: Kind.ADD,
@@ -121,13 +127,24 @@ def operation(node: fx.Node, modules: Mapping[str, nn.Module]) -> Operation | No
     if kind is None:
         return None
     if kind is Kind.FUNCTION:
-        return Operation(kind, _ELEMENTWISE[node.target]())
+        return _function(node)
     if kind in (Kind.MAX_POOL, Kind.MEAN_POOL):
         pool = _pool(node)
         return None if pool is None else Operation(kind, pool)
     if kind in (Kind.ADD, Kind.MULTIPLY) and (len(node.all_input_nodes) != 2 or "alpha" in node.kwargs):
         return None  # a number is added or multiplied, or a tensor with itself
     return Operation(kind, None)
+
+
+def _function(node: fx.Node) -> Operation | None:
+    """The module a call of an element-wise function stands for."""
+    make, name = _ELEMENTWISE[node.target], _SHAPED_BY.get(node.target)
+    if name is None:
+        return Operation(Kind.FUNCTION, make())
+    given = node.args[1] if len(node.args) > 1 else node.kwargs.get(name)
+    if isinstance(given, fx.Node):
+        return None
+    return Operation(Kind.FUNCTION, make() if given is None else make(**{name: given}))
 
 
 def fresh(function: nn.Module) -> nn.Module:

@@ -64,6 +64,24 @@ def test_in_float32_few_images_see_another_level(bits: int) -> None:
     assert (after.argmax(-1) == before.argmax(-1)).float().mean() >= 0.98
 
 
+def test_a_scale_below_the_least_float_loses_its_integers() -> None:
+    """Its factor is above zero in float64, and what it multiplies adds nothing in float32."""
+    network = network_of(uniform(8))
+    with torch.no_grad():
+        network.blocks[1].depthwise.norm.weight.fill_(1e-44)
+    before, after = logits(network, images()), logits(fold_network(network, images(1)), images())
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["blocks.1.expand.norm.weight", "blocks.1.expand.conv.weight"])
+def test_numbers_that_are_none_are_refused(name: str) -> None:
+    network = network_of(uniform(8))
+    with torch.no_grad():
+        network.get_parameter(name).view(-1)[0] = torch.nan
+    with pytest.raises(OfframpError, match=f"got NaN or infinity in {name}"):
+        fold_network(network, images(1))
+
+
 def test_no_brevitas_and_no_norm_is_left_and_the_source_is_untouched() -> None:
     network = network_of(MIXED)
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}

@@ -13,7 +13,14 @@ from models.evaluate import exit_predictions
 from models.loop import collect_logits
 from models.network import architecture_mounts
 from models.objective import NonFiniteLoss
-from models.train import empty_network, evaluate_splits, quantized_network, train_architecture, train_network
+from models.train import (
+    QatOptimizer,
+    empty_network,
+    evaluate_splits,
+    quantized_network,
+    train_architecture,
+    train_network,
+)
 from tests.models.small import MIXED, QAT, SPEC, digits, warm_start
 
 
@@ -102,6 +109,25 @@ def test_distillation_brings_the_exits_closer_to_the_teacher() -> None:
 def test_a_loss_that_is_not_finite_ends_with_its_reason(learning_rate: float) -> None:
     recipe = dataclasses.replace(QAT, learning_rate=learning_rate, epochs=1)
     with pytest.raises(NonFiniteLoss, match="finite"):
+        train_architecture(uniform(8), SPEC, digits(), warm_start(), recipe, 0)
+
+
+def test_weights_that_are_not_finite_after_the_last_step_end_with_their_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No loss follows the last step, and a folded network has integers, which have no NaN."""
+    recipe, step, factors = dataclasses.replace(QAT, epochs=0.3), QatOptimizer.step, list[float]()
+
+    def breaks_the_last(self: QatOptimizer, factor: float) -> None:
+        step(self, factor)
+        factors.append(factor)
+        if len(factors) == recipe.steps(len(digits().train_images)):
+            self.weights[0].data.view(-1)[0] = torch.nan
+
+    monkeypatch.setattr(QatOptimizer, "step", breaks_the_last)
+    with pytest.raises(
+        NonFiniteLoss, match=r"finite weights after training, got NaN or infinity in .*weight"
+    ):
         train_architecture(uniform(8), SPEC, digits(), warm_start(), recipe, 0)
 
 

@@ -1,5 +1,7 @@
 """Rebuilt stages compute what the author's modules compute, and everything in them is quantized."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -69,6 +71,38 @@ class Pooled(nn.Module):
         """(n, 6, h, w)."""
         pooled: Tensor = F.avg_pool2d(self.conv(x), *self.arguments, **self.keywords)
         return pooled
+
+
+class Called(nn.Module):
+    """A function between two convolutions, called with these arguments."""
+
+    def __init__(self, function: Callable[..., Tensor], *arguments: object, **keywords: object) -> None:
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(6, 6, 1), nn.Conv2d(6, 6, 1)
+        self.function, self.arguments, self.keywords = function, arguments, keywords
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, 6, h, w)."""
+        found: Tensor = self.last(self.function(self.conv(x), *self.arguments, **self.keywords))
+        return found
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        Called(F.gelu),
+        Called(F.gelu, approximate="tanh"),
+        Called(F.leaky_relu),
+        Called(F.leaky_relu, 0.3),
+        Called(F.leaky_relu, negative_slope=0.2, inplace=True),
+        Called(F.elu),
+        Called(F.elu, 0.5, True),
+    ],
+)
+def test_functions_keep_their_arguments(stage: nn.Module) -> None:
+    randomize(stage)
+    x = torch.randn(2, 6, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(rebuilt_like(stage)(x), stage.eval()(x), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("stage", [Pooled(3, 2, 0, True), Pooled(3, 2, 0, ceil_mode=True)])

@@ -11,13 +11,15 @@ from safetensors.torch import save_file
 
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
+from models.backbone import code_of
 from models.backbones.build import weight_names
 from models.backbones.open import open_backbone
 from models.backbones.staged import StagedBackbone
-from models.checkpoint import CheckpointKeys, load_checkpoint
+from models.checkpoint import CheckpointKeys, load_checkpoint, save_checkpoint
 from models.float_weights import load_float_weights
 from models.fold import fold_network
 from models.network import architecture_mounts
+from models.open_checkpoint import open_checkpoint
 from models.train import empty_network, quantized_network, train_architecture
 from models.warm_start import WarmStart, pretrain, warm_start_key
 from tests.models.small import PRETRAIN, QAT, digits
@@ -64,6 +66,19 @@ def test_a_trained_network_comes_back_from_its_checkpoint_and_folds(warm: WarmSt
         # Rounding may carry a value over a level of a quantizer, seldom and by one step.
         assert (mine - theirs).abs().median() < 1e-4
         assert (mine.argmax(1) == theirs.argmax(1)).float().mean() > 0.95
+
+
+def test_stages_that_compute_something_else_under_the_same_name_are_refused(tmp_path: Path) -> None:
+    path, spec = tmp_path / "network.safetensors", backbone()
+    network = empty_network(spec, architecture_mounts(GENES, spec), GENES.precision(), 10, SIZE)
+    keys = CheckpointKeys(GENES, spec.name, 10, SIZE, "", "")
+    save_checkpoint(path, network, dataclasses.replace(keys, stages=code_of(spec)))
+    assert open_checkpoint(path, spec)[1].keys.stages == spec.fingerprint
+    other = dataclasses.replace(spec, fingerprint="of other code")
+    with pytest.raises(OfframpError, match="stages that compute what those of this backbone compute"):
+        open_checkpoint(path, other)
+    save_checkpoint(path, network, keys)  # as files were before: they do not say
+    assert open_checkpoint(path, other)[1].keys.stages == ""
 
 
 def test_another_backbone_has_another_warm_start(warm: WarmStart) -> None:
