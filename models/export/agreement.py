@@ -54,7 +54,7 @@ class Agreement:
 
 
 def compare_logits(
-    reference: FloatArray, other: npt.NDArray[np.floating[Any]], policy: ExitPolicy
+    reference: npt.NDArray[np.floating[Any]], other: npt.NDArray[np.floating[Any]], policy: ExitPolicy
 ) -> Agreement:
     """Compares all logits, and what the policy makes of them.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +18,19 @@ from models.export.agreement import compare_chain, compare_logits
 from models.export.part_check import compare_parts
 from models.export.runtimes import ChainedParts, OnnxPart, QonnxPart, Runner, TorchPart, qonnx_to_qcdq
 from models.export.verdict import Comparisons
+from models.fold import fold_network
 from models.network import EarlyExitNetwork
 
 FloatArray = npt.NDArray[np.float32]
+Floats = TypeVar("Floats", npt.NDArray[np.float32], npt.NDArray[np.float64])
 Format = Literal["qonnx", "qcdq", "torch"]
 
 BATCH = 128
 BASELINE_IMAGES = 500
 """Images that PyTorch runs in float64 too: that takes twice as long."""
+
+EXACT_IMAGES = 100
+"""Of these, those that the folded network runs in float64."""
 
 EXECUTOR_IMAGES = 4
 """Images that qonnx's own executor runs: it takes up to a second for each."""
@@ -73,6 +80,10 @@ def compare_files(
             ChainedParts(separate[::2], separate[1::2]), images[:n_chain], reference[:n_chain], policy
         )
     few = images[:BASELINE_IMAGES]
+    with in_float64(network):
+        exact = torch_logits(network, few.astype(np.float64))
+        fewer = few[:EXACT_IMAGES].astype(np.float64)
+        exact_folded = torch_logits(fold_network(network, torch.from_numpy(fewer[:1])), fewer)
     executor = None
     if kind == "qonnx":
         n = min(EXECUTOR_IMAGES, len(images))
@@ -82,35 +93,31 @@ def compare_files(
         folding=compare_logits(trained, reference, policy),
         parts=parts,
         chain=chain,
-        baseline=compare_logits(trained[: len(few)], exact_logits(network, few), policy),
+        exact_folding=compare_logits(exact[: len(fewer)], exact_folded, policy),
+        baseline=compare_logits(trained[: len(few)], exact, policy),
         executor=executor,
     )
     return ComparedNetworks(found, exported, trained)
 
 
-def torch_logits(network: EarlyExitNetwork, images: FloatArray) -> FloatArray:
-    """(n, n_exits, classes) of a network in PyTorch."""
+def torch_logits(network: EarlyExitNetwork, images: Floats) -> Floats:
+    """(n, n_exits, classes) of a network in PyTorch, in the arithmetic of the images."""
     found = []
     with torch.inference_mode():
         for chunk in torch.from_numpy(images).split(BATCH):
             found.append(torch.stack(network(chunk.to(memory_format=torch.channels_last)), dim=1))
-    logits: FloatArray = torch.cat(found).float().numpy()
+    logits: Floats = torch.cat(found).to(chunk.dtype).numpy()
     return logits
 
 
-def exact_logits(network: EarlyExitNetwork, images: FloatArray) -> npt.NDArray[np.float64]:
-    """(n, n_exits, classes) of a float32 network in float64; the network is as before afterwards."""
-    found = []
-    network.double()  # no number changes, there and back
+@contextlib.contextmanager
+def in_float64(network: EarlyExitNetwork) -> Iterator[None]:
+    """A float32 network computes in float64 meanwhile; afterwards every number is as before."""
+    network.double()
     try:
-        with torch.inference_mode():
-            for chunk in torch.from_numpy(images).split(BATCH):
-                x = chunk.double().to(memory_format=torch.channels_last)
-                found.append(torch.stack(network(x), dim=1))
+        yield
     finally:
         network.float()
-    logits: npt.NDArray[np.float64] = torch.cat(found).numpy()
-    return logits
 
 
 def _runners(kind: Format, paths: list[Path], scratch: Path) -> list[Runner]:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from models.export.agreement import REQUIRED_SHARE, Agreement, ChainAgreement
+from models.export.agreement import CLOSE, REQUIRED_SHARE, Agreement, ChainAgreement
 from models.export.part_check import PartAgreement
 
 
@@ -19,6 +19,7 @@ class Comparisons:
         folding: Of the folded network with the trained one, both in PyTorch.
         parts: Of every separate file in the place of its part, see `models.export.part_check`.
         chain: Of the separate files, run one image at a time and stopped.
+        exact_folding: The same in float64, where rounding carries no value over the border between two levels.
         baseline: Of the trained network with itself, float32 against float64: differences that no export causes.
         executor: Of QONNX files in qonnx's own executor; None for other formats.
     """
@@ -27,6 +28,7 @@ class Comparisons:
     folding: Agreement
     parts: tuple[PartAgreement, ...]
     chain: ChainAgreement
+    exact_folding: Agreement
     baseline: Agreement
     executor: Agreement | None
 
@@ -82,6 +84,13 @@ class Comparisons:
             found.append(self._line("the separate segments and heads, run one after the other", self.chain))
         if self.executor is not None and not self._agrees(self.executor):
             found.append(self._line(f"{network_file} in qonnx's own executor", self.executor))
+        exact = self.exact_folding
+        if min(exact.same_exit, exact.close_images) < REQUIRED_SHARE:
+            found.append(
+                f"folding the BatchNorms leaves in float64 the exit of {100 * exact.same_exit:.2f} % of "
+                f"{exact.images} images and the logits of {100 * exact.close_images:.2f} % within {CLOSE:g}, at least "
+                f"{100 * REQUIRED_SHARE:g} % are needed of both"
+            )
         if self.folding.same_exit < self.folding_allowance:
             found.append(
                 f"folding the BatchNorms leaves the exit of {100 * self.folding.same_exit:.2f} % of "
@@ -101,6 +110,7 @@ class Comparisons:
         return {
             "agreement": {**self.agreement.to_dict(), "good": self.agreement.good},
             "folding": self.folding.to_dict(),
+            "folding_float64": self.exact_folding.to_dict(),
             "parts": [part.to_dict() for part in self.parts],
             "chain": self.chain.to_dict(),
             "pytorch_float64": self.baseline.to_dict(),
@@ -127,8 +137,10 @@ def comparison_lines(kind: str, found: Comparisons, faults: Sequence[str]) -> li
     lines += [
         f"- the files in {runtime} and the folded network in PyTorch: {_in_words(found.agreement)}",
         f"- the folded network and the trained one, both in PyTorch: {_in_words(found.folding)}",
+        f"- the same two in float64: {_in_words(found.exact_folding)}",
         f"- the trained network in PyTorch, float32 and float64: {_in_words(found.baseline)}. These differences and "
-        "the ones before are rounding that carries a value over the border between two levels of a quantizer",
+        "those of folding in float32 are rounding that carries a value over the border between two levels of a "
+        "quantizer",
         f"- each separate file in the place of its part, the worst of them `{worst.file}`: "
         f"{100 * worst.same_class:.2f} % of {worst.images} images get the same class at the exit behind it",
         f"- separate segments and heads, stopped by the policy: {100 * chain.same_exit:.2f} % of {chain.images} "

@@ -43,6 +43,8 @@ def test_an_export_agrees_with_the_trained_network_on_real_images(tmp_path: Path
     assert report.found.agreement.close_images >= 0.99
     assert report.found.folding.same_exit >= 0.99
     assert report.found.folding.close_images >= 0.95
+    assert report.found.exact_folding.close_images == 1.0
+    assert report.found.exact_folding.largest_logit_difference < 1e-9
     assert report.found.baseline.close_images >= 0.95
     assert (
         report.found.chain.samples[0]

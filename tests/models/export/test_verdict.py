@@ -14,6 +14,7 @@ GOOD = Comparisons(
     folding=EQUAL,
     parts=(PartAgreement("segment_0.onnx", 1000, 1.0, 0.0), PartAgreement("head_0.onnx", 1000, 1.0, 0.0)),
     chain=ChainAgreement(200, 1.0, 1.0, (200, 50)),
+    exact_folding=EQUAL,
     baseline=EQUAL,
     executor=EQUAL,
 )
@@ -75,6 +76,13 @@ def test_folding_may_differ_as_much_as_rounding_does() -> None:
     assert allowed.faults("network.onnx") == []
     (fault,) = changed("folding", same_exit=0.951).faults("network.onnx")
     assert fault.startswith("folding the BatchNorms leaves the exit of 95.10 %")
+
+
+@pytest.mark.parametrize("figure", ["same_exit", "close_images"])
+def test_folding_in_float64_changes_nothing(figure: str) -> None:
+    (fault,) = changed("exact_folding", **{figure: 0.99}).faults("network.onnx")
+    assert fault.startswith("folding the BatchNorms leaves in float64")
+    assert "99.00 %" in fault
 
 
 def test_folding_may_not_change_the_class_behind_the_last_early_exit() -> None:
