@@ -188,13 +188,13 @@ def held_out(kind: str, cases: list[Case]) -> Rows:
 
 
 def by_score(kind: str, cases: list[Case], drop: float = 0.01) -> Rows:
-    """Thresholds per exit and shared ones for every score, with and without temperatures."""
+    """Thresholds per exit and shared ones for every score, with temperatures and, given logits, without."""
     rows: Rows = []
     for scaled in (True, False):
-        some = cases if scaled else [without_temperature(case) for case in cases]
+        some = cases if scaled else [without_temperature(case) for case in cases if case.raw]
         for score in SCORES:
             results = [_of_score(case, score, drop) for case in some]
-            if not all(results):
+            if not some or not all(results):
                 continue
             for search in ("per exit", "shared"):
                 points = [(found[search], case) for found, case in zip(results, some, strict=True)]
@@ -373,20 +373,20 @@ def main() -> None:
         "stored": of_run,
     }
     kinds = {kind: cases for kind, cases in kinds.items() if cases}
-    logits = {kind: [case for case in cases if case.raw] for kind, cases in kinds.items()}
     result = {
         "floor": [row for k, c in kinds.items() for row in compare(k, c, DROPS, above_floor)],
         "ceiling": [row for k, c in kinds.items() for row in compare(k, c, CEILINGS, below_ceiling)],
         "equal_accuracy": [row for k, c in kinds.items() for row in equal_accuracy(k, c)],
         "held_out": [row for k, c in kinds.items() for row in held_out(k, c)],
-        "scores": [row for k, c in logits.items() if c for row in by_score(k, c)],
+        "scores": [row for k, c in kinds.items() for row in by_score(k, c)],
         "calibration_error": [row for k, c in kinds.items() for row in calibration(k, c)],
         "time": search_time(options),
     }
     report(result)
     print(f"\n{time.perf_counter() - started:.0f} s")
     settings = {key: value for key, value in vars(options).items() if key not in ("json", "predictions")}
-    write_json(options.json, {**result, **provenance(("numpy", "torch", "brevitas"), **settings)})
+    run = options.predictions.resolve().parent.name if options.predictions else None
+    write_json(options.json, {**result, **provenance(("numpy", "torch", "brevitas"), run=run, **settings)})
 
 
 if __name__ == "__main__":
