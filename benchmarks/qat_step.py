@@ -109,8 +109,10 @@ class Case:
         return joint_loss(logits, self.labels, self.teacher, self.weights, self.distilled, 2.0, 0.0)
 
 
-def float_action(options: argparse.Namespace, setting: Setting) -> Callable[[], None]:
+def float_action(options: argparse.Namespace, setting: Setting, compiled: bool = False) -> Callable[[], None]:
     case = Case(options, FloatLayers(), setting.channels_last)
+    if compiled:
+        case.network.compile()
     optimizer = torch.optim.SGD(case.network.parameters(), lr=1e-3, momentum=0.9, nesterov=True)
 
     def step() -> None:
@@ -125,12 +127,18 @@ def float_action(options: argparse.Namespace, setting: Setting) -> Callable[[], 
 
 
 def our_action(
-    options: argparse.Namespace, threads: int, fast: bool, precision: Arithmetic = "float32"
+    options: argparse.Namespace,
+    threads: int,
+    fast: bool,
+    precision: Arithmetic = "float32",
+    compiled: bool = False,
 ) -> Callable[[], None]:
     case = Case(options, brevitas_adapter.QuantLayers(fast), channels_last=True)
     twin = Case(options, FloatLayers(), channels_last=True)
     calibrate(case.network, measure_ranges(twin.network, [twin.images]))
     case.network.train()
+    if compiled:
+        case.network.compile()
     optimizer = QatOptimizer(case.network, QatRecipe(learning_rate=1e-3))
 
     def step() -> None:
