@@ -20,6 +20,7 @@ from models.checkpoint import Checkpoint, CheckpointKeys, read_checkpoint
 from models.exit_policy import ExitPolicy
 from models.export.compare import Format, compare_files
 from models.export.cost import Placement, simulated_cost
+from models.export.exactness import largest_sum
 from models.export.folder import check_folder, staged
 from models.export.images import EvaluationImages, evaluation_images, notes_or_images
 from models.export.model_card import CardFacts, Measured, model_card
@@ -32,6 +33,7 @@ from models.inference import exits_taken
 from models.loop import torch_threads
 from models.network import EarlyExitNetwork
 from models.open_checkpoint import image_channels, name_and_width, open_checkpoint
+from models.source_commit import source_commit
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -151,7 +153,7 @@ def _export(
     compared = compare_files(
         request.kind, paths, (network, folded), images.images, request.chain_images, policy
     )
-    found = compared.found
+    found, largest = compared.found, largest_sum(folded)
     faults = found.faults(paths[0].name)
     measured = _measured(compared.exported, compared.trained, images, policy)
     files = (*(path.name for path in paths), CARD, REPORT)
@@ -159,7 +161,7 @@ def _export(
     versions = _versions(request.kind)
     facts = CardFacts(
         request.kind, keys, notes, policy, origin, measured, cost,
-        comparison_lines(request.kind, found, faults), files, versions,
+        [*comparison_lines(request.kind, found, faults), largest.line()], files, versions,
     )  # fmt: skip
     (folder / CARD).write_text(model_card(network, facts), encoding="utf-8")
     values = {
@@ -174,7 +176,9 @@ def _export(
         "good": not faults,
         "faults": faults,
         **found.to_dict(),
+        "largest_sum": largest.to_dict(),
         "versions": versions,
+        "commit": source_commit(),
     }
     text = json.dumps(values, indent=2) + "\n"
     (folder / REPORT).write_text(text, encoding="utf-8")

@@ -88,8 +88,8 @@ class Comparisons:
         if min(exact.same_exit, exact.close_images) < REQUIRED_SHARE:
             found.append(
                 f"folding the BatchNorms leaves in float64 the exit of {100 * exact.same_exit:.2f} % of "
-                f"{exact.images} images and the logits of {100 * exact.close_images:.2f} % within {CLOSE:g}, at least "
-                f"{100 * REQUIRED_SHARE:g} % are needed of both"
+                f"{exact.images} images and the logits of {100 * exact.close_images:.2f} % within {CLOSE:g}, at "
+                f"least {100 * REQUIRED_SHARE:g} % are needed of both"
             )
         if self.folding.same_exit < self.folding_allowance:
             found.append(
