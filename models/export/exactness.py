@@ -40,8 +40,8 @@ class LargestSum:
         if self.is_exact:
             return f"- the largest sum that any image could give is {share}: all sums are exact, in any order"
         return (
-            f"- the largest sum that weights and levels allow is {share}. Sums above 2^24 are rounded and depend on the "
-            "runtime then; whether any image here has one the comparisons tell"
+            f"- the largest sum that weights and levels allow is {share}. Sums above 2^24 are rounded, and may then "
+            "depend on the runtime; whether any image here has one the comparisons tell"
         )
 
 
