@@ -2,8 +2,8 @@
 
     python -m benchmarks.early_exit --json early_exit.json
 
-The network is folded, as it is deployed, and stopped by `EarlyExitNetwork.predict` and, with its parts as ONNX
-files, by the same loop in ONNX Runtime; the static network has the same backbone and bits, and the final head alone.
+The network is folded, as it is deployed, and stopped by the loop of `EarlyExitNetwork.predict`, with its parts as ONNX
+files in ONNX Runtime too; the static network has the same backbone and bits, and the final head alone.
 Both run the same images in turn. Weights are drawn, which changes no time, and thresholds are set on the images so
 that the wanted shares leave at each exit (default: those of the paper's network A, E, F, H, K).
 
