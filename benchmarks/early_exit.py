@@ -2,10 +2,10 @@
 
     python -m benchmarks.early_exit --json early_exit.json
 
-The network is folded, as it is deployed, and stopped by the loop of `EarlyExitNetwork.predict`, with its parts as ONNX
-files in ONNX Runtime too; the static network has the same backbone and bits, and the final head alone.
-Both run the same images in turn. Weights are drawn, which changes no time, and thresholds are set on the images so
-that the wanted shares leave at each exit (default: those of the paper's network A, E, F, H, K).
+The network is folded, as it is deployed, and stopped by the loop of `EarlyExitNetwork.predict`, with its parts as
+ONNX files in ONNX Runtime too; the static network has the same backbone and bits, and the final head alone. Both run
+the same images in turn. Weights are drawn, which changes no time, and thresholds are set on the images so that the
+wanted shares leave at each exit (default: those of the paper's network A, E, F, H, K).
 
 Where the measured ratio is further than 15 % from that of executed MACs, the profile says where the gap is from: the
 time each segment takes by itself (a segment's share of the time is not its share of the MACs), and what is spent
