@@ -65,11 +65,11 @@ def main() -> None:
         ),
     }
     result: dict[str, Any] = {}
-    for name, make in makers.items():
+    settings = {key: value for key, value in vars(options).items() if key != "json"}
+    for name, make in makers.items():  # compiling takes minutes: what is measured is written
         result[name] = compared(make, options.rounds)
         print(f"{name:58s} {_shown(result[name])}", flush=True)
-    settings = {key: value for key, value in vars(options).items() if key != "json"}
-    write_json(options.json, {"networks": result, **provenance(("torch", "brevitas"), **settings)})
+        write_json(options.json, {"networks": result, **provenance(("torch", "brevitas"), **settings)})
 
 
 def _shown(found: dict[str, Any]) -> str:
