@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from hwcost.networks import load_backbone
+from models import brevitas_adapter
 from models.architecture import Architecture
 from models.checkpoint import CheckpointKeys, save_checkpoint
 from models.checkpoint_notes import CheckpointNotes
@@ -22,7 +23,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = load_backbone("paper").scaled(0.125).with_in_channels(1)
     architecture = Architecture((4,), ("gap", "gap"), (4,) * 12, (6,) * 12, 4, 6)
     network = empty_network(spec, architecture_mounts(architecture, spec), architecture.precision(), 10, 16)
-    initialize(network, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    initialize(network, generator)
+    with torch.no_grad():  # equal scales before and behind a mean have ties; trained ones have none
+        for scale in brevitas_adapter.scale_parameters(network):
+            scale += 0.3 * torch.rand(scale.shape, generator=generator)
     path = tmp_path_factory.mktemp("run") / "trained.safetensors"
     keys = CheckpointKeys(architecture, spec.name, 10, 16, digits().fingerprint, "")
     save_checkpoint(path, network, keys, CheckpointNotes.of_training(digits()))
