@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._inductor.config
 
 from benchmarks.harness import Timing, interleaved, median_ratio, provenance, write_json
 from benchmarks.qat_step import PRECISIONS, Setting, float_action, our_action
@@ -46,6 +47,7 @@ def compared(make: Callable[[bool], Callable[[], None]], rounds: int) -> dict[st
 
 
 def main() -> None:
+    torch._inductor.config.force_disable_caches = True  # every architecture of a study is new to the compiler
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compiled_step", description=__doc__)
     parser.add_argument("--width", type=float, default=0.5)
     parser.add_argument("--batch", type=int, default=128)
