@@ -32,7 +32,7 @@ def compared(make: Callable[[bool], Callable[[], None]], rounds: int) -> dict[st
     try:
         compiled()
     except Exception as error:  # whatever the compiler says is the result
-        return {"error": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
+        return {"error": " ".join(f"{type(error).__name__}: {error}".splitlines()[:1])}
     first = time.perf_counter() - started
     seconds = interleaved({"plain": plain, "compiled": compiled}, rounds, warmups=2)
     medians = {name: statistics.median(values) for name, values in seconds.items()}

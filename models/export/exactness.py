@@ -20,15 +20,17 @@ class LargestSum:
     Attributes:
         layer: Where.
         magnitude: Of the sum, and of every part of it.
+        off_grid: Layers that read values which no quantizer made: their sums are not of integers.
     """
 
     layer: str
     magnitude: int
+    off_grid: tuple[str, ...] = ()
 
     @property
     def is_exact(self) -> bool:
         """Whether no image can have a sum that float32 rounds."""
-        return self.magnitude < EXACT_BELOW
+        return self.magnitude < EXACT_BELOW and not self.off_grid
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -39,9 +41,17 @@ class LargestSum:
         share = f"{self.magnitude / EXACT_BELOW:.2f} x 2^24, in `{self.layer}`"
         if self.is_exact:
             return f"- the largest sum that any image could give is {share}: all sums are exact, in any order"
+        reasons = []
+        if self.magnitude >= EXACT_BELOW:
+            reasons.append(
+                f"the largest sum that weights and levels allow is {share}, and those above 2^24 are rounded"
+            )
+        if self.off_grid:
+            names = ", ".join(f"`{name}`" for name in self.off_grid)
+            reasons.append(f"{names} read values that no quantizer made, so their sums are rounded")
         return (
-            f"- the largest sum that weights and levels allow is {share}. Sums above 2^24 are rounded, and may then "
-            "depend on the runtime; whether any image here has one the comparisons tell"
+            f"- {'; '.join(reasons)}. What is rounded may depend on the runtime; whether it does for any image here the "
+            "comparisons tell"
         )
 
 
@@ -51,13 +61,14 @@ def largest_sum(folded: nn.Module) -> LargestSum:
     Args:
         folded: From `models.fold.fold_network`.
     """
-    found = LargestSum("", 0)
+    magnitudes, off_grid = {"": 0}, []
     for name, layer in folded.named_modules():
-        if isinstance(layer, PlainLayer) and layer.grid is not None:
-            grid = layer.grid
-            level = 2 ** (grid.bits - 1) if grid.signed else 2**grid.bits - 1
-            of_channel = layer.source.integers.long().abs().flatten(1).sum(1)
-            found = max(
-                found, LargestSum(name, int(of_channel.max()) * level), key=lambda sum_: sum_.magnitude
-            )
-    return found
+        if not isinstance(layer, PlainLayer):
+            continue
+        if layer.grid is None:
+            off_grid.append(name)
+            continue
+        level = 2 ** (layer.grid.bits - 1) if layer.grid.signed else 2**layer.grid.bits - 1
+        magnitudes[name] = int(layer.source.integers.long().abs().flatten(1).sum(1).max()) * level
+    largest = max(magnitudes, key=lambda name: magnitudes[name])
+    return LargestSum(largest, magnitudes[largest], tuple(off_grid))

@@ -8,18 +8,30 @@ from models.plain_layers import Grid, IntegerWeight, PlainConv, PlainLinear
 from tests.models.export.small_export import folded, images
 
 
-def linear(integers: list[list[int]], bits: int, signed: bool) -> PlainLinear:
+def linear(integers: list[list[int]], grid: Grid | None) -> PlainLinear:
     weights = torch.tensor(integers, dtype=torch.int8)
-    return PlainLinear(
-        IntegerWeight(weights, torch.ones(len(integers)), 8), None, Grid(torch.ones(()), bits, signed)
-    )
+    return PlainLinear(IntegerWeight(weights, torch.ones(len(integers)), 8), None, grid)
+
+
+def levels(bits: int, signed: bool) -> Grid:
+    return Grid(torch.ones(()), bits, signed)
 
 
 def test_it_is_what_the_worst_image_gives() -> None:
     """By hand: the row with the largest sum of magnitudes, times the largest level."""
-    network = nn.Sequential(linear([[1, -2, 3], [100, 0, -20]], 4, False), linear([[127, 1]], 3, True))
+    network = nn.Sequential(
+        linear([[1, -2, 3], [100, 0, -20]], levels(4, signed=False)),
+        linear([[127, 1]], levels(3, signed=True)),
+    )
     assert largest_sum(network) == LargestSum("0", 120 * 15)
     assert largest_sum(network[1:]) == LargestSum("1", 128 * 4)
+
+
+def test_a_layer_that_reads_no_integers_has_no_exact_sums() -> None:
+    found = largest_sum(nn.Sequential(linear([[1, 2]], levels(4, signed=False)), linear([[3]], None)))
+    assert found == LargestSum("0", 45, ("1",))
+    assert not found.is_exact
+    assert "`1` read values that no quantizer made" in found.line()
 
 
 def test_no_sum_of_a_real_network_is_larger() -> None:
@@ -41,6 +53,7 @@ def test_no_sum_of_a_real_network_is_larger() -> None:
     found = largest_sum(network)
     assert 0 < max(seen.values()) <= found.magnitude
     assert found.layer in seen
+    assert found.off_grid == ()
 
 
 def test_the_card_says_whether_all_sums_are_exact() -> None:
