@@ -44,14 +44,14 @@ class LargestSum:
         reasons = []
         if self.magnitude >= EXACT_BELOW:
             reasons.append(
-                f"the largest sum that weights and levels allow is {share}, and those above 2^24 are rounded"
+                f"the largest sum that weights and levels allow is {share}; above 2^24 they are rounded"
             )
         if self.off_grid:
             names = ", ".join(f"`{name}`" for name in self.off_grid)
             reasons.append(f"{names} read values that no quantizer made, so their sums are rounded")
         return (
-            f"- {'; '.join(reasons)}. What is rounded may depend on the runtime; whether it does for any image here the "
-            "comparisons tell"
+            f"- {'; '.join(reasons)}. What is rounded may depend on the runtime; whether it does for any image here, "
+            "the comparisons tell"
         )
 
 
