@@ -57,7 +57,9 @@ reproduce-accuracy: $(STAMP)
 # The same on a quarter-width backbone; ends after 90 minutes at the latest, called again it goes on.
 reproduce-accuracy-cpu: $(STAMP)
 	timeout 90m $(BIN)/python -m benchmarks.accuracy --preset cifar10-small --data $(or $(DATA),cifar10) --device cpu \
-	  --set pretrain.epochs=16 --set pretrain.full_size_from=0.6 --set pretrain.threads=1 --set qat.epochs=2.0 --json accuracy-cpu.json
+	  --set pretrain.epochs=16 --set pretrain.full_size_from=0.6 --set pretrain.threads=1 --set qat.epochs=2.0 \
+	  --set pretrain.final_learning_rate=0 --set pretrain.label_smoothing=0.05 --set pretrain.exit_weight=1 \
+	  --set pretrain.distillation_weight=0.3 --set augment.crop_padding=4 --json accuracy-cpu.json
 
 # Exact versions of everything that is installed, without the local suffix (+cpu) that no registry has.
 lock: $(STAMP)
