@@ -8,6 +8,9 @@ exits out gives every placement of them without another training. Its heads are 
 two. Of each placement every threshold of the grid counts, the front in accuracy and mean energy-latency product is
 chosen on the validation split from means over seeds, and beside each of its points stands the cheapest refined design
 of the run that is at least as accurate there. The test split is not read.
+
+The paper compares thresholds with the softmax as it is. What the same grid gives after temperature scaling, as the
+run's own thresholds have it, is a second front (`temperature_scaling` in the table).
 """
 
 from __future__ import annotations
@@ -133,21 +136,43 @@ def with_all_exits(run: RefinedRun) -> Architecture:
 def measure(run: RefinedRun) -> tuple[dict[str, Any], pd.DataFrame]:
     """Trains what is missing and compares.
 
+    Returns:
+        What was compared with what; the rows of `beside` with `temperature_scaling` before them, first those of the
+        softmax as it is.
+
     Raises:
         OfframpError: A training diverged.
     """
     whole, hardware = with_all_exits(run), run.context.hardware
     trained = run.train([whole])[whole]
-    candidates = points(whole, [network.validation for network in trained], hardware)
     ours = run.table[(run.table["role"] != "static_reference") & run.table["feasible"].astype(bool)]
-    compared = beside(front(candidates), run.reference, ours)
+    tables = []
+    for scaled, seeds in ((False, run.unscaled(whole)), (True, [network.validation for network in trained])):
+        compared = beside(front(points(whole, seeds, hardware)), run.reference, ours)
+        compared.insert(0, "temperature_scaling", scaled)
+        tables.append(compared)
+    n_placements = len(placements(whole.exits))
     facts = {
         "accelerator": hardware.accelerator.name, "seeds": run.seeds, "epochs": run.networks.recipe.epochs,
-        "placements": len(placements(whole.exits)), "candidates": len(candidates),
+        "placements": n_placements, "candidates": n_placements * len(PAPER_GRID),
         "static_accuracy": float(run.reference["accuracy"]),
         "accuracy_of_each_exit": np.mean([t.validation.accuracies for t in trained], axis=0).tolist(),
     }  # fmt: skip
-    return facts, compared
+    return facts, pd.concat(tables, ignore_index=True)
+
+
+def in_words(compared: pd.DataFrame) -> str:
+    """How a front compares, in a line.
+
+    Args:
+        compared: Rows of `beside`.
+    """
+    ratios = compared["ratio"].dropna()
+    between = f"{ratios.min():.2f} to {ratios.max():.2f}" if len(ratios) else "none"
+    return (
+        f"{len(compared)} points; ratio {between}, above a half at {int((ratios > 0.5).sum())}; no design as "
+        f"accurate at {int(compared['ratio'].isna().sum())}"
+    )
 
 
 def main() -> int:
@@ -164,11 +189,14 @@ def main() -> int:
         f"{facts['placements']} placements, {facts['candidates']} with thresholds; static reference "
         f"{facts['static_accuracy']:.2%}; validation, means of {facts['seeds']} seeds"
     )
-    print(table.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
+    for scaled, rows in table.groupby("temperature_scaling", sort=False):
+        print(f"\n{'after temperature scaling' if scaled else 'the softmax as it is'}: {in_words(rows)}")
+        columns = rows.drop(columns="temperature_scaling")
+        print(columns.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     if options.csv is not None:
         table.to_csv(options.csv, index=False, lineterminator="\n")
-    rows = table.astype(object).where(table.notna(), None).to_dict("records")
-    write_json(options.json, {**facts, "front": rows, **provenance(("numpy", "torch"), run=options.run.name)})
+    kept = table.astype(object).where(table.notna(), None).to_dict("records")
+    write_json(options.json, {**facts, "front": kept, **provenance(("numpy", "torch"), run=options.run.name)})
     return 0
 
 

@@ -15,6 +15,9 @@ from rich.console import Console
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
 from models.device import resolve_device
+from models.predictions import ExitPredictions
+from models.training_data import TestSplit
+from models.unseen import unseen_predictions
 from study.bounds import Bounds
 from study.evaluate import Evaluator
 from study.memo import TrainedNetwork, stored_networks
@@ -72,7 +75,8 @@ class RefinedRun:
             weights: The float weights its pre-training started from, on this machine; None: as for the images.
 
         Raises:
-            OfframpError: It was not refined, or with a recipe that its configuration does not have.
+            OfframpError: It was not refined, or with a recipe that its configuration does not have, or from a float
+                network, on a device or by code that are not those of here.
         """
         record = run / FOLDER / "environment.json"
         if not record.is_file() or not (run / TABLE).is_file():
@@ -93,7 +97,9 @@ class RefinedRun:
         context = open_context(config, paths, device, load_data(config, paths.cache))
         task = WorkerTask(config, paths, storage_url(config, paths), str(config.run.name), device, 0)
         table = pd.read_csv(run / TABLE, dtype={"design": str, "architecture": str, "network": str})
-        return cls(RefinedNetworks(context, recipe), int(how["seeds"]), task, table)
+        opened = cls(RefinedNetworks(context, recipe), int(how["seeds"]), task, table)
+        opened.static_networks()
+        return opened
 
     @property
     def context(self) -> StudyContext:
@@ -118,14 +124,24 @@ class RefinedRun:
         return replace(self.context.evaluator, bounds=Bounds.of(kept, self.context.hardware.static))
 
     def static_networks(self) -> list[TrainedNetwork]:
-        """Those of the static reference, trained the better of two ways, an entry a seed."""
+        """Those of the static reference, trained the better of two ways, an entry a seed.
+
+        Raises:
+            OfframpError: One is not found, so other networks could not be trained as these were either.
+        """
         choice = json.loads((self.networks.folder / "choice.json").read_text(encoding="utf-8"))
         static = self.context.hardware.static_architecture
         alone = self.networks.alone(self.seeds)
         jointly = [Training(static, seed, jointly=True) for seed in range(self.seeds)]
         chosen = alone if choice["static_reference"] == "alone" else jointly
-        found = [self.networks.find(training) for training in chosen]
-        return [network for network in found if network is not None]
+        found = [network for training in chosen if (network := self.networks.find(training)) is not None]
+        if len(found) < self.seeds:
+            raise OfframpError(
+                f"expected the {self.seeds} refined static networks in {self.networks.folder}, got {len(found)} that "
+                "were trained from the float network, on the device and by the code that are here; use those of the "
+                "refinement, or refine again"
+            )
+        return found
 
     def architectures(self) -> list[Architecture]:
         """Networks of its refined designs."""
@@ -134,6 +150,22 @@ class RefinedRun:
         return sorted(
             {s.architecture for s in kept if s.architecture.key()[:12] in wanted}, key=Architecture.key
         )
+
+    def unscaled(self, architecture: Architecture) -> list[ExitPredictions]:
+        """What each training of a network says about the validation split with its logits as they are.
+
+        Args:
+            architecture: Trained with every seed.
+        """
+        data = self.context.data
+        validation = TestSplit(data.validation_images, data.validation_labels, data.mean, data.std)
+        return [
+            unseen_predictions(
+                self.networks.checkpoint(Training(architecture, seed)), self.context.spec, validation, None,
+                self.task.device, self.networks.recipe.threads,
+            )
+            for seed in range(self.seeds)
+        ]  # fmt: skip
 
     def train(self, architectures: Sequence[Architecture]) -> dict[Architecture, list[TrainedNetwork]]:
         """Networks with every seed; what was trained before is not trained again.

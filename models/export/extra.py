@@ -19,5 +19,5 @@ def need(package: str) -> Any:
     except ImportError as error:
         raise OfframpError(
             f"expected the package {package.partition('.')[0]} for this export, got {error}; "
-            "install it with: pip install 'offramp[export]'"
+            "install it with: pip install -e '.[export]' in the project's folder"
         ) from error

@@ -68,7 +68,8 @@ def resampled_accuracies(
         size = min(_CHUNK, resamples - start)
         drawn = rng.integers(n_images, size=(size, n_images))
         counts = np.stack([np.bincount(row, minlength=n_images) for row in drawn]).astype(np.float32)
-        of_seed[start : start + size] = counts @ stacked.T / n_images
+        right = counts @ stacked.T  # whole numbers, which float32 has exactly
+        of_seed[start : start + size] = right.astype(np.float64) / n_images
     seeds: dict[tuple[Hashable, int], npt.NDArray[np.int64]] = {}
     columns = []
     for index, one in enumerate(answers):

@@ -154,6 +154,7 @@ def choose(networks: RefinedNetworks, members: Sequence[Design], seeds: int, der
     """
     trained, reference, best_static = _static_designs(networks, seeds)
     evaluator = networks.context.evaluator.relative_to(reference.mean)
+    evaluator = evaluator.with_more_targets(networks.context.config.refine.policy_targets)
     architectures = {m.record.network.key(): m.record.network for m in members}
     diverged: list[str] = []
     candidates: list[RefinedDesign] = []

@@ -17,6 +17,7 @@ from hwcost.errors import OfframpError
 from models.predictions import ExitPredictions
 from study.atomic import write_text
 from study.environment import commit
+from study.memo import training_code_version
 from study.refine.choice import Choice
 from study.refine.networks import RefinedNetworks, Training
 from study.refine.reading import Reading, ReadingTask, read_all
@@ -50,10 +51,17 @@ def read_mark(folder: Path) -> dict[str, Any] | None:
 def refuse_other_choice(mark: dict[str, Any]) -> OfframpError:
     """The error for whoever wants to measure something else after the test split was read."""
     first = mark["opened"][0]
+    code = mark.get("training_code")  # older marks do not say
+    if code is not None and code != training_code_version():
+        return OfframpError(
+            f"expected the training code whose networks the test split was read for at {first['time']} (commit "
+            f"{first['commit'] or 'unknown'}), got another one, whose trainings differ in their digits; go back to "
+            "that commit to make its tables again, or refine another run"
+        )
     return OfframpError(
         f"expected a test split that nobody has read, but it was read at {first['time']} (commit "
-        f"{first['commit'] or 'unknown'}) for another choice of networks; its results are in refined.csv, and "
-        "nothing chosen later could be measured fairly: refine another run"
+        f"{first['commit'] or 'unknown'}) for another choice of networks, or files of these are gone since; its "
+        "results are in refined.csv, and nothing chosen later could be measured fairly: refine another run"
     )
 
 
@@ -92,7 +100,8 @@ def measure(
     data = networks.context.data
     mark = mark or {
         "split": "test", "data": data.name, "content_sha256": data.content_sha256,
-        "networks": len(needed), "choice": key, "opened": [], "finished": None,
+        "networks": len(needed), "choice": key, "training_code": training_code_version(), "opened": [],
+        "finished": None,
     }  # fmt: skip
     mark["opened"].append({"time": _now(), "commit": commit(), "command": command})
     _write(folder, mark)

@@ -108,6 +108,8 @@ def refine(
         task = WorkerTask(config, paths, storage_url, str(config.run.name), device, 0)
         train_all(networks, trainings, task, config.search.workers, progress)
         choice = choose(networks, members, request.seeds, request.derived)
+        if mark is not None and mark["choice"] != choice.key(networks):
+            raise refuse_other_choice(mark)  # before anything that was measured is overwritten
         for line in choice.diverged:
             progress.log(f"left out, as it diverged: {line}")
         write_text(networks.folder / "choice.json", json.dumps(choice.summary(networks), indent=2) + "\n")
@@ -166,6 +168,7 @@ def _record(request: Request, context: StudyContext, log: Any) -> dict[str, Any]
     values = {
         "epochs": request.recipe.epochs, "recipe": request.recipe.key(), "seeds": request.seeds,
         "members": request.members, "derived": request.derived, "warm_start": context.warm.checksum,
+        "policy_targets": list(request.config.refine.policy_targets),
     }  # fmt: skip
     try:
         run = json.loads((context.paths.out / "environment.json").read_text(encoding="utf-8"))

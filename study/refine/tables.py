@@ -96,7 +96,7 @@ class RefinedTables:
             context.evaluator.objectives,
         )
         self._validation = choice.reference.mean
-        rows = [Answers(one.right, one.design.trainings) for one in measured]
+        rows = [Answers(one.right, _from_the_same(one.design)) for one in measured]
         self._accuracies = resampled_accuracies(rows, rng)
         self._drops = [percentile_interval(self._accuracies[:, 0] - one) for one in self._accuracies.T]
         self._validation_drops = self._drops if validation is None else validation._drops
@@ -146,6 +146,11 @@ class RefinedTables:
             "validation_edp_relative": validation.mean_edp_joule_seconds
             / self._validation.mean_edp_joule_seconds,
         }
+
+
+def _from_the_same(design: RefinedDesign) -> tuple[object, ...]:
+    """Equal for designs that come from the same trainings: a joint one gives static networks with several heads."""
+    return tuple((t.replicate, "jointly") if t.jointly else t for t in design.trainings)
 
 
 def _spread(records: tuple[DesignRecord, ...], value: Callable[[DesignRecord], float]) -> float | None:

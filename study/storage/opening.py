@@ -36,7 +36,7 @@ def open_storage(url: str) -> BaseStorage:
         return _open(address)
     except ImportError as error:
         extra = _EXTRAS.get(address.kind)
-        what = f"pip install 'offramp[{extra}]'" if extra else "install its driver"
+        what = f"pip install -e '.[{extra}]' in the project's folder" if extra else "install its driver"
         raise OfframpError(
             f"expected a storage that can be reached, got {address.shown}: "
             f"{str(error).strip().splitlines()[0].rstrip('.')}; {what}"

@@ -91,6 +91,14 @@ def test_beside_a_point_stands_the_cheapest_design_that_is_as_accurate() -> None
     np.testing.assert_allclose(found["accuracy_drop"], [-0.01, 0.02, 0.42])
 
 
+def test_a_front_in_words_counts_what_is_above_a_half_and_what_is_missing() -> None:
+    table = pd.DataFrame({"ratio": [np.nan, 0.6, 0.5, 0.2]})
+    assert paper_space.in_words(table) == (
+        "4 points; ratio 0.20 to 0.60, above a half at 1; no design as accurate at 1"
+    )
+    assert "ratio none" in paper_space.in_words(table[:1])
+
+
 def test_a_run_that_was_not_refined_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

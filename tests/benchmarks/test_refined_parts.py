@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tomli_w
+import torch
 
 from benchmarks import refined_parts
 from benchmarks.paper_space import measure as measure_space
@@ -19,6 +20,7 @@ from benchmarks.refined_parts import least_products, measure
 from benchmarks.refined_run import RefinedRun
 from hwcost.errors import OfframpError
 from models.architecture import Architecture
+from models.open_checkpoint import open_checkpoint
 from study.leaving_out import derive_keeping, sets_to_derive
 from study.placements import Placements
 from study.refine.networks import Training
@@ -110,14 +112,50 @@ def test_accuracies_are_those_of_the_trainings(run: RefinedRun, figures: dict[st
 def test_the_space_of_the_paper_stands_beside_the_refined_designs(run: RefinedRun) -> None:
     facts, table = measure_space(run)
     assert facts["placements"] == 2 ** len(run.context.space.mounting_points) - 1
-    assert (table["accuracy"].diff().dropna() < 0).all()
-    assert (table["edp_relative"].diff().dropna() < 0).all()
+    assert list(table["temperature_scaling"].unique()) == [False, True]
+    for _, rows in table.groupby("temperature_scaling"):
+        assert (rows["accuracy"].diff().dropna() < 0).all()
+        assert (rows["edp_relative"].diff().dropna() < 0).all()
     paired = table.dropna(subset=["ratio"])
     assert len(paired)
     for row in paired.to_dict("records"):
         designs = run.table[run.table["accuracy"] >= row["accuracy"] - 1e-12]
         cheapest = designs.loc[designs["role"] != "static_reference", "edp_relative"].min()
         assert row["ratio"] == pytest.approx(cheapest / row["edp_relative"])
+
+
+def test_confidences_without_temperatures_are_those_of_the_trained_network(run: RefinedRun) -> None:
+    """The network as it was trained, in float64 from its own checkpoint, and a softmax of its logits."""
+    whole, data = with_all_exits(run), run.context.data
+    pixels = data.validation_images.double() / 255
+    mean, std = (torch.tensor(values, dtype=torch.float64)[:, None, None] for values in (data.mean, data.std))
+    scaled = run.train([whole])[whole]
+    for seed, found in enumerate(run.unscaled(whole)):
+        network, _ = open_checkpoint(run.networks.checkpoint(Training(whole, seed)), run.context.spec)
+        with torch.no_grad():
+            logits = network.double().eval()((pixels - mean) / std)
+        for exit_index, of_exit in enumerate(logits):
+            expected = of_exit.softmax(dim=1).amax(dim=1).numpy()
+            close = np.isclose(found.confidence[:, exit_index], expected, atol=1e-3)
+            assert close.mean() > 0.99  # an activation on the edge between two integers may round either way
+        assert not np.allclose(found.confidence, scaled[seed].validation.confidence, atol=1e-2)
+
+
+def test_other_networks_than_the_refined_ones_are_refused(run: RefinedRun, tmp_path: Path) -> None:
+    """A lost one stands for another float network, device or code: they all go by another name."""
+    folder = tmp_path / "tiny"
+    shutil.copytree(run.task.paths.out, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OFFRAMP_CACHE", str(run.task.paths.cache))
+        opened = RefinedRun.open(folder)
+        assert len(opened.static_networks()) == opened.seeds
+        static = opened.context.hardware.static_architecture
+        for training in (*opened.networks.alone(opened.seeds), Training(static, 0, jointly=True)):
+            opened.networks.checkpoint(training).unlink(missing_ok=True)
+        with pytest.raises(
+            OfframpError, match=r"expected the 2 refined static networks in .*, got [01] that"
+        ):
+            RefinedRun.open(folder)
 
 
 def test_nothing_accurate_enough_is_no_product() -> None:

@@ -47,6 +47,7 @@ from study.config_io import load_preset, parse_assignment, preset_names, resolve
         ("space.policy_targets=[0.1, 0.0]", "space.policy_targets", "ascending", "[0.1, 0.0]"),
         ("space.policy_targets=[nan]", "space.policy_targets", "between 0 and 1", "nan"),
         ("space.policy_targets=[2]", "space.policy_targets", "between 0 and 1", "2.0"),
+        ("refine.policy_targets=[0.1, 0.1]", "refine.policy_targets", "ascending", "[0.1, 0.1]"),
         ("space.policy=best", "space.policy", "'per_exit' or 'shared'", "'best'"),
         ("pretrain.epochs=-1", "pretrain", "epochs of at least 0", "-1"),
         ("qat.batch_size=1", "qat", "batch_size of at least 2", "1"),

@@ -62,7 +62,7 @@ OTHER = {
         "worst_latency": 3.0, "weight_memory": "none", "error": "12 %", "mean_latency": "2.5 ms",
         "mean_energy": "300 uJ", "mean_edp": 0.5, "area": "3 mm2",
     },
-    "refine": {"epochs": 9.0, "seeds": 5, "learning_rate": 0.003},
+    "refine": {"epochs": 9.0, "seeds": 5, "learning_rate": 0.003, "policy_targets": [0.0, 0.001]},
     "run": {"name": "n", "out": "o", "storage": "sqlite:///x.db", "device": "cpu", "cache": "c",
             "lease_seconds": 60.0},
 }  # fmt: skip

@@ -127,6 +127,19 @@ def test_one_network_is_trained_once_whatever_it_runs_on(context):
     assert len(context.evaluator.train.trained) == 1
 
 
+def test_more_targets_leave_the_others_as_they_are(context):
+    genome = some_feasible(context)
+    network = predictions(genome.architecture)
+    few = {r.genome.key(): r for r in context.evaluator.derive(genome.architecture, network)}
+    more = context.evaluator.with_more_targets((0.003, 0.02)).derive(genome.architecture, network)
+    assert {r.genome.policy_target for r in more} == {*context.config.space.policy_targets, 0.003}
+    ours = [r for r in more if r.genome.policy_target != 0.003]
+    assert [replace(r, seconds=0.0) for r in ours] == [
+        replace(few[r.genome.key()], seconds=0.0) for r in ours
+    ]
+    assert len(ours) == len(few)
+
+
 def test_derived_designs_are_the_best_of_all_allocations(context):
     genome = some_feasible(context)
     network = predictions(genome.architecture)

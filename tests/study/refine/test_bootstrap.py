@@ -47,6 +47,13 @@ def test_against_a_plain_loop(n_seeds):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def test_resampled_accuracies_are_whole_numbers_of_answers():
+    """A drop of exactly the tolerance is within it: no rounding may push it out."""
+    answers = [Answers(drawn(np.random.default_rng(3), 3, 5000), "a")]
+    found = resampled_accuracies(answers, np.random.default_rng(4), resamples=300)
+    np.testing.assert_allclose(found * 10_000, np.round(found * 10_000), rtol=0, atol=1e-8)
+
+
 def test_designs_of_the_same_networks_differ_by_no_chance_of_seeds():
     rng = np.random.default_rng(1)
     right = drawn(rng, 3, 200) & (rng.random((3, 1)) < 0.5)  # seeds that differ wildly

@@ -17,6 +17,7 @@ from models.data import load_dataset
 from models.open_checkpoint import open_checkpoint
 from models.predictions import ExitPredictions
 from models.training_data import open_test_split
+from study.memo import training_code_version
 from study.refine.bootstrap import percentile_interval
 from study.refine.networks import RefinedNetworks
 from study.refine.summary import picks
@@ -192,6 +193,27 @@ def opened(run: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
     return spy
 
 
+def told(run: Path) -> list[Path]:
+    """Files that say what was measured and what came out."""
+    return [*sorted(run.glob("refined*.csv")), *sorted((run / "refined").glob("*.json"))]
+
+
+def test_networks_of_other_code_are_not_another_choice(
+    run: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever updated the project in between is told so, not that something else was chosen."""
+    refine_here(run, cache)
+    mark = run / "refined" / "test_split.json"
+    values = json.loads(mark.read_text())
+    assert values["training_code"] == training_code_version()
+    mark.write_text(json.dumps({**values, "training_code": "0" * 64}))
+    with pytest.raises(OfframpError, match=r"expected the training code .* go back to that commit"):
+        refine_here(run, cache, "--epochs", "7")
+    mark.write_text(json.dumps({name: v for name, v in values.items() if name != "training_code"}))
+    with pytest.raises(OfframpError, match="another choice of networks, or files of these are gone"):
+        refine_here(run, cache, "--epochs", "7")
+
+
 def test_the_test_split_is_opened_once_and_after_everything_else(
     run: Path, cache: Path, opened: Opened
 ) -> None:
@@ -210,10 +232,13 @@ def test_the_test_split_is_opened_once_and_after_everything_else(
     assert opened.times == 1
     assert f"the test split was read at {mark['opened'][0]['time']}" in said
     assert (run / "refined.csv").read_bytes() == before
-    # Another choice: never again.
-    for options in (("--members", "1"), ("--seeds", "1")):
+    # Another choice: never again, and nothing that says what was measured is written over.
+    kept = {path: path.read_bytes() for path in told(run)}
+    assert len(kept) == 7
+    for options in (("--members", "1"), ("--seeds", "1"), ("--members", "1", "--no-test")):
         with pytest.raises(OfframpError, match=r"test split that nobody has read, but it was read at"):
             refine_here(run, cache, *options)
+    assert {path: path.read_bytes() for path in told(run)} == kept
     # More training would be for nothing, and is refused before it.
     with pytest.raises(OfframpError, match="refine another run"):
         refine_here(run, cache, "--epochs", "7")
@@ -326,6 +351,23 @@ def test_without_derived_designs_there_are_the_members_alone(run: Path, cache: P
     assert alone["role"].tolist() == ["static_reference", "best_static", "member"]
     assert alone["design"].iloc[2] == name
     assert "derived" in set(refine_here(run, cache, *options)[0].table["role"])
+
+
+def test_more_policy_targets_are_more_designs_of_the_same_trainings(run: Path, cache: Path) -> None:
+    """Neither what is trained nor the static designs change, and no design of the front gets worse."""
+    options = ("--no-test", "--members", "1", "--set", "refine.policy_targets=[0.1, 0.2, 0.3]")
+    before, trainings, _ = networks_of(run, cache, "--no-test", "--members", "1")
+    after, same, _ = networks_of(run, cache, *options)
+    assert same == trainings
+    assert [after.checkpoint(t) for t in same] == [before.checkpoint(t) for t in trainings]
+    few = refine_here(run, cache, "--no-test", "--members", "1")[0].table
+    more = refine_here(run, cache, *options)[0].table
+    assert few[:2].equals(more[:2])
+    assert {0.1, 0.2, 0.3} & set(more["policy_target"])
+    assert not {0.1, 0.2, 0.3} & set(few["policy_target"])
+    for accuracy in few.loc[few["headline"], "accuracy"]:
+        cheapest = [t.loc[t["accuracy"] >= accuracy, "mean_edp_pj_cycles"].min() for t in (few, more)]
+        assert cheapest[1] <= cheapest[0]
 
 
 def test_a_name_of_no_design_is_refused(run: Path, cache: Path) -> None:
