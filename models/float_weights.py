@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hwcost.errors import OfframpError
 from hwcost.networks import uniform_precision
+from models.average import AVERAGED
 from models.backbone import Backbone, make_blocks, make_stem
 from models.backbones.staged import StagedBackbone
 from models.layers import FloatLayers
@@ -36,6 +37,7 @@ class FloatWeights:
         checksum: SHA-256 (hex) of the file, part of what a warm start depends on.
         of_warm_start: Whether the file is a warm start.
         trained_on: What a warm start and those before it were trained on; empty where the file does not say.
+        averaged: Whether they are a mean of networks, whose BatchNorm statistics are to be measured.
     """
 
     state: Mapping[str, Tensor]
@@ -44,6 +46,7 @@ class FloatWeights:
     checksum: str
     of_warm_start: bool = False
     trained_on: tuple[TrainedOn, ...] = ()
+    averaged: bool = False
 
     def put_into(self, network: nn.Module) -> tuple[str, ...]:
         """Overwrites the backbone of a float network, and those of its heads that are here.
@@ -109,7 +112,7 @@ def load_float_weights(path: Path, backbone: Backbone) -> FloatWeights:
     }
     unused = tuple(sorted(set(tensors) - set(ours.values()) - set(heads.values())))
     seen = from_values(values) if of_warm_start else ()
-    return FloatWeights(state, head_state, unused, checksum, of_warm_start, seen)
+    return FloatWeights(state, head_state, unused, checksum, of_warm_start, seen, AVERAGED in values)
 
 
 def _finite(tensor: Tensor, name: str, path: Path) -> Tensor:

@@ -139,6 +139,8 @@ def pretrain(
 ) -> WarmStart:
     """Trains the float network, or reads it from the cache; with no epochs it is the start as it is, measured.
 
+    BatchNorm statistics are measured on the train split, but for a start as it is that is no mean of networks.
+
     An interrupted training goes on after the last epoch that was kept (every one, unless that takes long beside
     the training), with the weights an uninterrupted one would have. Processes that ask for the same warm
     start at once wait for the first. A damaged cache is trained again, with a warning.
@@ -243,7 +245,7 @@ def _train(
     on_device = training.data
     generator = torch.Generator().manual_seed(seed)
     indices = batch_indices(len(data.train_images), max(recipe.batch_size, 256), generator)
-    if recipe.epochs > 0:
+    if recipe.epochs > 0 or (start is not None and start.averaged):
         measure_norms(network, on_device, indices, NORM_BATCHES)
     check_weights(network)
     n_final = len(head_kinds)
