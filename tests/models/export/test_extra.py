@@ -17,5 +17,5 @@ def test_what_exporting_needs_is_the_extra_export() -> None:
 
 
 def test_a_missing_package_is_named_with_what_to_install() -> None:
-    with pytest.raises(OfframpError, match=r"the package no_such_runtime .* pip install 'offramp\[export\]'"):
+    with pytest.raises(OfframpError, match=r"the package no_such_runtime .* pip install -e '\.\[export\]'"):
         need("no_such_runtime.core")
