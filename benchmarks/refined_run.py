@@ -98,7 +98,7 @@ class RefinedRun:
         task = WorkerTask(config, paths, storage_url(config, paths), str(config.run.name), device, 0)
         table = pd.read_csv(run / TABLE, dtype={"design": str, "architecture": str, "network": str})
         opened = cls(RefinedNetworks(context, recipe), int(how["seeds"]), task, table)
-        opened.static_networks()
+        opened.static_networks()  # refuses where what is trained here would not be comparable
         return opened
 
     @property

@@ -9,52 +9,17 @@ mean are those of no network: a study that starts from one measures them anew (`
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import safetensors
 import torch
-from safetensors.torch import load
 from torch import Tensor
 
 from hwcost.errors import OfframpError
-from models.tensor_file import checksum, stored_values, write_tensors
+from models.float_weights import AVERAGED, finite, read_weights, weights_in
+from models.tensor_file import write_tensors
 from models.trained_on import from_values, to_values
-
-AVERAGED = "averaged"
-"""Of the checksums of the networks in the values of a mean's file."""
-
-_OF_A_NETWORK = ("range.", "teacher")
-"""What a warm start has beside its weights: measured on one network, so a mean has none of it."""
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Network:
-    path: Path
-    tensors: Mapping[str, Tensor]
-    values: Mapping[str, Any]
-
-    @classmethod
-    def read(cls, path: Path) -> _Network:
-        try:
-            content = path.read_bytes()
-            tensors = load(content)
-        except (OSError, safetensors.SafetensorError) as error:
-            reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-            raise OfframpError(
-                f"expected a safetensors file of float weights, got {path}: {reason}; name warm starts or "
-                "state dicts of one backbone"
-            ) from None
-        weights = {name: t for name, t in tensors.items() if not name.startswith(_OF_A_NETWORK)}
-        for name, tensor in weights.items():
-            if not torch.isfinite(tensor).all():
-                raise OfframpError(
-                    f"expected finite weights in {path.name}, got NaN or infinity in {name}; leave it out"
-                )
-        return cls(path, weights, stored_values(content))
 
 
 def average(paths: Sequence[Path], out: Path) -> int:
@@ -75,43 +40,45 @@ def average(paths: Sequence[Path], out: Path) -> int:
         raise OfframpError(f"expected at least two float networks, got {len(paths)}; name those to average")
     if out.exists():
         raise OfframpError(f"expected a file to write, got {out}, which exists; name another or remove it")
-    networks = [_Network.read(path) for path in paths]
-    first = networks[0]
-    for other in networks[1:]:
-        _check_alike(first, other)
-    tensors = {name: _mean([n.tensors[name] for n in networks]) for name in first.tensors}
-    seen = [from_values(network.values) for network in networks]
-    # What one of them was trained on is not known: neither is it of the mean.
-    known = [entry for entries in seen for entry in entries] if all(seen) else []
-    values = {
-        AVERAGED: [checksum(network.tensors) for network in networks],
-        **(to_values(known) if known else {}),
-    }
-    write_tensors(out, tensors, values)
-    return len(tensors)
-
-
-def _check_alike(one: _Network, other: _Network) -> None:
-    lonely = sorted(set(one.tensors) ^ set(other.tensors))
-    if lonely:
-        having = one if lonely[0] in one.tensors else other
-        raise OfframpError(
-            f"expected networks with the same weights, got {lonely[0]} in {having.path.name} alone; average networks "
-            "of one backbone with the same heads"
+    read = [read_weights(path) for path in paths]
+    networks = [weights_in(tensors) for tensors, _, _ in read]
+    for path, weights in zip(paths[1:], networks[1:], strict=True):
+        _check_alike(networks[0], paths[0], weights, path)
+    means = {
+        name: _mean(
+            [finite(weights[name], name, path) for path, weights in zip(paths, networks, strict=True)]
         )
-    for name, tensor in one.tensors.items():
-        if tensor.shape != other.tensors[name].shape:
+        for name, tensor in networks[0].items()
+        if tensor.is_floating_point()
+    }
+    seen = [from_values(values) for _, values, _ in read]
+    # What one of them was trained on is not known: neither is it of the mean.
+    known = to_values(entry for entries in seen for entry in entries) if all(seen) else {}
+    counters = {name: tensor for name, tensor in networks[0].items() if name not in means}
+    write_tensors(out, {**means, **counters}, {AVERAGED: [checksum for _, _, checksum in read], **known})
+    return len(networks[0])
+
+
+def _check_alike(
+    one: Mapping[str, Tensor], its_path: Path, other: Mapping[str, Tensor], other_path: Path
+) -> None:
+    lonely = sorted(set(one) ^ set(other))
+    if lonely:
+        raise OfframpError(
+            f"expected networks with the same weights, got {lonely[0]} in "
+            f"{its_path if lonely[0] in one else other_path} alone; average networks of one backbone with the same "
+            "heads"
+        )
+    for name, tensor in one.items():
+        if tensor.shape != other[name].shape:
             raise OfframpError(
-                f"expected {name} of shape {list(tensor.shape)} in {other.path.name} as in {one.path.name}, got "
-                f"{list(other.tensors[name].shape)}; average networks of one backbone, width and image size"
+                f"expected {name} of shape {list(tensor.shape)} in {other_path} as in {its_path}, got "
+                f"{list(other[name].shape)}; average networks of one backbone, width and image size"
             )
 
 
 def _mean(tensors: Sequence[Tensor]) -> Tensor:
-    """Of each element; counters of batches, which nothing reads, are those of the first."""
-    if not tensors[0].is_floating_point():
-        return tensors[0]
-    return torch.stack([tensor.double() for tensor in tensors]).mean(0).to(tensors[0].dtype)
+    return torch.stack([tensor.double() for tensor in tensors]).mean(0).float()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from hwcost.errors import OfframpError
 from hwcost.networks import uniform_precision
-from models.average import AVERAGED
 from models.backbone import Backbone, make_blocks, make_stem
 from models.backbones.staged import StagedBackbone
 from models.layers import FloatLayers
@@ -24,6 +23,8 @@ _COUNTER = "num_batches_tracked"
 _OWN = "state."
 """What names begin with in the file of a warm start, see `models.warm_start`."""
 _HEADS = "heads."
+AVERAGED = "averaged"
+"""Names the networks whose mean a file has, among its values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,7 @@ def load_float_weights(path: Path, backbone: Backbone) -> FloatWeights:
     Raises:
         OfframpError: When the file is missing or damaged, or a weight is missing, of another shape or not finite.
     """
-    tensors, values, checksum = _read(path)
+    tensors, values, checksum = read_weights(path)
     expected = _shapes(backbone)
     of_warm_start = any(f"{_OWN}{name}" in tensors for name in expected)
     # A warm start has the names of an `EarlyExitNetwork`, whatever its author's model calls them.
@@ -105,20 +106,33 @@ def load_float_weights(path: Path, backbone: Backbone) -> FloatWeights:
                 f"{backbone.name} needs another width, other channels or another image size"
             )
         if not own.endswith(_COUNTER):
-            state[own] = _finite(tensor, name, path)
+            state[own] = finite(tensor, name, path)
     heads = {n.removeprefix(_OWN): n for n in tensors if of_warm_start and n.startswith(f"{_OWN}{_HEADS}")}
     head_state = {
-        own: _finite(tensors[name], name, path) for own, name in heads.items() if not own.endswith(_COUNTER)
+        own: finite(tensors[name], name, path) for own, name in heads.items() if not own.endswith(_COUNTER)
     }
     unused = tuple(sorted(set(tensors) - set(ours.values()) - set(heads.values())))
     seen = from_values(values) if of_warm_start else ()
     return FloatWeights(state, head_state, unused, checksum, of_warm_start, seen, AVERAGED in values)
 
 
-def _finite(tensor: Tensor, name: str, path: Path) -> Tensor:
+def finite(tensor: Tensor, name: str, path: Path) -> Tensor:
+    """A weight of a file in float32.
+
+    Raises:
+        OfframpError: It is not finite.
+    """
     if not torch.isfinite(tensor).all():
-        raise OfframpError(f"expected finite weights in {path.name}, got NaN or infinity in {name}")
+        raise OfframpError(
+            f"expected finite weights in {path.name}, got NaN or infinity in {name}; name another file"
+        )
     return tensor.float()
+
+
+def weights_in(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights among the tensors of a file: of a warm start without what was measured on it, else all."""
+    own = {name: tensor for name, tensor in tensors.items() if name.startswith(_OWN)}
+    return own or dict(tensors)
 
 
 def _head(name: str) -> str:
@@ -126,7 +140,15 @@ def _head(name: str) -> str:
     return ".".join(name.split(".")[:2])
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+    """Everything in a file of weights, whoever wrote it.
+
+    Returns:
+        Tensors; values, where a file of ours has them; SHA-256 (hex) of the file.
+
+    Raises:
+        OfframpError: It is missing, damaged or of another kind.
+    """
     try:
         content = path.read_bytes()
         return load(content), stored_values(content), hashlib.sha256(content).hexdigest()

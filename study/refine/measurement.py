@@ -48,6 +48,20 @@ def read_mark(folder: Path) -> dict[str, Any] | None:
     return mark
 
 
+def check_choice(mark: dict[str, Any] | None, key: str) -> None:
+    """Whether what is to be measured is what the test split was read for, where it was read.
+
+    Args:
+        mark: What is known of the reading.
+        key: Of the choice.
+
+    Raises:
+        OfframpError: It was read for another choice.
+    """
+    if mark is not None and mark["choice"] != key:
+        raise refuse_other_choice(mark)
+
+
 def refuse_other_choice(mark: dict[str, Any]) -> OfframpError:
     """The error for whoever wants to measure something else after the test split was read."""
     first = mark["opened"][0]
@@ -82,8 +96,7 @@ def measure(
     """
     folder, key = networks.folder, choice.key(networks)
     mark = read_mark(folder)
-    if mark is not None and mark["choice"] != key:
-        raise refuse_other_choice(mark)
+    check_choice(mark, key)
     needed = choice.trainings()
     found = {training: _recorded(networks, training) for training in needed}
     missing = [training for training, predictions in found.items() if predictions is None]

@@ -20,7 +20,7 @@ from study.atomic import write_text
 from study.environment import describe
 from study.refine.cards import write_members
 from study.refine.choice import Choice, choose
-from study.refine.measurement import measure, read_mark, refuse_other_choice
+from study.refine.measurement import check_choice, measure, read_mark, refuse_other_choice
 from study.refine.members import front_members
 from study.refine.networks import RefinedNetworks
 from study.refine.opening import Request, check_trained, open_existing
@@ -108,8 +108,7 @@ def refine(
         task = WorkerTask(config, paths, storage_url, str(config.run.name), device, 0)
         train_all(networks, trainings, task, config.search.workers, progress)
         choice = choose(networks, members, request.seeds, request.derived)
-        if mark is not None and mark["choice"] != choice.key(networks):
-            raise refuse_other_choice(mark)  # before anything that was measured is overwritten
+        check_choice(mark, choice.key(networks))  # before the tables of what was measured are written over
         for line in choice.diverged:
             progress.log(f"left out, as it diverged: {line}")
         write_text(networks.folder / "choice.json", json.dumps(choice.summary(networks), indent=2) + "\n")

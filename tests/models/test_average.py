@@ -101,11 +101,11 @@ def changed(change: Callable[[dict[str, Tensor]], object]) -> Callable[[Path], l
     ("paths", "said"),
     [
         (lambda folder: networks(folder, ()), "expected at least two float networks, got 1"),
-        (lambda folder: [*networks(folder, ()), folder / "gone.safetensors"], "gone.safetensors: No such file"),
-        (lambda folder: [*networks(folder, ()), Path(__file__)], "expected a safetensors file of float weights"),
-        (changed(lambda t: t.update({"state.more": torch.ones(1)})), "got state.more in 1.safetensors alone"),
-        (changed(lambda t: t.pop("state.stem.1.conv.weight")), "stem.1.conv.weight in 0.safetensors alone"),
-        (changed(lambda t: t.update({"state.stem.1.conv.weight": torch.ones(4, 2)})), "of shape [4, 3] in 1.safe"),
+        (lambda folder: [*networks(folder, ()), folder / "gone.safetensors"], "gone.safetensors, got No such file"),
+        (lambda folder: [*networks(folder, ()), Path(__file__)], "expected a safetensors file of weights at"),
+        (changed(lambda t: t.update({"state.more": torch.ones(1)})), "1.safetensors alone; average networks"),
+        (changed(lambda t: t.pop("state.stem.1.conv.weight")), "0.safetensors alone; average networks"),
+        (changed(lambda t: t.update({"state.stem.1.conv.weight": torch.ones(4, 2)})), "weight of shape [4, 3] in"),
         (changed(lambda t: t["state.stem.1.conv.weight"].fill_(float("nan"))), "NaN or infinity in state.stem.1"),
     ],
 )  # fmt: skip
